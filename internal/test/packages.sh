@@ -32,6 +32,7 @@ need /usr/lib/openssh/sftp-server openssh-sftp-server
 need plink putty-tools
 need lftp lftp
 need curl curl
+need openssl openssl
 need dbclient dropbear-bin
 need rclone rclone
 need sshfs sshfs

@@ -79,35 +79,6 @@ func TestSessions(t *testing.T) {
 	})
 }
 
-func TestIdleSessionsEnd(t *testing.T) {
-	dir := roomtest.Configure(t, roomtest.DataDir(t), "idleTimeout: 10m")
-	synctest.Test(t, func(t *testing.T) {
-		d := start(t, Options{Dir: dir})
-		l := roomtest.LogIn(t, d, "ops", "192.0.2.1")
-		if l.Idle != 600 {
-			t.Errorf("the idle time is %d s", l.Idle)
-		}
-		idle, idleEnded, _, _ := d.Attach(l.ID, "shell")
-		busy, busyEnded, _, _ := d.Attach(l.ID, "shell")
-		alive, aliveEnded, _, _ := d.Attach(l.ID, "shell")
-		_, sftpEnded, _, _ := d.Attach(l.ID, "sftp")
-		done := d.Running(busy.Session, "ping", false)
-		time.Sleep(6 * time.Minute)
-		d.Alive(alive.Session)
-		time.Sleep(5 * time.Minute)
-		if !isClosed(idleEnded) || isClosed(busyEnded) || isClosed(aliveEnded) || isClosed(sftpEnded) {
-			t.Errorf("after 11 minutes: idle %v, busy %v, alive %v, sftp %v have ended", isClosed(idleEnded), isClosed(busyEnded), isClosed(aliveEnded), isClosed(sftpEnded))
-		}
-		_, err := d.Current(idle.Session)
-		roomtest.WantCode(t, err, menu.Denied)
-		done()
-		time.Sleep(11 * time.Minute)
-		if !isClosed(busyEnded) || !isClosed(aliveEnded) || isClosed(sftpEnded) {
-			t.Error("after 22 minutes others have ended")
-		}
-	})
-}
-
 func TestLimits(t *testing.T) {
 	d := start(t, Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "limits: {sessionsPerUser: 3, logins: 4}")})
 	for range 3 {

@@ -28,7 +28,7 @@ func signInCookie(value string, seconds int) *http.Cookie {
 // beginOIDC sends a browser to the provider of logins.
 func (s *Server) beginOIDC(w http.ResponseWriter, r *http.Request) {
 	if refused := tooOften(r, s.limits.logins, connOf(r).Source); refused != nil {
-		refused.send(w)
+		send(w, refused)
 		return
 	}
 	to, err := s.appliance.BeginSignIn(r.Context(), connOf(r).Address.String())
@@ -43,7 +43,7 @@ func (s *Server) beginOIDC(w http.ResponseWriter, r *http.Request) {
 // endOIDC takes what a browser brings back from the provider, and begins its session.
 func (s *Server) endOIDC(w http.ResponseWriter, r *http.Request) {
 	if refused := tooOften(r, s.limits.logins, connOf(r).Source); refused != nil {
-		refused.send(w)
+		send(w, refused)
 		return
 	}
 	query := r.URL.Query()

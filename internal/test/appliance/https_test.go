@@ -33,7 +33,7 @@ func TestWebSession(t *testing.T) {
 	if r := w.Get("/"); r.Status != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("the page: %d %s", r.Status, r.Header)
 	}
-	if r := w.Run("whoami", nil); r.Status != 401 || !strings.Contains(string(r.Body), `"kind":"login"`) {
+	if r := w.Run("whoami", nil); r.Status != 401 || !strings.Contains(string(r.Body), `"type":"/v1/problems/login"`) {
 		t.Errorf("before the login: %d %s", r.Status, r.Body)
 	}
 	if r := w.Login("op", "wrong"); r.Status != 401 || len(r.Header.Values("Set-Cookie")) != 0 {

@@ -55,7 +55,7 @@ func attacking(t *testing.T) string {
 		}
 		replaced[filepath.Join(root, name)] = file
 	}
-	const serves = "\tserver, err := sshfront.New("
+	const serves = "\tif err := serveNetwork("
 	replace("front.go", filepath.Join(root, "front.go"), serves, "\tattack(control, log)\n"+serves)
 	key := base64.StdEncoding.EncodeToString(appliance.Key("admin").PublicKey().Marshal())
 	replace("attack.go", "testdata/attack/attack.go", "ADMIN KEY", key)

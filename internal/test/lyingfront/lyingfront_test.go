@@ -62,14 +62,20 @@ func newBed(t *testing.T) *bed {
 	check(t, err)
 	keys, err := hostkeys.Open(filepath.Join(dir, "hostkeys"), log)
 	check(t, err)
+	server := api.NewServer(b.appliance, &menu.Menu{}, log)
+	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "api.sock"), Net: "unix"})
+	check(t, err)
+	go server.Serve(socket)
 	front := privsep.NewMonitor(privsep.Options{
-		Logins:   b.appliance,
-		Boundary: boundary{api.NewServer(b.appliance, &menu.Menu{}, log)},
-		HostKeys: keys,
-		Log:      log,
+		Logins:       b.appliance,
+		Boundary:     boundary{server},
+		HostKeys:     keys,
+		Certificates: b.appliance,
+		Log:          log,
 	})
 	t.Cleanup(func() {
 		front.Close()
+		check(t, server.Close())
 		check(t, b.appliance.Close(context.Background()))
 	})
 	b.front = privsep.NewFront(front.Dial)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -114,6 +115,18 @@ func askedFor(control *privsep.Control, say func(string, error)) {
 		say("a program of "+id, err)
 		_, err = front.Files(ctx, id)
 		say("the files of "+id, err)
+		_, err = front.Attach(ctx, id, "web")
+		say("a session of the page of "+id, err)
+	}
+	verify := strings.Repeat(" ", 64) + "TLS 1.3, server CertificateVerify\x00"
+	for what, message := range map[string]string{
+		"nothing": "", "a certificate": "\x30\x82\x01\x00" + strings.Repeat("\x00", 256), "a hash": strings.Repeat("\x00", 32),
+		"a handshake of a client":           strings.Repeat(" ", 64) + "TLS 1.3, client CertificateVerify\x00" + strings.Repeat("\x00", 32),
+		"a handshake with something behind": verify + strings.Repeat("\x00", 33),
+		"a handshake of no client":          verify,
+	} {
+		_, err := front.SignHandshake(ctx, 0x0403, []byte(message))
+		say("have signed by the certificate's key "+what, err)
 	}
 }
 
