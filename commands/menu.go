@@ -4,6 +4,7 @@
 package commands
 
 import (
+	"diagsh/commands/certificate"
 	"diagsh/commands/diagnostic"
 	"diagsh/commands/etherconfig"
 	"diagsh/commands/netstat"
@@ -29,6 +30,7 @@ type Services interface {
 	netstat.Services
 	packetcapture.Services
 	userconfig.Services
+	certificate.Services
 	catalogueService
 	filterService
 	passwordService
@@ -39,6 +41,7 @@ type Services interface {
 	auditVerifier
 	tailService
 	statusService
+	certificateTeller
 }
 
 // Tree returns the top menu. A nil s makes a tree to read, whose commands must not run.
@@ -60,6 +63,7 @@ func Tree(s Services, v Version) *menu.Menu {
 		dnsstatus(),
 		telnet(),
 		userconfig.Menu(s),
+		certificate.Menu(s),
 		passwd(s),
 		token.Menu(s, top),
 		whoami(),
@@ -70,7 +74,7 @@ func Tree(s Services, v Version) *menu.Menu {
 		tail(s),
 		status(s, v),
 		supportrequest(s),
-		version(v),
+		version(s, v),
 		hostname(s),
 		sethostname(s),
 		date(),

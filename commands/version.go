@@ -19,6 +19,9 @@ type Version struct {
 	Kernel     string `json:"kernel"`
 	Hostname   string `json:"hostname"`
 
+	// Certificate is the SHA-256 fingerprint of what clients of HTTPS are shown.
+	Certificate string `json:"certificate,omitempty"`
+
 	Licenses menu.Text `json:"licenses,omitempty"` // of what the program is linked from; only where they are asked for
 }
 
@@ -26,7 +29,10 @@ type versionArgs struct {
 	Licenses bool `arg:"licenses" help:"Show the licenses of what the program is made of instead."`
 }
 
-func version(v Version) *menu.Command {
+// A certificateTeller knows what clients of HTTPS are shown.
+type certificateTeller interface{ CertificateFingerprint() string }
+
+func version(s certificateTeller, v Version) *menu.Command {
 	return menu.Decl[versionArgs, Version]{
 		Name:  "version",
 		Help:  "Show what is running.",
@@ -34,6 +40,7 @@ func version(v Version) *menu.Command {
 		Shape: menu.Object,
 		Run: func(_ context.Context, _ menu.Caller, a versionArgs, out *menu.Out[Version]) error {
 			v := v
+			v.Certificate = s.CertificateFingerprint()
 			if !a.Licenses {
 				v.Licenses = ""
 			}
@@ -48,8 +55,8 @@ func version(v Version) *menu.Command {
 			if at, err := time.Parse(time.RFC3339, v.CommitTime); err == nil {
 				of = " of " + menu.UTC(at)
 			}
-			fmt.Fprintf(w, "%s version %s\nBuilt from: %s%s with %s\nKernel:     %s\nHost:       %s\n", v.Product,
-				v.Version, v.Commit, of, v.Go, v.Kernel, v.Hostname)
+			fmt.Fprintf(w, "%s version %s\nBuilt from: %s%s with %s\nKernel:     %s\nHost:       %s\nHTTPS:      SHA256 %s\n", v.Product,
+				v.Version, v.Commit, of, v.Go, v.Kernel, v.Hostname, v.Certificate)
 		},
 	}.Command()
 }

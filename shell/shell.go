@@ -89,6 +89,9 @@ func (s *shell) welcome() {
 			g.LastFrom)
 	}
 	fmt.Fprintf(&b, "%s\n", g.Product)
+	if g.Certificate != "" {
+		fmt.Fprintf(&b, "Certificate of HTTPS: SHA256 %s\n", g.Certificate)
+	}
 	if g.Welcome != "" {
 		fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(g.Welcome, "\n"))
 	}

@@ -153,13 +153,15 @@ type Event struct {
 
 // A Greeting is what a user is shown at login.
 type Greeting struct {
-	Host      string      `json:"hostname"` // in the prompt
-	Product   string      `json:"product"`  // name and version
-	Welcome   string      `json:"welcome"`  // configured text
-	Caller    menu.Caller `json:"caller"`
-	LastLogin *time.Time  `json:"lastLoginTime,omitempty"`
-	LastFrom  string      `json:"lastFrom,omitempty"`
-	Idle      int         `json:"idleSeconds"`
+	Host    string `json:"hostname"` // in the prompt
+	Product string `json:"product"`  // name and version
+	Welcome string `json:"welcome"`  // configured text
+	// SHA-256 of the certificate of HTTPS, so that people can compare; empty where HTTPS is off
+	Certificate string      `json:"certificate,omitempty"`
+	Caller      menu.Caller `json:"caller"`
+	LastLogin   *time.Time  `json:"lastLoginTime,omitempty"`
+	LastFrom    string      `json:"lastFrom,omitempty"`
+	Idle        int         `json:"idleSeconds"`
 	// it is the terminal that the appliance was started on: leaving ends the appliance
 	Console bool `json:"console,omitempty"`
 	// something that this user must know, such as an initial password to change

@@ -97,6 +97,10 @@ var (
 	IdleTimeout  = Path{Section: "idleTimeout"}
 	Loopback     = Path{Section: "loopback"}
 	MulticastARP = Path{Section: "multicastARP"}
+
+	// Certificate is the fingerprint of the one that clients of HTTPS are shown. Without it, that is
+	// the one that the appliance made itself.
+	Certificate = Path{Section: "certificate"}
 )
 
 // Values of MulticastARP.

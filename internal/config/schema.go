@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -35,6 +37,7 @@ var schema = []kind{
 	{"vlans", "id", true, readNumber(1, 4094)},
 	{"loopback", "", false, readAddress},
 	{"multicastARP", "", false, readChoice(Accept, Reject)},
+	{"certificate", "", false, readCertificate},
 }
 
 // place returns the position of a setting's section in the schema, fieldPlace that of its field.
@@ -135,6 +138,37 @@ func readAddress(text string) (string, error) {
 			errors.New("it is an IPv4 or IPv6 address of one host, such as 192.0.2.10, and none of 127.0.0.0/8 or ::1")
 	}
 	return a.String(), nil
+}
+
+// readCertificate reads the name of a certificate: its SHA-256 as openssl and browsers write it,
+// with colons or without, and if there are several with the same one, the beginning of the SHA-256 of
+// the rest of its chain.
+func readCertificate(text string) (string, error) {
+	sum, chain, several := strings.Cut(strings.ToUpper(text), " CHAIN ")
+	octets, err := hex.DecodeString(strings.ReplaceAll(sum, ":", ""))
+	rest, other := hex.DecodeString(chain)
+	if err != nil || len(octets) != sha256.Size || several && (other != nil || len(rest) != ChainBytes) {
+		return "", errors.New("it is the SHA-256 fingerprint of a certificate that the appliance has; certificate show lists them")
+	}
+	if several {
+		chain = " chain " + chain
+	}
+	return Fingerprint([sha256.Size]byte(octets)) + chain, nil
+}
+
+// ChainBytes are of the SHA-256 of a chain in the name of a certificate.
+const ChainBytes = 4
+
+// Fingerprint writes a SHA-256 as openssl and browsers do: AB:CD:...
+func Fingerprint(sum [sha256.Size]byte) string {
+	var b strings.Builder
+	for i, octet := range sum {
+		if i > 0 {
+			b.WriteByte(':')
+		}
+		fmt.Fprintf(&b, "%02X", octet)
+	}
+	return b.String()
 }
 
 func readChoice(words ...string) func(string) (string, error) {

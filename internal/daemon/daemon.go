@@ -14,6 +14,7 @@ import (
 	"diagsh/diag/names"
 	"diagsh/diag/services"
 	"diagsh/internal/api"
+	"diagsh/internal/config"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/captures"
 	"diagsh/internal/daemon/certificates"
@@ -43,6 +44,8 @@ type Options struct {
 	// ServiceCatalogue is the text of the embedded catalogue of services (diag/services).
 	ServiceCatalogue []byte
 
+	HTTPS bool // clients of HTTPS are served
+
 	Log *slog.Logger // nil: discarded
 
 	network netconf.Network // nil: the machine's own
@@ -57,12 +60,13 @@ type Daemon struct {
 	*people.People
 	*files.Directory
 	*commitsRoom
-	*certificates.Certificates
+	*certificatesRoom
 	*exports.Queue
 	*captures.Table
 	*reportsRoom
 
 	product string
+	https   bool
 	log     *slog.Logger
 	lock    *os.File
 
@@ -85,9 +89,10 @@ var _ api.Appliance = (*Daemon)(nil)
 // These rooms are named for what a method of theirs lists. Embedded under another name, they do not
 // hide it.
 type (
-	commitsRoom = commits.Commits
-	feedRoom    = feed.Feed
-	reportsRoom = reports.Reports
+	commitsRoom      = commits.Commits
+	certificatesRoom = certificates.Certificates
+	feedRoom         = feed.Feed
+	reportsRoom      = reports.Reports
 )
 
 // sweepEvery is how often the appliance looks for accounts that have expired and sessions that are
@@ -99,7 +104,7 @@ func Open(o Options) (*Daemon, error) {
 	if o.Dir == "" {
 		return nil, errors.New("no data directory is given")
 	}
-	d := &Daemon{started: time.Now(), product: o.Product, log: o.Log, names: names.NewResolver()}
+	d := &Daemon{started: time.Now(), product: o.Product, https: o.HTTPS, log: o.Log, names: names.NewResolver()}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -170,12 +175,6 @@ func (d *Daemon) open(o Options) error {
 	if err := d.openCommits(o); err != nil {
 		return err
 	}
-	if d.Certificates, err = certificates.Open(certificates.Options{
-		Dir: o.Dir, Log: d.log, Hostname: d.Hostname, System: d.System,
-	}); err != nil {
-		return err
-	}
-	d.opened(d.Certificates)
 	if err := d.openCaptures(o); err != nil {
 		return err
 	}
@@ -188,22 +187,41 @@ func (d *Daemon) open(o Options) error {
 	return nil
 }
 
-// openCommits opens what commits change the machine by, and lets what is committed hold.
+// openCommits opens what commits change the machine by, with the certificates that they name, and
+// lets what is committed hold.
 func (d *Daemon) openCommits(o Options) (err error) {
 	if o.network == nil {
 		o.network = netconf.Kernel{}
 	}
 	d.commitsRoom, err = commits.Open(commits.Options{
 		Dir: o.Dir, Network: o.network, Log: d.log, Hostname: d.Hostname, SessionOpen: d.SessionOpen,
-		System: d.System, SystemFailed: d.SystemFailed, OnApplied: d.Apply,
-		Tell: d.Teller(commitsTopic), TellUser: d.Teller(candidateTopic),
+		System: d.System, SystemFailed: d.SystemFailed, OnApplied: d.applied,
+		Fits:  func(wanted, running config.Document) []config.Fault { return d.CheckCertificates(wanted, running) },
+		Warns: func(wanted, running config.Document) []config.Warning { return d.CertificateWarnings(wanted, running) },
+		Tell:  d.Teller(commitsTopic), TellUser: d.Teller(candidateTopic),
 	})
 	if err != nil {
 		return err
 	}
 	d.opened(d.commitsRoom)
-	d.Apply(d.RunningDocument())
+	committed := d.RunningDocument()
+	d.Apply(committed) // a certificate is for the host name that is committed
+	d.certificatesRoom, err = certificates.Open(certificates.Options{
+		Dir: o.Dir, Log: d.log, Hostname: d.Hostname, System: d.System,
+		Wanted: func() []string { return d.Values(config.Certificate) },
+	})
+	if err != nil {
+		return err
+	}
+	d.opened(d.certificatesRoom)
+	d.ApplyCertificates(committed)
 	return nil
+}
+
+// applied lets what was committed hold.
+func (d *Daemon) applied(committed config.Document) {
+	d.Apply(committed)
+	d.ApplyCertificates(committed)
 }
 
 // openCaptures opens the queue of copies, and the captures, whose files it copies.

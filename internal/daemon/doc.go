@@ -30,7 +30,8 @@
 //	captures.json     captures that ended, and those that were running at the last look
 //	commits.json      the ledger of the configuration: the last commits, and one that is being applied
 //	configuration/    what saveconfig wrote
-//	certificates/     own.json, the certificate that the appliance made itself, with its key
+//	certificates/     own.json, the certificate that the appliance made itself, others by their
+//	                  fingerprints, each with its key, and request.json, a request with its key
 //	filters.json      the filters that users keep by a name
 //	settings.json     what a capture starts with unless its owner says otherwise
 //	targets.json      where files are copied to, with secrets

@@ -15,6 +15,9 @@ func (d *Daemon) Greeting(caller menu.Caller) access.Greeting {
 	g := d.Greet(caller)
 	g.Host, g.Product, g.Welcome = d.Hostname(), d.product, d.Welcome()
 	g.Notice = d.notice(caller)
+	if d.https {
+		g.Certificate = d.CertificateFingerprint()
+	}
 	return g
 }
 

@@ -41,6 +41,8 @@ func child(role, dir string) {
 		d.Login(context.Background(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
 		fmt.Println("logged in")
 		select {}
+	case "certificates":
+		commitCertificates(d)
 	case "accounts":
 		for n := 0; ; n++ {
 			name := fmt.Sprintf("user%d", n)

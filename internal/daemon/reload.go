@@ -9,7 +9,7 @@ import (
 )
 
 // What going back to factory values leaves as it is: the audit log and the logins of the past,
-// because nobody may take traces away; the host keys, because a machine that they reach is the same
+// because nobody may take traces away; the host keys and the certificate of its own making, because a machine that they reach is the same
 // one; what its owner put beside the data: configuration file, keys of admin.
 
 // A resetter is a room that goes back to factory values. Its method Reset takes away what it lists.
@@ -24,7 +24,7 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range []resetter{d.People, d.Table, d.Queue} {
+	for _, r := range []resetter{d.People, d.Table, d.Queue, d.certificatesRoom} {
 		list = append(list, r.Losses()...)
 	}
 	if !files {
@@ -57,6 +57,7 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 		{"delete the saved configurations", d.DeleteSaved},
 		{"reset the settings of captures", d.Table.Reset},
 		{"forget the targets of captures", d.Queue.Reset},
+		{"delete the certificates", d.certificatesRoom.Reset},
 		{"empty the diagnostic directory", func() error {
 			if !files {
 				return nil

@@ -14,6 +14,7 @@ type bed struct {
 	log     *bytes.Buffer
 	mu      sync.Mutex
 	audited []string
+	wanted  []string // settings that commits can bring back
 }
 
 // open opens the certificates of a data directory.
@@ -33,6 +34,7 @@ func (b *bed) options(dir string) Options {
 	return Options{
 		Dir: dir, Log: slog.New(slog.NewTextHandler(b, nil)),
 		Hostname: func() string { return "mx1.example.com" },
+		Wanted:   func() []string { return b.wanted },
 		System: func(path, message string, _ map[string]string) {
 			b.mu.Lock()
 			defer b.mu.Unlock()

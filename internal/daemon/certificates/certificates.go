@@ -1,15 +1,17 @@
-// Package certificates keeps what the appliance shows to clients of TLS: its certificate, and the
-// key, which signs handshakes here and never leaves. What speaks TLS is another process: it is
+// Package certificates keeps what the appliance shows to clients of TLS: its certificates, and the
+// keys, which sign handshakes here and never leave. What speaks TLS is another process: it is
 // handed the certificate, and asks for signatures.
 //
-// There is always a certificate: the first Open makes one that signs itself. One that cannot be
-// read or kept does not keep the appliance from being reached: a makeshift takes its place, which
-// the log and a notice at login tell.
+// The configuration names a certificate by its fingerprint. The pair of certificate and key is here,
+// before it is committed and for as long as a commit can bring it back. Without a setting, one holds
+// that the appliance makes itself, once, and makes anew before it ends.
+//
+// There is always a certificate. One that cannot be read or kept does not keep the appliance from
+// being reached: another takes its place, which the log and a notice at login tell.
 package certificates
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,6 +21,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"diagsh/internal/access"
+	"diagsh/internal/config"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
@@ -31,68 +36,100 @@ type Options struct {
 	Hostname func() string
 	// System writes into the audit log.
 	System func(path, message string, arguments map[string]string)
+	// Wanted returns what the setting Certificate is in every configuration that a commit can make
+	// hold. What it does not name goes.
+	Wanted func() []string
 }
 
 // Certificates are the pairs of certificate and key. Their methods may be called from any
 // goroutine.
 type Certificates struct {
-	o      Options
-	folder string
+	o       Options
+	folder  string
+	request store.JSON[storedRequest]
 
 	present atomic.Pointer[pair] // that clients are shown; never nil
-	trouble atomic.Pointer[string]
 
-	mu   sync.Mutex // held while a pair is replaced
-	rest time.Time  // until then a renewal that failed is not tried again. Guarded by mu
+	mu      sync.Mutex
+	pairs   map[string]*pair // by name; all but those that cannot be read
+	setting string           // that holds
+	trouble string           // why another pair is shown than the setting says
+	rest    time.Time        // until then a renewal that failed is not tried again
 }
 
-// own is the name of the pair that the appliance makes itself.
+// own is the name of the pair that holds without a setting. The others are named for the
+// fingerprints that settings have.
 const own = "own"
 
-// Open reads the pair that the appliance made for itself, or makes it where there is none. It fails
-// only where no key can be made.
+// nameOf returns the name of the pair that a setting is about.
+func nameOf(setting string) string {
+	if setting == "" {
+		return own
+	}
+	return strings.ToLower(strings.NewReplacer(":", "", " chain ", "-").Replace(setting))
+}
+
+// Open reads all pairs, and makes the appliance's own where there is none. It fails only where no
+// key can be made.
 func Open(o Options) (*Certificates, error) {
-	c := &Certificates{o: o, folder: filepath.Join(o.Dir, "certificates")}
-	nothing := ""
-	c.trouble.Store(&nothing)
-	p, err := c.openOwn(time.Now())
-	if err != nil {
+	c := &Certificates{o: o, folder: filepath.Join(o.Dir, "certificates"), pairs: map[string]*pair{}}
+	c.request = store.JSON[storedRequest]{Path: filepath.Join(c.folder, "request.json"), Version: 1}
+	c.readAll()
+	if err := c.openOwn(time.Now()); err != nil {
 		return nil, fmt.Errorf("no certificate can be made: %w", err)
 	}
-	c.present.Store(p)
+	c.present.Store(c.pairs[own])
 	return c, nil
 }
 
-// openOwn returns the appliance's own pair. Its error is that none can be made.
-func (c *Certificates) openOwn(now time.Time) (*pair, error) {
-	err := os.MkdirAll(c.folder, 0o700)
-	var p *pair
-	found := false
-	if err == nil {
-		p, found, err = c.load(own)
+// openOwn makes the appliance's own pair, unless there is one. Its error is that none can be made.
+func (c *Certificates) openOwn(now time.Time) error {
+	if c.pairs[own] != nil {
+		return nil
 	}
-	if found && err == nil {
-		return p, nil
-	}
-	made, failure := selfSigned(hostNames(c.o.Hostname()), now)
-	if failure != nil {
-		return nil, failure
-	}
-	if err == nil {
-		err = c.keep(own, made)
-	}
+	made, err := selfSigned(hostNames(c.o.Hostname()), now)
 	if err != nil {
-		c.makeshift(made, err)
+		return err
 	}
-	return made, nil
+	c.pairs[own] = made
+	_, err = os.Stat(c.file(own).Path)
+	if err == nil { // it was not read, which the log has told, and somebody may want to look into it
+		made.makeshift = true
+	} else if err = c.keep(own, made); err != nil {
+		made.makeshift = true
+		c.o.Log.Error("the certificate could not be kept", "error", err)
+	}
+	if made.makeshift {
+		c.o.Log.Error("a makeshift certificate is shown until the next start", "fingerprint", made.fingerprint())
+	}
+	return nil
 }
 
-// makeshift tells everybody who can help that a pair is used that does not outlive this process.
-func (c *Certificates) makeshift(p *pair, err error) {
-	c.o.Log.Error("the certificate could not be read or kept; a makeshift is shown until the next start",
-		"error", err, "fingerprint", p.fingerprint())
-	text := "The appliance's certificate could not be read or kept; a makeshift is shown to clients of HTTPS until the next start."
-	c.trouble.Store(&text)
+// ApplyCertificates makes the certificate hold that a committed document names, for handshakes that
+// begin from now on. What no commit can bring back goes.
+func (c *Certificates) ApplyCertificates(committed config.Document) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.setting = committed[config.Certificate]
+	c.choose()
+	c.renew(time.Now())
+	c.purge(time.Now())
+	c.dropRequestOf(c.present.Load())
+}
+
+// choose shows what the setting says. Called with mu held.
+func (c *Certificates) choose() {
+	c.trouble = ""
+	p := c.pairs[nameOf(c.setting)]
+	if p == nil {
+		p = c.pairs[own]
+		c.trouble = "The certificate of the configuration cannot be read; clients of HTTPS are shown the appliance's own, which signs itself."
+		c.o.Log.Error("the certificate of the configuration cannot be read, so the appliance's own is shown",
+			"certificate", c.setting, "shown", p.fingerprint())
+	}
+	if before := c.present.Swap(p); before != p {
+		c.o.Log.Info("another certificate is shown", "fingerprint", p.fingerprint(), "subject", p.leaf.Subject.String())
+	}
 }
 
 // Notice returns what is wrong with the certificates, for administrators.
@@ -100,7 +137,21 @@ func (c *Certificates) Notice(caller menu.Caller) string {
 	if caller.Role != menu.Administrator {
 		return ""
 	}
-	return *c.trouble.Load()
+	c.mu.Lock()
+	trouble := c.trouble
+	c.mu.Unlock()
+	p := c.present.Load()
+	switch left := time.Until(p.leaf.NotAfter); {
+	case trouble != "":
+		return trouble
+	case p.makeshift:
+		return "The appliance's certificate could not be read or kept; clients of HTTPS are shown a makeshift until the next start."
+	case p.origin != access.SelfSigned && left <= 0:
+		return "The certificate of HTTPS has ended. certificate request begins the next one."
+	case p.origin != access.SelfSigned && left < renewBefore:
+		return "The certificate of HTTPS ends at " + menu.UTC(p.leaf.NotAfter) + ". certificate request begins the next one."
+	}
+	return ""
 }
 
 // Close has nothing to do: a pair is on the disk when it is used.
@@ -117,18 +168,6 @@ func (c *Certificates) Chain() (chain [][]byte, fromCA bool) {
 // and openssl write it: AB:CD:...
 func (c *Certificates) CertificateFingerprint() string { return c.present.Load().fingerprint() }
 
-// fingerprint returns the SHA-256 of the certificate.
-func (p *pair) fingerprint() string {
-	var b strings.Builder
-	for i, octet := range sha256.Sum256(p.chain[0]) {
-		if i > 0 {
-			b.WriteByte(':')
-		}
-		fmt.Fprintf(&b, "%02X", octet)
-	}
-	return b.String()
-}
-
 // renewBefore is how long before its end a pair of the appliance's own making is made anew, and
 // renewEvery how often that is tried where it fails.
 const (
@@ -139,30 +178,55 @@ const (
 // Sweep makes a pair anew that the appliance made itself and that ends soon. So does one that has
 // not begun: the clock was wrong when it was made.
 func (c *Certificates) Sweep(now time.Time) {
-	p := c.present.Load()
-	if !p.due(now) {
+	if !c.present.Load().due(now) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.renew(now)
+}
+
+// renew makes the present pair anew if it is due. It keeps its name, so that the setting stands.
+// Called with mu held.
+func (c *Certificates) renew(now time.Time) {
+	before := c.present.Load()
+	if !before.due(now) {
+		return
+	}
 	if wait := c.rest.Sub(now); wait > 0 && wait <= renewEvery { // else the clock was put back
 		return
 	}
-	made, err := selfSigned(hostNames(c.o.Hostname()), now)
+	name := own
+	if c.pairs[own] != before {
+		name = nameOf(c.setting)
+	}
+	made, err := selfSigned(before.names(c.o.Hostname), now)
 	if err == nil {
-		err = c.keep(own, made)
+		made.given = before.given
+		err = c.keep(name, made)
 	}
 	if err != nil {
 		c.rest = now.Add(renewEvery)
-		c.o.Log.Error("the certificate could not be renewed", "error", err, "ends", p.leaf.NotAfter)
+		c.o.Log.Error("the certificate could not be renewed", "error", err, "ends", before.leaf.NotAfter)
 		return
 	}
+	c.pairs[name] = made
 	c.present.Store(made)
 	c.o.Log.Info("the certificate was renewed", "fingerprint", made.fingerprint(), "ends", made.leaf.NotAfter)
 	c.o.System("certificate", "The self-signed certificate was renewed; its fingerprint is SHA256 "+made.fingerprint(), nil)
 }
 
-// due reports whether a pair of the appliance's own making must be made anew.
+// due reports whether a pair must be made anew: the appliance can, if it made it.
 func (p *pair) due(now time.Time) bool {
-	return now.Before(p.leaf.NotBefore) || now.After(p.leaf.NotAfter.Add(-renewBefore))
+	return p.origin == access.SelfSigned &&
+		(now.Before(p.leaf.NotBefore) || now.After(p.leaf.NotAfter.Add(-renewBefore)))
+}
+
+// names returns what a pair that the appliance made is for: what was given for it, else the host.
+func (p *pair) names(hostname func() string) names {
+	if len(p.given) > 0 {
+		n, _ := parseNames(p.given) // they were parsed when they were given
+		return n
+	}
+	return hostNames(hostname())
 }

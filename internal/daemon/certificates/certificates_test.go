@@ -149,6 +149,7 @@ func (b *bed) wantMakeshift(t *testing.T) {
 	if chain, fromCA := b.Chain(); len(chain) != 1 || fromCA {
 		t.Errorf("%d certificates, from a CA: %v", len(chain), fromCA)
 	}
+	b.ApplyCertificates(nil)
 	if !strings.Contains(b.logged(), "level=ERROR") || !strings.Contains(b.logged(), b.CertificateFingerprint()) {
 		t.Errorf("the log is %q", b.logged())
 	}

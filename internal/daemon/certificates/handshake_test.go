@@ -89,7 +89,7 @@ func signedBy(t *testing.T, key crypto.Signer) *pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pair{[][]byte{der}, leaf, key}
+	return &pair{chain: [][]byte{der}, leaf: leaf, key: key}
 }
 
 // Clients accept handshakes that are signed here: Go's and openssl's, in both versions of TLS, by

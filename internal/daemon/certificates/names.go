@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"diagsh/internal/menu"
 )
 
 // names are what a certificate is for.
@@ -16,11 +18,42 @@ type names struct {
 	addresses []netip.Addr
 }
 
+// parseNames reads names and addresses as people give them. A name may begin with *. for all names
+// of a domain.
+func parseNames(given []string) (n names, err error) {
+	for _, text := range given {
+		if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+			n.addresses = append(n.addresses, a.Unmap())
+			continue
+		}
+		name := strings.ToLower(strings.TrimSuffix(text, "."))
+		if !isDNSName(strings.TrimPrefix(name, "*.")) {
+			return n, menu.BadArgument("names", "%s is neither a host name nor an address", menu.Quoted(text)).
+				WithHint("Names are such as mx1.example.com or 192.0.2.10, separated by commas")
+		}
+		n.dns = append(n.dns, name)
+	}
+	if len(given) > mostNames {
+		return n, menu.BadArgument("names", "These are %d names", len(given)).WithHint("A certificate has at most %d", mostNames)
+	}
+	return n, nil
+}
+
+// list returns names and addresses as people give them.
+func (n names) list() []string {
+	list := slices.Clone(n.dns)
+	for _, a := range n.addresses {
+		list = append(list, a.String())
+	}
+	return list
+}
+
 // Bounds of what is read of this host: bytes of /etc/hosts, and addresses that a certificate takes.
 // A host of containers has hundreds, and each handshake carries the certificate.
 const (
 	hostsBytes    = 256 << 10
 	mostAddresses = 64
+	mostNames     = 100 // that a user may give
 )
 
 // hostNames returns the names and addresses by which this host can be reached: hostname, the

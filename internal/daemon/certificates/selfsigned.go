@@ -8,6 +8,8 @@ import (
 	"crypto/x509/pkix"
 	"net"
 	"time"
+
+	"diagsh/internal/access"
 )
 
 // lifetime is that of certificates of the appliance's own making: browsers take none that lasts
@@ -32,7 +34,7 @@ func selfSigned(n names, now time.Time) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pair{chain: [][]byte{der}, leaf: leaf, key: key}, nil
+	return &pair{chain: [][]byte{der}, leaf: leaf, key: key, origin: access.SelfSigned}, nil
 }
 
 // template returns a certificate for a server that is not a CA. x509 makes its serial number.

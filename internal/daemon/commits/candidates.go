@@ -41,7 +41,7 @@ func (c *Commits) EditConfiguration(caller menu.Caller, edit func(config.Documen
 	if err != nil {
 		return menu.Failing("read the network", err)
 	}
-	if faults := check(changed, view.Running, state); len(faults) > 0 {
+	if faults := c.check(changed, view.Running, state); len(faults) > 0 {
 		f := faults[0]
 		return &menu.Error{Code: menu.Usage, Argument: f.Path.Argument(), Message: menu.Sentence(f.Setting + ": " + f.Message)}
 	}
@@ -127,7 +127,7 @@ func (c *Commits) ClearChanges(caller menu.Caller, setting string) ([]config.Cha
 	if err != nil {
 		return nil, menu.Failing("read the network", err)
 	}
-	if faults := check(left, view.Running, state); len(faults) > 0 {
+	if faults := c.check(left, view.Running, state); len(faults) > 0 {
 		return nil, menu.Errorf(menu.State, "What is left would not fit: %s", faults[0]).WithHint("Drop that too, or all with clearchanges")
 	}
 	c.setCandidate(caller, left)
@@ -163,7 +163,7 @@ func (c *Commits) replaceCandidate(caller menu.Caller, wanted config.Document, l
 	if err != nil {
 		return menu.Failing("read the network", err)
 	}
-	faults := check(wanted, c.view(caller.User).Running, state)
+	faults := c.check(wanted, c.view(caller.User).Running, state)
 	for i := range faults {
 		faults[i].Line = lines[faults[i].Path]
 	}

@@ -10,6 +10,15 @@ import (
 	"diagsh/internal/netconf"
 )
 
+// check lists what of a document this machine and the other rooms cannot do.
+func (c *Commits) check(wanted, running config.Document, state netconf.State) []config.Fault {
+	faults := check(wanted, running, state)
+	if c.o.Fits != nil {
+		faults = append(faults, c.o.Fits(wanted, running)...)
+	}
+	return faults
+}
+
 // check lists what of a document this machine cannot do. What was committed before and stands
 // unchanged is not held against the machine: an interface that was taken out must not keep
 // everything else from being committed.

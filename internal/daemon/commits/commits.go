@@ -35,6 +35,10 @@ type Options struct {
 	// System and SystemFailed write into the audit log.
 	System       func(path, message string, arguments map[string]string)
 	SystemFailed func(path, message string)
+	// Fits lists what other rooms hold against a document, and Warns what they have to say about
+	// it. Either may be nil.
+	Fits  func(wanted, running config.Document) []config.Fault
+	Warns func(wanted, running config.Document) []config.Warning
 	// OnApplied is told what holds from now on, at the end of Recover too. It is called while a
 	// transaction is held.
 	OnApplied func(config.Document)
@@ -130,6 +134,20 @@ func (c *Commits) viewFrom(caller menu.Caller) config.View {
 		v.Elsewhere = config.Changes(seen, mine.mine)
 	}
 	return v
+}
+
+// Values returns what a setting is in the configurations that are kept, and in those that are
+// pending.
+func (c *Commits) Values(p config.Path) (values []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.ledger.Commits {
+		values = append(values, k.document()[p])
+	}
+	for _, mine := range c.candidates {
+		values = append(values, mine.base[p], mine.mine[p])
+	}
+	return values
 }
 
 func (c *Commits) view(user string) config.View {

@@ -153,8 +153,17 @@ func (c *Commits) notRestored(f notRestored) {
 	c.o.SystemFailed("", "The appliance could not "+f.what+": "+reason(f.err))
 }
 
-// warnings are what the changes of a view do to IPv6, and to the MTU of other interfaces.
+// warnings are what there is to say about the changes of a view.
 func (c *Commits) warnings(v config.View) []config.Warning {
+	list := c.forgotten(v)
+	if c.o.Warns != nil {
+		list = append(list, c.o.Warns(v.Candidate, v.Running)...)
+	}
+	return list
+}
+
+// forgotten are what the changes of a view do to IPv6, and to the MTU of other interfaces.
+func (c *Commits) forgotten(v config.View) []config.Warning {
 	if !slices.ContainsFunc(v.Changes, func(change config.Change) bool { return change.Path.Field == "mtu" }) {
 		return nil
 	}

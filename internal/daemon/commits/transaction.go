@@ -52,7 +52,7 @@ func (c *Commits) transact(caller menu.Caller, view config.View, r config.Reques
 	if err != nil {
 		return config.Commit{}, menu.Failing("read the network", err)
 	}
-	if faults := check(view.Candidate, view.Running, state); len(faults) > 0 {
+	if faults := c.check(view.Candidate, view.Running, state); len(faults) > 0 {
 		return config.Commit{}, menu.Errorf(menu.State, "The changes do not fit this machine any more: %s", faults[0]).
 			WithHint("Nothing was changed. Mend it, or drop your changes with clearchanges")
 	}

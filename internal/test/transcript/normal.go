@@ -31,6 +31,11 @@ var random = normal{
 	{regexp.MustCompile(`\bdsh_[a-z1-9]{8}_[a-z1-9]{52}\b`), "<secret>"},
 	{regexp.MustCompile(`\b[a-hjkmnp-z]{4}[1-9]{4}\b`), "<token>"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "<fingerprint>"},
+	{regexp.MustCompile(`\b(?:[0-9A-F]{2}:){31}[0-9A-F]{2}\b`), "<fingerprint>"},
+	{regexp.MustCompile(`(<fingerprint> chain )[0-9A-F]{8}\b`), "${1}<hash>"},
+	{regexp.MustCompile(`(-----BEGIN [A-Z ]+-----).+?(-----END)`), "$1<pem>$2"},
+	// What a certificate of the appliance's own making calls the machine.
+	{regexp.MustCompile(`(Names: +mx1, |"names":\["mx1",).*?("?localhost)`), "${1}<machine>, $2"},
 	{regexp.MustCompile(`(Serial: +|"serialNumber": ?")[0-9A-F]+`), "${1}<serial>"},
 }
 
@@ -104,7 +109,8 @@ const fileSystems = "<file systems>"
 const graph = "<graph>"
 
 // once leaves of lines that stand for a block of several the first. The table of file systems ends
-// with an empty line: a name that is too wide for its column goes on in rows of its own.
+// with an empty line: a name that is too wide for its column goes on in rows of its own. Of PEM, the
+// lines between its first and its last are left out.
 func once(lines []string) []string {
 	table := false
 	lines = slices.DeleteFunc(lines, func(line string) bool {
@@ -115,6 +121,12 @@ func once(lines []string) []string {
 		}
 		table = table && line != ""
 		return table
+	})
+	block := false // of PEM
+	lines = slices.DeleteFunc(lines, func(line string) bool {
+		inside := block && !strings.HasPrefix(line, "-----END")
+		block = inside || strings.HasPrefix(line, "-----BEGIN ") && !strings.Contains(line, "-----END")
+		return inside
 	})
 	return slices.CompactFunc(lines, func(a, b string) bool { return a == b && a == graph })
 }

@@ -1,0 +1,9 @@
+package certificate_test
+
+import (
+	"testing"
+
+	"diagsh/internal/test/transcript"
+)
+
+func TestTranscripts(t *testing.T) { transcript.Run(t, "testdata") }
