@@ -32,7 +32,7 @@ func newCommand(s Services, top *menu.Menu) *menu.Command {
 		Help:      "Make a token for a program; it is shown this once.",
 		Details:   "A program sends it to the HTTPS port as Authorization: Bearer TOKEN.",
 		Role:      menu.ReadOnly,
-		Resources: []menu.Resource{{Method: "POST", Path: "tokens", Status: 201, Location: "tokens/{id}"}},
+		Resources: []menu.Resource{{Method: "POST", Path: "tokens", Status: 201, Location: "tokens/{token}"}},
 		Shape:     menu.Object,
 		Ask: func(_ context.Context, caller menu.Caller, _ newArgs, q *menu.Question) error {
 			if q.Name == "role" {

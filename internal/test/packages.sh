@@ -88,6 +88,9 @@ unpack_mail() {
 node=/var/cache/diagsh-tests/node
 modules=
 [ -d "$node/node_modules/ssh2" ] || modules=ssh2@1.17.0
+for m in @redocly/cli@2.77.0 openapi-typescript@7.13.0 typescript@5.9.3; do # (internal/test/contract)
+    [ -d "$node/node_modules/${m%@*}" ] || modules="$modules $m"
+done
 [ -d "$node/node_modules/axe-core" ] || modules="$modules axe-core@4.14.1"
 install_modules() {
     [ -n "$modules" ] || return 0

@@ -30,6 +30,7 @@ func fields(t reflect.Type) iter.Seq[field] {
 				continue
 			case f.Anonymous && name == "" && embedded.Kind() == reflect.Struct:
 				for inner := range fields(embedded) {
+					inner.omitted = inner.omitted || f.Type.Kind() == reflect.Pointer // which may be nil
 					if !yield(inner) {
 						return
 					}

@@ -1,0 +1,363 @@
+package contract
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/nameserver"
+	"diagsh/internal/test/netnstest"
+)
+
+// A call runs a command or asks for a resource, and its answer is compared with the document.
+type call struct {
+	path string // of a command, or METHOD and path of a resource
+	body string
+	keep string // of the answer's members, the one that later calls name as $MEMBER
+}
+
+// calls are those of every command that is safe on an appliance in a network of its own, in an order
+// in which each finds what it needs.
+var calls = []call{
+	{"whoami", ``, ""}, {"who", ``, ""}, {"last", ``, ""}, {"version", ``, ""}, {"status", ``, ""}, {"hostname", ``, ""}, {"date", ``, ""},
+	{"auditlog", `{"count":20}`, ""}, {"auditverify", ``, ""}, {"dnsstatus", ``, ""},
+	{"packetcapture settings", ``, ""},
+	{"packetcapture setup", `{"comment":"tests"}`, ""},
+	{"packetcapture start", `{"name":"one","interfaces":["lo"],"filter":"icmp","limits":{"durationSeconds":60}}`, ""},
+	{"packetcapture status", ``, ""},
+	{"packetcapture status", `{"name":"one"}`, ""},
+	{"ping", `{"host":"127.0.0.1","count":2,"interval":"20ms"}`, ""},
+	{"ping6", `{"host":"::1","count":1}`, ""},
+	{"traceroute", `{"host":"127.0.0.1","numeric":true}`, ""},
+	{"traceroute6", `{"host":"::1","numeric":true}`, ""},
+	{"packetcapture stop", `{"name":"one"}`, ""},
+	{"packetcapture list", ``, ""},
+	{"packetcapture show", `{"name":"one"}`, ""},
+	{"packetcapture show", `{"name":"one","detail":2}`, ""},
+	{"packetcapture packets", `{"name":"one"}`, ""},
+	{"packetcapture packet", `{"name":"one","position":1}`, ""},
+	{"packetcapture summary", `{"name":"one"}`, ""},
+	{"GET /v1/captures", ``, ""}, {"GET /v1/captures/one", ``, ""}, {"GET /v1/captures/one/packets", ``, ""},
+	{"GET /v1/captures/one/packets/1", ``, ""},
+	{"packetcapture exports", ``, ""},
+	{"packetcapture target new", `{"name":"away","url":"https://127.0.0.1:1/x","secret":"s"}`, ""},
+	{"packetcapture target list", ``, ""},
+	{"packetcapture export", `{"name":"one","target":"away"}`, ""},
+	{"GET /v1/exports", ``, ""}, {"GET /v1/targets", ``, ""}, {"GET /v1/targets/away", ``, ""},
+	{"packetcapture target delete", `{"name":"away","confirm":true}`, ""},
+	{"packetcapture delete", `{"name":"one","confirm":true}`, ""},
+	{"POST /v1/captures", `{"name":"two","interfaces":["lo"]}`, ""},
+	{"POST /v1/captures/two/stop", ``, ""}, {"DELETE /v1/captures/two", ``, ""},
+	{"GET /v1/capture-settings", ``, ""}, {"PATCH /v1/capture-settings", `{"comment":"again"}`, ""},
+	{"PUT /v1/capture-settings", `{"comment":"once more"}`, ""},
+	{"filter explain", `{"expression":"tcp port 25"}`, ""}, {"filter build", `{"protocol":"tcp","localport":"25"}`, ""},
+	{"filter save", `{"name":"mail","expression":"port 25"}`, ""}, {"filter list", ``, ""}, {"filter delete", `{"name":"mail"}`, ""},
+	{"diagnostic raid tasks", ``, ""}, {"diagnostic raid status", ``, ""}, {"diagnostic disk_usage", ``, ""},
+	{"diagnostic network arpshow", ``, ""}, {"diagnostic network ndpshow", ``, ""}, {"diagnostic network flush", ``, ""},
+	{"diagnostic network routeget", `{"host":"127.0.0.1"}`, ""},
+	{"diagnostic network smtpping", `{"host":"127.0.0.1","port":2525,"timeout":2}`, ""},
+	{"diagnostic network tcpdump start", `{"name":"three"}`, ""},
+	{"diagnostic network tcpdump status", ``, ""}, {"diagnostic network tcpdump stop", `{"name":"three"}`, ""},
+	{"diagnostic network tcpdump filter", `{"filter":"port 25"}`, ""}, {"diagnostic network tcpdump interface", `{"interfaces":["lo"]}`, ""},
+	{"diagnostic network tcpdump clear", `{"confirm":true}`, ""},
+	{"diagnostic reporting new", `{"files":["NONE"]}`, "name"}, {"diagnostic reporting list", ``, ""},
+	{"GET /v1/reports", ``, ""}, {"GET /v1/reports/$name", ``, ""}, {"diagnostic reporting delete", `{"name":"$name","confirm":true}`, ""},
+	{"supportrequest", `{"contact":"Ann","description":"It is slow"}`, ""},
+	{"diagnostic services status", ``, ""}, {"diagnostic services status", `{"all":true}`, ""},
+	{"netstat sockets", ``, ""}, {"netstat interfaces", ``, ""}, {"netstat routes", ``, ""}, {"netstat queues", ``, ""},
+	{"netstat traffic", `{"count":1,"every":1}`, ""}, {"tcpservices", ``, ""},
+	{"nslookup", `{"name":"mx.test"}`, ""}, {"dig", `{"name":"mx.test"}`, ""},
+	{"telnet", `{"host":"127.0.0.1","port":2525,"say":"QUIT","wait":1}`, ""},
+	{"userconfig new", `{"user":"new","password":"correct horse new"}`, ""}, {"userconfig edit", `{"user":"new","fullName":"New"}`, ""},
+	{"userconfig password", `{"user":"new","password":"battery staple new"}`, ""}, {"userconfig role", `{"user":"new","role":"readonly"}`, ""},
+	{"userconfig key", `{"user":"new","action":"new","key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS new"}`, ""},
+	{"userconfig unlock", `{"user":"new"}`, ""}, {"userconfig list", ``, ""}, {"userconfig signin show", ``, ""},
+	{"GET /v1/accounts", ``, ""}, {"GET /v1/accounts/new", ``, ""}, {"PATCH /v1/accounts/new", `{"fullName":"Newer"}`, ""},
+	{"POST /v1/accounts/new/unlock", ``, ""}, {"PUT /v1/accounts/new/role", `{"role":"operator"}`, ""},
+	{"userconfig delete", `{"user":"new","confirm":true}`, ""},
+	{"POST /v1/accounts", `{"user":"newest"}`, ""}, {"DELETE /v1/accounts/newest", ``, ""},
+	{"token new", `{"name":"script"}`, "token"}, {"token list", ``, ""}, {"GET /v1/tokens", ``, ""}, {"GET /v1/tokens/$token", ``, ""},
+	{"token delete", `{"token":"$token","confirm":true}`, ""},
+	{"POST /v1/tokens", `{"name":"second"}`, "token"}, {"DELETE /v1/tokens/$token", ``, ""},
+	{"etherconfig media list", ``, ""}, {"etherconfig vlan list", ``, ""}, {"etherconfig loopback status", ``, ""},
+	{"etherconfig mtu list", ``, ""}, {"etherconfig multicast status", ``, ""},
+	{"etherconfig vlan new", `{"interface":"x0","vlan":34}`, ""}, {"etherconfig vlan edit", `{"name":"x0.34","interface":"x0","vlan":35}`, ""},
+	{"etherconfig vlan delete", `{"name":"x0.35"}`, ""},
+	{"etherconfig loopback enable", `{"address":"192.0.2.1"}`, ""}, {"etherconfig loopback disable", ``, ""},
+	{"etherconfig multicast accept", ``, ""}, {"etherconfig multicast reject", ``, ""}, {"sethostname", `{"hostname":"mx2"}`, ""},
+	{"showchanges", ``, ""}, {"showconfig", ``, ""}, {"showconfig", `{"pending":true}`, ""},
+	{"GET /v1/configuration", ``, ""}, {"GET /v1/configuration/candidate", ``, ""}, {"GET /v1/configuration/changes", ``, ""},
+	{"DELETE /v1/configuration/candidate", ``, ""},
+	{"etherconfig mtu edit", `{"interface":"x0","mtu":1400}`, ""}, {"commit", `{"comment":"tests"}`, ""}, {"commitdetail", ``, ""},
+	{"GET /v1/configuration/commits/1", ``, ""},
+	{"etherconfig mtu edit", `{"interface":"x0","mtu":1410}`, ""}, {"POST /v1/configuration/commits", `{"comment":"more"}`, ""},
+	{"rollbackconfig", `{"number":1,"confirm":true}`, ""}, {"clearchanges", `{"confirm":true}`, ""},
+	{"POST /v1/configuration/commits/1/rollback", ``, ""}, {"DELETE /v1/configuration/candidate", ``, ""},
+	{"saveconfig", `{"name":"kept"}`, ""}, {"PUT /v1/configuration/candidate", `{"text":"hostname: mx3\n"}`, ""},
+	{"loadconfig", `{"text":"hostname: mx4\n"}`, ""}, {"resetconfig", `{"confirm":true}`, ""}, {"DELETE /v1/configuration/candidate", ``, ""},
+	{"GET /v1/sessions", ``, ""}, {"GET /v1/audit-events?count=5", ``, ""},
+	{"GET /v1/session", ``, ""}, {"GET /v1/hostname", ``, ""}, {"GET /v1/leaving", ``, ""}, {"GET /v1/tree", ``, ""}, {"GET /v1/menu/packetcapture", ``, ""},
+	{"GET /v1/help/ping", ``, ""}, {"POST /v1/parse", `{"at":[],"line":"ping host 127.0.0.1"}`, ""}, {"POST /v1/complete", `{"at":[],"line":"pi"}`, ""},
+	{"POST /v1/ask/ping", `{"mode":2}`, ""}, {"POST /v1/assist/filter/explain", `{"argument":"expression","text":"po"}`, ""}, {"GET /v1/files", ``, ""}, {"GET /v1/problems/state", ``, ""},
+}
+
+// notRun are the commands that are not run here, each with its reason.
+var notRun = map[string]string{
+	"packetcapture watch":         "a stream without an end of its own; transcripts and internal/test/e2e have it",
+	"packetcapture stream":        "writes bytes: internal/test/e2e reads them with tshark",
+	"diagnostic raid verify":      "no array is here: its own test has a made-up one",
+	"diagnostic raid cancel":      "no array is here: its own test has a made-up one",
+	"diagnostic reload":           "ends the appliance",
+	"diagnostic services restart": "restarts services of this machine",
+	"etherconfig media edit":      "a pair of veth has no media to set",
+	"passwd":                      "its proof of the old password takes a second of the processor; transcripts have it",
+	"userconfig signin test":      "asks a server elsewhere: internal/test/signin has some",
+	"tail":                        "a stream without an end of its own; its own test has it",
+}
+
+// refusals are the statuses with which a call may also end: the answer is then a problem as described.
+var refusals = []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusNotImplemented}
+
+// mayRefuse are the calls that this machine may refuse, with the reason.
+var mayRefuse = map[string]string{
+	"ping6":                        "a namespace without IPv6",
+	"traceroute6":                  "a namespace without IPv6",
+	"diagnostic raid tasks":        "a machine without software RAID",
+	"diagnostic raid status":       "a machine without software RAID",
+	"diagnostic network flush":     "a namespace without neighbours",
+	"userconfig unlock":            "an account that is not locked",
+	"POST /v1/accounts/new/unlock": "an account that is not locked",
+}
+
+// TestConformance runs every command that is safe and every resource, and compares each live answer
+// with the document. A command without a call needs a reason.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	network := netnstest.New(t)
+	network.Veth(t, "x0", "x1")
+	nameserver.Start(t, network, "mx.test. 60 IN A 192.0.2.1")
+	network.Serve(t, "127.0.0.1:2525", mail)
+	a := appliance.Start(t, appliance.Options{Network: network, Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf}})
+	document, _ := documentOf(t, a)
+	covered := map[string]bool{}
+	kept := map[string]string{}
+	for _, c := range calls {
+		for name, value := range kept {
+			c.path, c.body = strings.ReplaceAll(c.path, "$"+name, value), strings.ReplaceAll(c.body, "$"+name, value)
+		}
+		method, path, isResource := strings.Cut(c.path, " /")
+		if path = "/" + path; !isResource {
+			method, path = http.MethodPost, "/v1/run/"+strings.ReplaceAll(c.path, " ", "/")
+		}
+		status, body, err := ask(t, a, method, path, c.body)
+		if err != nil {
+			t.Errorf("%s: %v after %s", c.path, err, body)
+			continue
+		}
+		operation, known := find(document, method, path)
+		if !known {
+			t.Errorf("%s is not described", c.path)
+			continue
+		}
+		covered[operation.OperationID] = true
+		if status >= 300 && (mayRefuse[c.path] == "" || !slices.Contains(refusals, status)) {
+			t.Errorf("%s %s: %d %s", c.path, c.body, status, body)
+			continue
+		}
+		if err := conforms(document, operation, status, body); err != nil {
+			t.Errorf("%s: %v\n%.600s", c.path, err, body)
+		}
+		if c.keep != "" {
+			var answer map[string]any
+			json.Unmarshal([]byte(body), &answer)
+			kept[c.keep] = fmt.Sprint(answer[c.keep])
+		}
+	}
+	for path, item := range document.Paths.Map() {
+		operation := item.Post
+		command, isRun := strings.CutPrefix(path, "/v1/run/")
+		if !isRun {
+			continue
+		}
+		command = strings.ReplaceAll(command, "/", " ")
+		reason, excused := notRun[command]
+		delete(notRun, command)
+		if excused == covered[operation.OperationID] || excused && reason == "" {
+			t.Errorf("%s: run: %t, not run because %q; a new command needs a call or a reason", command, covered[operation.OperationID], reason)
+		}
+	}
+	for command := range notRun {
+		t.Errorf("%s is not run, and no command", command)
+	}
+}
+
+// ask sends a request as the administrator on the appliance's socket.
+func ask(t *testing.T, a *appliance.Appliance, method, path, body string) (status int, answer string, err error) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return a.DialSocket("admin") }}}
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://appliance"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), err
+}
+
+// mail is a mail server that takes nothing.
+func mail(c net.Conn) {
+	fmt.Fprint(c, "220 mx.test ESMTP\r\n")
+	for lines := bufio.NewScanner(c); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "QUIT") {
+			fmt.Fprint(c, "221 mx.test\r\n")
+			return
+		}
+		fmt.Fprint(c, "250 mx.test\r\n")
+	}
+}
+
+// find returns the operation of a request.
+func find(document *openapi3.T, method, path string) (*openapi3.Operation, bool) {
+	path, _, _ = strings.Cut(path, "?")
+	words := strings.Split(path, "/")
+	best := -1
+	var found *openapi3.Operation
+	for pattern, item := range document.Paths.Map() {
+		o := item.GetOperation(method)
+		parts := strings.Split(pattern, "/")
+		several := parts[len(parts)-1] == "{path}" // words of the path of a command
+		if o == nil || len(parts) != len(words) && (!several || len(words) < len(parts)) {
+			continue
+		}
+		same, fits := 0, true
+		for i, part := range parts {
+			switch {
+			case part == words[i]:
+				same++
+			case !strings.HasPrefix(part, "{"):
+				fits = false
+			}
+		}
+		if fits && same > best {
+			best, found = same, o
+		}
+	}
+	return found, found != nil
+}
+
+// conforms returns what of an answer is not as described.
+func conforms(d *openapi3.T, o *openapi3.Operation, status int, body string) error {
+	response := o.Responses.Value(fmt.Sprint(status))
+	if response == nil && status >= 300 {
+		response = o.Responses.Default()
+	}
+	if response == nil {
+		return fmt.Errorf("the status %d is not described", status)
+	}
+	if len(response.Value.Content) == 0 {
+		if body != "" {
+			return fmt.Errorf("a body is not described")
+		}
+		return nil
+	}
+	for kind, media := range response.Value.Content {
+		if kind == "application/x-ndjson" && !strings.HasPrefix(body, "[") {
+			return eachLine(d, media, body)
+		}
+	}
+	for kind, media := range response.Value.Content {
+		if strings.HasSuffix(kind, "json") && kind != "application/x-ndjson" {
+			return valid(media.Schema, []byte(body))
+		}
+	}
+	return nil
+}
+
+// eachLine compares the records of a stream with what x-item says.
+func eachLine(d *openapi3.T, media *openapi3.MediaType, body string) error {
+	text, err := json.Marshal(media.Extensions["x-item"])
+	if err != nil {
+		return err
+	}
+	var item openapi3.SchemaRef
+	if err := json.Unmarshal(text, &item); err != nil {
+		return err
+	}
+	if item.Ref != "" {
+		item.Value = d.Components.Schemas[strings.TrimPrefix(item.Ref, "#/components/schemas/")].Value
+	}
+	for line := range strings.Lines(body) {
+		if err := valid(&item, []byte(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// valid compares a value with a schema, by the validator, and sees that it has no member that the
+// schema lacks, which a validator allows.
+func valid(s *openapi3.SchemaRef, text []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return err
+	}
+	if err := s.Value.VisitJSON(value); err != nil {
+		if fault, ok := errors.AsType[*openapi3.SchemaError](err); ok {
+			return fmt.Errorf("at %v: %s", fault.JSONPointer(), fault.Reason)
+		}
+		return err
+	}
+	return known(s.Value, value, "")
+}
+
+// known returns an error for a member of a value that its schema does not have.
+func known(s *openapi3.Schema, value any, at string) error {
+	for _, one := range s.OneOf {
+		if one.Value.VisitJSON(value) == nil {
+			return known(one.Value, value, at)
+		}
+	}
+	switch v := value.(type) {
+	case []any:
+		for _, e := range v {
+			if s.Items == nil {
+				return nil
+			}
+			if err := known(s.Items.Value, e, at+"[]"); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		if s.AdditionalProperties.Schema != nil || len(s.Properties) == 0 {
+			return nil // any members
+		}
+		for name, e := range v {
+			p := s.Properties[name]
+			if p == nil {
+				return fmt.Errorf("the member %s.%s is not described", at, name)
+			}
+			if err := known(p.Value, e, at+"."+name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
