@@ -23,7 +23,7 @@ export default function Commands({ parts, query }) {
   if (!nodes) return html`<h1 tabindex="-1">Commands</h1><${Loading} what="the commands" />`;
   if (path && !node) return html`<h1 tabindex="-1">No such command</h1><p>There is no command <code>${path}</code>. <a href="#/commands">All commands</a></p>`;
   return html`<${Trail} parts=${parts} />
-    ${node?.kind === 'command' ? html`<${Command} key=${path} node=${node} query=${query} who=${who} />` : html`<${Menu} key=${path} path=${path} node=${node} nodes=${nodes} who=${who} />`}`;
+    ${node?.kind === 'command' ? html`<${Command} key=${`${path}?${query}`} node=${node} query=${query} who=${who} />` : html`<${Menu} key=${path} path=${path} node=${node} nodes=${nodes} who=${who} />`}`;
 }
 
 /** Trail leads back up through the menus. */
@@ -50,7 +50,7 @@ function Help({ path }) {
   const { value, failure } = useLoad(async (signal) => (open ? (await get(commandURL('help', path), { signal })).text : null), [path, open]);
   return html`<${Fold} summary="Help" onToggle=${setOpen}>
     <${Problem} failure=${failure} />
-    ${value ? html`<pre class="scroll card" tabindex="0" role="region" aria-label=${`Help of ${path}`}>${cleanLines(value)}</pre>` : !failure && html`<${Loading} what="the help" />`}
+    ${value ? html`<pre class="scroll card" tabindex="0" role="region" aria-label=${`Help of ${path}`}>${cleanLines(value)}</pre>` : open && !failure && html`<${Loading} what="the help" />`}
   <//>`;
 }
 

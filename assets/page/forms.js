@@ -4,7 +4,7 @@
 import { html, useEffect, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure, commandURL, Failure, post } from './api.js';
 import { useRemembered } from './state.js';
-import { confirm, errorAt, Fold, notify, Problem } from './ui.js';
+import { confirm, errorAt, Fold, Loading, notify, Problem } from './ui.js';
 import { Argument, valueShown, withUnit } from './fields.js';
 import { RunOutput, useRunning } from './running.js';
 import { cleanLines, quoted } from './values.js';
@@ -80,7 +80,7 @@ function useSecrets() {
 
 /** useDialogue walks through the dialogue anew after each change. */
 function useDialogue(node, answers, turn) {
-  const [dialogue, setDialogue] = useState({ questions: new Map(), reached: 0, failure: null });
+  const [dialogue, setDialogue] = useState({ questions: new Map(), reached: 0, failure: null, pending: true });
   useEffect(() => {
     const control = new AbortController();
     walk(node, answers(), control.signal).then(setDialogue).catch(() => { /* a newer walk has begun */ });
@@ -109,7 +109,8 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
 
   const answers = () => ({ ...values, ...fixed, ...Object.fromEntries(params.filter((p) => p.type === 'secret').map((p) => [p.name, secrets.read(p.name)]).filter(([, v]) => v)) });
   const dialogue = useDialogue(node, answers, turn);
-  const shown = params.filter((p) => p.type !== 'confirm' && !(p.name in fixed) && (!only || only.includes(p.name)) && !dropped(node, dialogue, p));
+  // Until the dialogue is there nothing is shown: a control that becomes another one would lose what was typed.
+  const shown = dialogue.pending ? [] : params.filter((p) => p.type !== 'confirm' && !(p.name in fixed) && (!only || only.includes(p.name)) && !dropped(node, dialogue, p));
   const args = () => argumentsOf(shown, values, dialogue, secrets, fixed);
   const form = wanted || (view || node.output === 'bytes' ? 'json' : wantedForm === 'screen' ? 'text' : 'json');
   const busy = running.out?.state === 'running';
@@ -141,11 +142,12 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
   return html`<div class="command" ref=${element}>
     <form class="card" onSubmit=${submit} noValidate aria-label=${node.path}>
       <${Problem} failure=${general} />
+      ${dialogue.pending && html`<${Loading} what="the form" />`}
       <div class="columns">${of('first').map(argument)}</div>
       ${['more', 'expert'].filter((group) => of(group).length).map((group) => html`<${Fold} key=${group} summary=${groupTitles[group]} open=${of(group).some((p) => preset[p.name] !== undefined || errorAt(failure, p.name))}>
         <div class="columns">${of(group).map(argument)}</div><//>`)}
       <div class="row">
-        <button type="submit" class="primary" disabled=${busy}>${act}</button>
+        <button type="submit" class="primary" disabled=${busy || dialogue.pending}>${act}</button>
         ${!view && !wanted && node.output !== 'bytes' && html`<label class="check"><input type="checkbox" checked=${wantedForm === 'screen'} onChange=${(e) => setForm(e.target.checked ? 'screen' : 'records')} /> Output as on the screen</label>`}
       </div>
       <${OneLine} node=${node} args=${args()} />

@@ -41,12 +41,11 @@ const whole = (n) => (Number.isInteger(n) ? String(n) : '');
 
 /** PingView draws the round trips of a ping. */
 export function PingView({ records }) {
-  const n = records.length;
-  const [xs, series] = useMemo(() => { const [x, values] = byNumber(records); return [x, [{ label: 'Round trip', values }]]; }, [records, n]);
+  const [xs, series] = useMemo(() => { const [x, values] = byNumber(records); return [x, [{ label: 'Round trip', values }]]; }, [records]);
   const facts = figures(records);
   return html`<div class="card"><${Facts} facts=${facts} />
       ${xs.length > 0 && html`<${Graph} label=${`Round trips: ${facts.map(([name, v]) => `${name} ${v}`).join(', ')}`} xs=${xs} series=${series} format=${span} formatX=${whole} kind="points" height=${180} />`}</div>
-    <${RecordTable} records=${useMemo(() => records.filter((r) => r.event !== 'statistics').slice(-200).reverse(), [records, n])} label="Answers, the newest first" none="No answer yet" />`;
+    <${RecordTable} records=${useMemo(() => records.filter((r) => r.event !== 'statistics').slice(-200).reverse(), [records])} label="Answers, the newest first" none="No answer yet" />`;
 }
 
 /** hopOf returns a hop of either form of traceroute: with the probes of a trace, or with the sums of one that is watched. */
@@ -65,8 +64,7 @@ const hopColumns = [['hop', 'Hop'], ['routers', 'Router'], ['loss', 'Lost'], ['s
 
 /** TraceView draws the hops of a traceroute: how long each takes, and what it loses. */
 export function TraceView({ records }) {
-  const n = records.length;
-  const hops = useMemo(() => [...new Map(records.filter((r) => r.hop).map((r) => [r.hop, hopOf(r)])).values()].sort((a, b) => a.hop - b.hop), [records, n]);
+  const hops = useMemo(() => [...new Map(records.filter((r) => r.hop).map((r) => [r.hop, hopOf(r)])).values()].sort((a, b) => a.hop - b.hop), [records]);
   const rows = hops.map((h) => ({ hop: h.hop, routers: h.routers.length ? h.routers : 'no answer', loss: `${Math.round(h.lossPercent)} %`, sent: h.sent,
     last: timeOrNone(h, 'last'), average: timeOrNone(h, 'average'), best: timeOrNone(h, 'best'), worst: timeOrNone(h, 'worst'), mark: h.mark }));
   const value = (name) => hops.map((h) => (h.received ? h[name] ?? null : null));
@@ -77,15 +75,14 @@ export function TraceView({ records }) {
 
 /** TrafficView draws the rates that netstat traffic reports. */
 export function TrafficView({ records }) {
-  const n = records.length;
   const [xs, series] = useMemo(() => {
     const last = records.slice(-keptPoints);
     return [last.map((r) => Date.parse(r.time) / 1000), [{ label: 'In', values: last.map((r) => r.receive.bytes * 8 / r.seconds) }, { label: 'Out', values: last.map((r) => r.transmit.bytes * 8 / r.seconds) }]];
-  }, [records, n]);
+  }, [records]);
   const now = (s) => (s.values.length ? rate(s.values[s.values.length - 1]) : 'not known yet');
   return html`<div class="card"><${Facts} facts=${series.map((s) => [s.label, now(s)])} />
       ${xs.length > 1 && html`<${Graph} label=${`Traffic: now ${now(series[0])} in, ${now(series[1])} out`} xs=${xs} series=${series} format=${rate} time height=${180} />`}</div>
-    <${RecordTable} records=${useMemo(() => records.slice(-100).reverse(), [records, n])} label="Intervals, the newest first" none="Nothing yet" />`;
+    <${RecordTable} records=${useMemo(() => records.slice(-100).reverse(), [records])} label="Intervals, the newest first" none="Nothing yet" />`;
 }
 
 const stepTitles = { resolve: 'Resolve', connect: 'Connect', mx: 'Look up MX', tls: 'TLS', banner: 'Greeting', statistics: 'Statistics' };

@@ -22,7 +22,7 @@ const drawEvery = 100; // milliseconds
 class Output {
   constructor(output) {
     Object.assign(this, { output, state: 'running', records: [], forgotten: 0, text: '', cut: false, view: '', next: null, progress: '', failure: null, run: '',
-      began: performance.now(), seconds: 0, size: 0, pieces: [], stopped: '' });
+      began: performance.now(), seconds: 0, size: 0, pieces: [], stopped: '', stopping: false });
   }
 
   record(r) {
@@ -123,6 +123,7 @@ export function useRunning() {
   const stop = () => {
     const { out, control } = now;
     if (!out || out.state !== 'running') return;
+    out.stopping = true;
     // Interrupted, the command still says what it has to say at its end. Before it has a name only the connection can end it.
     if (out.run) interrupt(out.run).catch(() => control.abort()); else control.abort();
   };
@@ -138,7 +139,7 @@ const states = { running: 'Running', done: 'Done', failed: 'Failed', interrupted
 /** RunState says how a run is, for eyes and for screen readers. */
 export function RunState({ out }) {
   const n = out.records.length + out.forgotten;
-  const parts = [states[out.state]];
+  const parts = [states[out.stopping && out.state === 'done' ? 'interrupted' : out.state]];
   if (out.state !== 'running') parts[0] += ` after ${span(Math.max(out.seconds, 0.001))}`;
   if (n && out.state !== 'running') parts.push(counted(n, 'record'));
   if (out.output === 'bytes') parts.push(bytes(out.size));
@@ -201,11 +202,13 @@ function Screen({ text, label }) {
 export function RunOutput({ node, running, form, converses, view: View }) {
   const { out } = running;
   const text = useMemo(() => (out ? cleanLines(out.text + out.view) : ''), [out, out?.text, out?.view]);
+  // The output grows in place; views are drawn from what is there now.
+  const records = useMemo(() => (out ? out.records.slice() : []), [out, out && out.records.length + out.forgotten]);
   if (!out) return null;
   const label = `Output of ${node.path}`;
   const runs = out.state === 'running';
   const something = out.records.length || out.text || out.view || out.size;
-  return html`<section class="output" aria-label=${label}>
+  return html`<section class="output" aria-label=${`Run of ${node.path}`}>
     <div class="row">
       <${RunState} out=${out} />
       ${runs && html`<button type="button" class="danger" onClick=${running.stop}>Interrupt</button>`}
@@ -215,10 +218,10 @@ export function RunOutput({ node, running, form, converses, view: View }) {
     ${out.failure && !out.failure.shown && html`<${Problem} failure=${out.failure} />`}
     ${form === 'text' && node.output !== 'bytes' && html`${out.cut && html`<p class="hint">What came before is no longer kept here.</p>`}
       ${something ? html`<${Screen} text=${text} label=${label} />` : !runs && !out.failure && html`<p class="quiet">It wrote nothing.</p>`}`}
-    ${form !== 'text' && View && html`<${View} out=${out} records=${out.records} />`}
+    ${form !== 'text' && View && html`<${View} out=${out} records=${records} />`}
     ${form !== 'text' && !View && node.output !== 'bytes' && (something || out.state === 'done') && html`
       ${out.forgotten > 0 && html`<p class="hint">${counted(out.forgotten, 'older record')} no longer kept here.</p>`}
-      <${Records} records=${out.records} output=${node.output} label=${label} none=${runs ? 'Nothing yet' : 'Nothing to show'} />`}
+      <${Records} records=${records} output=${node.output} label=${label} none=${runs ? 'Nothing yet' : 'Nothing to show'} />`}
     ${runs && converses && html`<${InputLine} running=${running} />`}
   </section>`;
 }

@@ -29,6 +29,42 @@ func (a *Appliance) URL() string {
 	return strings.TrimSuffix(address, "/")
 }
 
+// Outside is the URL of the page for a browser that runs where the test does, which may not be where
+// the appliance is.
+func (a *Appliance) Outside() string {
+	a.t.Helper()
+	if a.options.Network == nil {
+		return a.URL()
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.t.Cleanup(func() { l.Close() })
+	inside := strings.TrimPrefix(a.URL(), "https://")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go a.forward(c, inside)
+		}
+	}()
+	return "https://" + l.Addr().String()
+}
+
+// forward joins a connection with one to an address where the appliance runs.
+func (a *Appliance) forward(c net.Conn, address string) {
+	defer c.Close()
+	to, err := a.dialContext(context.Background(), "tcp", address)
+	if err != nil {
+		return // it has ended
+	}
+	go func() { defer to.Close(); io.Copy(to, c) }()
+	io.Copy(c, to)
+}
+
 // Fingerprint is the SHA-256 of the certificate that the appliance said it has, as in AB:CD.
 func (a *Appliance) Fingerprint() string {
 	a.t.Helper()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -79,7 +80,7 @@ const reportPolicy = `document.addEventListener('securitypolicyviolation', (e) =
 // Page opens the page of an appliance. At the end of the test nothing may have gone wrong in it.
 func (b *Browser) Page(a *appliance.Appliance, look Look) *Page {
 	b.t.Helper()
-	p := &Page{t: b.t, url: a.URL(), downloads: b.t.TempDir()}
+	p := &Page{t: b.t, url: a.Outside(), downloads: b.t.TempDir()}
 	ctx, end := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.heard))
 	b.t.Cleanup(end)
 	p.ctx = ctx
@@ -105,6 +106,9 @@ func (b *Browser) Page(a *appliance.Appliance, look Look) *Page {
 	return p
 }
 
+// answered is what the browser says of an answer that says no: 501 is what this machine cannot do.
+var answered = regexp.MustCompile(`the server responded with a status of (4\d\d|501)`)
+
 // heard notes what the browser complains of. Answers of the appliance that are no success are not
 // faults of the page: the tests provoke them.
 func (p *Page) heard(event any) {
@@ -123,7 +127,7 @@ func (p *Page) heard(event any) {
 			text += " " + e.ExceptionDetails.Exception.Description
 		}
 	case *log.EventEntryAdded:
-		refused := e.Entry.Source == log.EntrySourceNetwork && strings.Contains(e.Entry.Text, "the server responded with a status of 4")
+		refused := e.Entry.Source == log.EntrySourceNetwork && answered.MatchString(e.Entry.Text)
 		if refused || e.Entry.Level != log.EntryLevelError && e.Entry.Level != log.EntryLevelWarning {
 			return
 		}
@@ -237,6 +241,12 @@ func (p *Page) Press(keys ...string) {
 		}
 		p.do(chromedp.KeyEvent(key))
 	}
+}
+
+// Chord presses a key together with others, such as chromedp.ModifierCtrl.
+func (p *Page) Chord(key string, modifiers ...chromedp.Modifier) {
+	p.t.Helper()
+	p.do(chromedp.KeyEvent(key, chromedp.KeyModifiers(modifiers...)))
 }
 
 // enter presses the key as a keyboard does: what hears it go down can keep it from sending a form.
