@@ -379,6 +379,9 @@ func (p *People) Session(id string) (access.Session, bool) {
 
 // roleOf returns the role that a session has now.
 func (p *People) roleOf(s access.Session) menu.Role {
+	if s.Role != "" {
+		return s.Role // a server said it
+	}
 	role := menu.Administrator
 	if u, ok := p.accounts.get(s.User); ok {
 		role = u.Role

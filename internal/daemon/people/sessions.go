@@ -431,14 +431,15 @@ func (t *sessionTable) one(id string) (access.Session, bool) {
 	return s.record(), true
 }
 
-// record returns what is told of the session, without its role. Called with the table's mu held.
+// record returns what is told of the session; with a role only if its owner has no account here.
+// Called with the table's mu held.
 func (s *session) record() access.Session {
 	paths := make([]string, 0, len(s.running))
 	for _, p := range s.running {
 		paths = append(paths, p.path)
 	}
-	return access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Type: s.kind, Token: s.login.token, Role: s.login.roleOutside(),
-		Began: s.began, IdleFrom: s.idleFrom, Running: paths}
+	return access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Type: s.kind, Token: s.login.token,
+		Role: s.login.roleOutside(), Began: s.began, IdleFrom: s.idleFrom, Running: paths}
 }
 
 // all returns the logins.
