@@ -83,6 +83,30 @@ unpack_mail() {
     rm -rf "$fresh"
 }
 
+# Servers that know people: unpacked, not installed, so that nothing of the machine starts them (internal/test/signin). The libraries are
+# those that they need beside what is there.
+signin=/var/cache/diagsh-tests/signin
+for library in libltdl7 libtalloc2 libpcre3 libwrap0 libsasl2-2 libldap-2.5-0; do
+    [ -e "/usr/share/doc/$library" ] || missing="$missing $library"
+done
+servers=
+for p in slapd freeradius; do [ -d "$signin/$p" ] || servers="$servers $p"; done
+unpack_servers() {
+    [ -n "$servers" ] || return 0
+    echo "Unpacking what the tests need:$servers"
+    fresh=$(mktemp -d)
+    mkdir -p "$signin"
+    for p in $servers; do
+        parts=$p
+        [ "$p" != freeradius ] || parts="freeradius freeradius-common libfreeradius3"
+        # shellcheck disable=SC2086
+        (cd "$fresh" && apt -o APT::Sandbox::User=root download -qq $parts)
+        for part in $parts; do for deb in "$fresh/$part"_*.deb; do dpkg -x "$deb" "$fresh/$p"; done; done
+        mv "$fresh/$p" "$signin/$p"
+    done
+    rm -rf "$fresh"
+}
+
 # What is no Debian package, from npm and kept beside the others: a client (internal/test/e2e), and what finds pages that not everybody can use
 # (internal/test/browser).
 node=/var/cache/diagsh-tests/node
@@ -101,18 +125,19 @@ install_modules() {
     npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts --prefix "$node" $modules
 }
 
-if [ -z "$missing" ] && [ -z "$unpack" ] && [ -z "$modules" ]; then exit 0; fi
+if [ -z "$missing" ] && [ -z "$unpack" ] && [ -z "$servers" ] && [ -z "$modules" ]; then exit 0; fi
 if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then exec sudo -n sh "$0"; fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-    echo "The tests need these Debian packages; install them as root: apt-get install$missing${unpack:+; unpacked in $mail:$unpack}${modules:+; from npm in $node: $modules}" >&2
+    echo "The tests need these Debian packages; install them as root: apt-get install$missing${unpack:+; unpacked in $mail:$unpack}${servers:+; unpacked in $signin:$servers}${modules:+; from npm in $node: $modules}" >&2
     exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-if [ -n "$missing" ] || [ -n "$unpack" ]; then apt update -qq; fi
+if [ -n "$missing" ] || [ -n "$unpack" ] || [ -n "$servers" ]; then apt update -qq; fi
 if [ -n "$missing" ]; then
     echo "Installing what the tests need:$missing"
     # shellcheck disable=SC2086
     apt install -y -qq --no-install-recommends $missing
 fi
 unpack_mail
+unpack_servers
 install_modules

@@ -159,7 +159,7 @@ func (r *reader) follows(t *testing.T, e example) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, how.file)
 	code := strings.NewReplacer(`"mx1.lab.example"`, `"127.0.0.1"`, "2222", fmt.Sprint(r.appliance.Port), "SECRET", appliance.Password("op"),
-		"/var/lib/diagsh/api.sock", r.appliance.Socket).Replace(e.code)
+		"/var/lib/diagsh/api.sock", r.appliance.Socket, "https://mx1:8443", r.appliance.URL(), "--cacert mx1.pem", "--insecure").Replace(e.code)
 	if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
 		t.Fatal(err)
 	}

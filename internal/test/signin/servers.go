@@ -224,34 +224,8 @@ func (d *Directory) change(do func(*ldap.Conn) error) {
 	must(d.t, do(c))
 }
 
-// A RADIUS is a running FreeRADIUS. Its users have the passwords of a Directory; jane has the
-// Filter-Id netops and cooks, otto cooks, brief netops and a session of 2 seconds.
-type RADIUS struct {
-	Address string
-	Secret  string
-}
-
-// NewRADIUS starts a FreeRADIUS. Without protect its answers have no Message-Authenticator, as those of
-// servers of before 2024.
-func NewRADIUS(t testing.TB, protect bool) *RADIUS {
-	t.Helper()
-	root := tree(t, "freeradius")
-	dir := t.TempDir()
-	r := &RADIUS{Secret: "shared with the tests"}
-	port := freePacketPort(t)
-	r.Address = fmt.Sprintf("127.0.0.1:%d", port)
-	always := ""
-	if protect {
-		always = "update reply {\n &Message-Authenticator := 0x00\n }"
-	}
-	write(t, filepath.Join(dir, "users"), `jane Cleartext-Password := "jane-secret"
-	Filter-Id += "cooks", Filter-Id += "netops", Reply-Message = "Hello jane"
-otto Cleartext-Password := "otto-secret"
-	Filter-Id += "cooks"
-brief Cleartext-Password := "brief-secret"
-	Filter-Id += "netops", Session-Timeout = 2
-`)
-	write(t, filepath.Join(dir, "radiusd.conf"), fmt.Sprintf(`prefix = %[1]s/usr
+// radiusd is the configuration of a FreeRADIUS.
+const radiusd = `prefix = %[1]s/usr
 libdir = %[1]s/usr/lib/freeradius
 raddbdir = %[2]s
 logdir = %[2]s
@@ -306,7 +280,36 @@ server default {
   }
  }
 }
-`, root, dir, r.Secret, port, always))
+`
+
+// A RADIUS is a running FreeRADIUS. Its users have the passwords of a Directory; jane has the
+// Filter-Id netops and cooks, otto cooks, brief netops and a session of 2 seconds.
+type RADIUS struct {
+	Address string
+	Secret  string
+}
+
+// NewRADIUS starts a FreeRADIUS. Without protect its answers have no Message-Authenticator, as those of
+// servers of before 2024.
+func NewRADIUS(t testing.TB, protect bool) *RADIUS {
+	t.Helper()
+	root := tree(t, "freeradius")
+	dir := t.TempDir()
+	r := &RADIUS{Secret: "shared with the tests"}
+	port := freePacketPort(t)
+	r.Address = fmt.Sprintf("127.0.0.1:%d", port)
+	always := ""
+	if protect {
+		always = "update reply {\n &Message-Authenticator := 0x00\n }"
+	}
+	write(t, filepath.Join(dir, "users"), `jane Cleartext-Password := "jane-secret"
+	Filter-Id += "cooks", Filter-Id += "netops", Reply-Message = "Hello jane"
+otto Cleartext-Password := "otto-secret"
+	Filter-Id += "cooks"
+brief Cleartext-Password := "brief-secret"
+	Filter-Id += "netops", Session-Timeout = 2
+`)
+	write(t, filepath.Join(dir, "radiusd.conf"), fmt.Sprintf(radiusd, root, dir, r.Secret, port, always))
 	c := inTree(root, "usr/sbin/freeradius", "-f", "-l", "stdout", "-d", dir, "-D", filepath.Join(root, "usr/share/freeradius"), "-n", "radiusd")
 	out := filepath.Join(dir, "log")
 	log, err := os.Create(out)

@@ -186,13 +186,13 @@ func (b *bed) web(t *testing.T) {
 func (b *bed) tested(t *testing.T) {
 	t.Helper()
 	for line, want := range map[string]string{
-		"userconfig signin test ldap jane":                                "Role:   operator\nResult: ok",
-		"userconfig signin test ldap otto":                                "Result: none of the groups has a role: cn=cooks",
-		"userconfig signin test radius jane password jane-secret":         "Access-Accept: Hello jane",
-		"userconfig signin test oidc":                                     "Result: ok",
-		"userconfig signin show":                                          "netops",
-		"userconfig signin test ldap jane password wrong":                 "Invalid Credentials",
-		"auditlog path 'userconfig signin test' count 20": "password ******",
+		"userconfig signin test ldap jane":                        "Role:   operator\nResult: ok",
+		"userconfig signin test ldap otto":                        "Result: none of the groups has a role: cn=cooks",
+		"userconfig signin test radius jane password jane-secret": "Access-Accept: Hello jane",
+		"userconfig signin test oidc":                             "Result: ok",
+		"userconfig signin show":                                  "netops",
+		"userconfig signin test ldap jane password wrong":         "Invalid Credentials",
+		"auditlog path 'userconfig signin test' count 20":         "password ******",
 	} {
 		r := b.SSH("admin", line)
 		if r.Status != 0 || !strings.Contains(r.Out, want) {
