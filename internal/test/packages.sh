@@ -112,7 +112,7 @@ unpack_servers() {
 node=/var/cache/diagsh-tests/node
 modules=
 [ -d "$node/node_modules/ssh2" ] || modules=ssh2@1.17.0
-for m in @redocly/cli@2.77.0 openapi-typescript@7.13.0 typescript@5.9.3; do # (internal/test/contract)
+for m in @redocly/cli@2.77.0 openapi-typescript@7.13.0 typescript@5.9.3 openapi-fetch@0.17.0 @types/node@20.19.43; do # (internal/test/contract)
     [ -d "$node/node_modules/${m%@*}" ] || modules="$modules $m"
 done
 [ -d "$node/node_modules/axe-core" ] || modules="$modules axe-core@4.14.1"

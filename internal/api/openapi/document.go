@@ -110,6 +110,7 @@ type operation struct {
 	Tags        []string             `json:"tags"`
 	Role        menu.Role            `json:"x-role,omitempty"`
 	Command     string               `json:"x-command,omitempty"`
+	Security    *[]required          `json:"security,omitempty"`
 	Parameters  []parameter          `json:"parameters,omitempty"`
 	Body        *body                `json:"requestBody,omitempty"`
 	Responses   map[string]*response `json:"responses"`
@@ -219,6 +220,7 @@ type Resource struct {
 	Type         string       // media type of the answer, if it is not JSON
 	Status       int          // of success; 200 if it is 0
 	Ranges       bool         // 206 too
+	Open         bool         // also for who has not signed in
 }
 
 // other adds a resource that is no command.
@@ -260,6 +262,9 @@ func (w *writer) other(r Resource) {
 	all := map[string]*response{status(r.Status): good}
 	if r.Ranges {
 		all["206"] = &response{Description: "The part that Range names.", Content: good.Content}
+	}
+	if r.Open {
+		o.Security = &[]required{}
 	}
 	o.Responses = answers(all)
 	w.paths.add(r.Method, path, o)

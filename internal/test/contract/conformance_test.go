@@ -107,6 +107,13 @@ var calls = []call{
 	{"POST /v1/configuration/commits/1/rollback", ``, ""}, {"DELETE /v1/configuration/candidate", ``, ""},
 	{"saveconfig", `{"name":"kept"}`, ""}, {"PUT /v1/configuration/candidate", `{"text":"hostname: mx3\n"}`, ""},
 	{"loadconfig", `{"text":"hostname: mx4\n"}`, ""}, {"resetconfig", `{"confirm":true}`, ""}, {"DELETE /v1/configuration/candidate", ``, ""},
+	{"certificate show", ``, ""}, {"certificate new", ``, ""}, {"certificate request", `{"confirm":true}`, ""}, {"certificate show", ``, ""},
+	{"certificate withdraw", `{"confirm":true}`, ""}, {"DELETE /v1/configuration/candidate", ``, ""},
+	{"POST /v1/targets", `{"name":"far","url":"https://127.0.0.1:1/x","secret":"s"}`, ""},
+	{"POST /v1/captures", `{"name":"four","interfaces":["lo"]}`, ""}, {"POST /v1/captures/four/stop", ``, ""},
+	{"POST /v1/captures/four/export", `{"target":"far"}`, ""}, {"DELETE /v1/targets/far", ``, ""},
+	{"POST /v1/reports", `{"files":["NONE"]}`, "name"}, {"DELETE /v1/reports/$name", ``, ""},
+	{"POST /v1/history", `{"line":"status"}`, ""},
 	{"GET /v1/sessions", ``, ""}, {"GET /v1/audit-events?count=5", ``, ""},
 	{"GET /v1/session", ``, ""}, {"GET /v1/hostname", ``, ""}, {"GET /v1/leaving", ``, ""}, {"GET /v1/tree", ``, ""}, {"GET /v1/menu/packetcapture", ``, ""},
 	{"GET /v1/help/ping", ``, ""}, {"POST /v1/parse", `{"at":[],"line":"ping host 127.0.0.1"}`, ""}, {"POST /v1/complete", `{"at":[],"line":"pi"}`, ""},
@@ -115,16 +122,31 @@ var calls = []call{
 
 // notRun are the commands that are not run here, each with its reason.
 var notRun = map[string]string{
-	"packetcapture watch":         "a stream without an end of its own; transcripts and internal/test/e2e have it",
-	"packetcapture stream":        "writes bytes: internal/test/e2e reads them with tshark",
-	"diagnostic raid verify":      "no array is here: its own test has a made-up one",
-	"diagnostic raid cancel":      "no array is here: its own test has a made-up one",
-	"diagnostic reload":           "ends the appliance",
-	"diagnostic services restart": "restarts services of this machine",
-	"etherconfig media edit":      "a pair of veth has no media to set",
-	"passwd":                      "its proof of the old password takes a second of the processor; transcripts have it",
-	"userconfig signin test":      "asks a server elsewhere: internal/test/signin has some",
-	"tail":                        "a stream without an end of its own; its own test has it",
+	"packetcapture watch":                 "a stream without an end of its own; transcripts and internal/test/e2e have it",
+	"packetcapture stream":                "writes bytes: internal/test/e2e reads them with tshark",
+	"diagnostic raid verify":              "no array is here: its own test has a made-up one",
+	"diagnostic raid cancel":              "no array is here: its own test has a made-up one",
+	"diagnostic reload":                   "ends the appliance",
+	"diagnostic services restart":         "restarts services of this machine",
+	"etherconfig media edit":              "a pair of veth has no media to set",
+	"POST /v1/login":                      "of the front: internal/front/https, and what reads only one answer has it",
+	"GET /v1/login":                       "of the front",
+	"DELETE /v1/login":                    "of the front",
+	"GET /v1/login/methods":               "of the front: the generated clients ask it",
+	"GET /v1/openapi.json":                "it is the document",
+	"GET /v1/events":                      "a stream without an end of its own; internal/api has it",
+	"GET /v1/files/{name}":                "bytes; the generated clients read them",
+	"DELETE /v1/files/{name}":             "docs/api/README.md plays it",
+	"GET /v1/archive":                     "bytes; internal/api/archive has them",
+	"POST /v1/interrupt/{run}":            "is for a run of the same connection; internal/api has it",
+	"POST /v1/input/{run}":                "is for a run of the same connection; internal/api has it",
+	"certificate install":                 "needs a CA that signs the request: its own test has one",
+	"certificate remove":                  "needs a certificate that was installed: its own test has one",
+	"GET /v1/live.pcapng":                 "bytes without an end of their own; internal/test/resources reads them with tshark",
+	"GET /v1/captures/{name}/live.pcapng": "bytes without an end of their own; internal/test/resources reads them with tshark",
+	"passwd":                              "its proof of the old password takes a second of the processor; transcripts have it",
+	"userconfig signin test":              "asks a server elsewhere: internal/test/signin has some",
+	"tail":                                "a stream without an end of its own; its own test has it",
 }
 
 // refusals are the statuses with which a call may also end: the answer is then a problem as described.
@@ -186,20 +208,20 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	for path, item := range document.Paths.Map() {
-		operation := item.Post
-		command, isRun := strings.CutPrefix(path, "/v1/run/")
-		if !isRun {
-			continue
-		}
-		command = strings.ReplaceAll(command, "/", " ")
-		reason, excused := notRun[command]
-		delete(notRun, command)
-		if excused == covered[operation.OperationID] || excused && reason == "" {
-			t.Errorf("%s: run: %t, not run because %q; a new command needs a call or a reason", command, covered[operation.OperationID], reason)
+		for method, operation := range item.Operations() {
+			name := method + " " + path
+			if command, isRun := strings.CutPrefix(path, "/v1/run/"); isRun {
+				name = strings.ReplaceAll(command, "/", " ")
+			}
+			reason, excused := notRun[name]
+			delete(notRun, name)
+			if excused == covered[operation.OperationID] || excused && reason == "" {
+				t.Errorf("%s: run: %t, not run because %q; what is new needs a call or a reason", name, covered[operation.OperationID], reason)
+			}
 		}
 	}
-	for command := range notRun {
-		t.Errorf("%s is not run, and no command", command)
+	for name := range notRun {
+		t.Errorf("%s is not run, and neither a command nor a resource", name)
 	}
 }
 
