@@ -135,7 +135,7 @@ const filesOfPage = 256
 // files.
 func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	if err := permitFile(caller, roleListFiles, access.File{}); err != nil {
-		return err
+		return s.refused(caller, []string{access.Files}, err)
 	}
 	listing, err := s.appliance.OpenListing()
 	if err != nil {
