@@ -64,6 +64,8 @@ type Options struct {
 	Under []string
 	// Console starts it on a terminal, with the menus there.
 	Console bool
+	// SSHOnly starts it without HTTPS, for what shows each port that it listens on.
+	SSHOnly bool
 }
 
 // An Appliance is a running one.
@@ -174,7 +176,11 @@ func write(t testing.TB, path string, content []byte) {
 
 // arguments of diagsh serve.
 func (a *Appliance) arguments() []string {
-	return []string{"serve", "--data", a.Data, "--socket", a.Socket, "--ssh", "127.0.0.1:0", "--https", "127.0.0.1:0",
+	https := "127.0.0.1:0"
+	if a.options.SSHOnly {
+		https = "off"
+	}
+	return []string{"serve", "--data", a.Data, "--socket", a.Socket, "--ssh", "127.0.0.1:0", "--https", https,
 		"--config", filepath.Join(a.dir, "config.yaml"), "--admin-key", filepath.Join(a.dir, "admin.pub")}
 }
 

@@ -27,7 +27,7 @@ func Page(t *testing.T, page, user, first string) {
 	block = first + "\n" + block
 	network := netnstest.New(t)
 	network.Veth(t, "eth0", "eth1")
-	p := &player{t: t, appliance: appliance.Start(t, appliance.Options{Network: network})}
+	p := &player{t: t, appliance: appliance.Start(t, appliance.Options{Network: network, SSHOnly: true})}
 	p.normal = newNormal(p.appliance)
 	shown := strings.Split(block, "\n")
 	want := make([]string, len(shown))

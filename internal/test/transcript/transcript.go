@@ -153,7 +153,7 @@ func play(t *testing.T, path string, scene Scene) {
 		scene.Setup(t, network)
 	}
 	scene.make(t, archive, network)
-	options := appliance.Options{Network: network, Files: scene.Files}
+	options := appliance.Options{Network: network, Files: scene.Files, SSHOnly: true}
 	if scene.Systemd {
 		options.Bus = systemdtest.Boot(t).Bus
 	}
