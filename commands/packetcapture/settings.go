@@ -12,7 +12,7 @@ func settingsCommand(s captureService) *menu.Command {
 	return menu.Decl[menu.NoArgs, capture.Settings]{
 		Name:      "settings",
 		Help:      "Show what captures start with.",
-		Details:   "setup changes it.",
+		Details:   "Change it with setup.",
 		Role:      menu.ReadOnly,
 		Topic:     "settings",
 		Shape:     menu.Object,

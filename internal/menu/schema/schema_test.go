@@ -22,7 +22,7 @@ type Record struct { // a name that languages have
 	Any     any            `json:"any"`
 	Own     ownText        `json:"own"`
 	Hidden  string         `json:"-"`
-	private string
+	_       string         // what encoding/json cannot see
 	Point   struct {
 		X float64 `json:"x"`
 	} `json:"point"`

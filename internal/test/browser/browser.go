@@ -380,7 +380,7 @@ func (p *Page) Load(fragment, selector string) {
 	p.Wait(selector, "window.seenAt")
 	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, cdppage.RemoveScriptToEvaluateOnNewDocument,
-			cdppage.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: added.Identifier})
+			cdppage.RemoveScriptToEvaluateOnNewDocumentParams(added))
 		return err
 	}))
 }

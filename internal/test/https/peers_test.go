@@ -12,7 +12,7 @@ import (
 )
 
 // openssl speaks TLS 1.2 and 1.3 with the appliance, and no older version; it sees the fingerprint that
-// the appliance prints.
+// the appliance prints, greets with and has in version.
 func TestOpenSSL(t *testing.T) {
 	t.Parallel()
 	openssl := netnstest.Tool(t, "openssl")
@@ -35,6 +35,10 @@ func TestOpenSSL(t *testing.T) {
 	if !strings.Contains(strings.ToLower(r.Out), strings.ToLower(a.Fingerprint())) {
 		t.Errorf("the fingerprint is %q, not %s", r.Out, a.Fingerprint())
 	}
+	if r = a.SSH("ro", "version"); !strings.Contains(r.Out, a.Fingerprint()) {
+		t.Errorf("version does not have the fingerprint %s: %s", a.Fingerprint(), r.Out)
+	}
+	a.Terminal("ro", 132, 40).Reads("Certificate of HTTPS: SHA256 " + a.Fingerprint())
 	// Neither resumes a session nor renegotiates to get past anything: SHA-1 and RSA key exchange are no
 	// choice.
 	r = a.Exec("", openssl, "s_client", "-connect", address, "-tls1_2", "-cipher", "AES128-SHA:AES256-GCM-SHA384:@SECLEVEL=0")
