@@ -6,6 +6,7 @@ import { address } from './router.js';
 import { mayUse, readTree, session, tree, useStore } from './state.js';
 import { Fold, html, Loading, Problem, useLoad } from './ui.js';
 import { CommandForm } from './forms.js';
+import { secretOf } from './fields.js';
 import { cleanLines } from './values.js';
 
 /** commandAddress returns where the form of a command, or a menu, is; args are first values. */
@@ -36,7 +37,7 @@ function Trail({ parts }) {
 }
 
 function Command({ node, query, who }) {
-  const preset = useMemo(() => Object.fromEntries((node.parameters || []).filter((p) => p.type !== 'secret' && query.has(p.name)).map((p) => [p.name, query.get(p.name)])), [node]);
+  const preset = useMemo(() => Object.fromEntries((node.parameters || []).filter((p) => !secretOf(p) && query.has(p.name)).map((p) => [p.name, query.get(p.name)])), [node]);
   return html`<h1 tabindex="-1">${node.path}</h1>
     <p>${node.help} ${node.details && html`<span class="quiet">${node.details}</span>`}</p>
     ${mayUse(who, node.role) ? html`<${CommandForm} node=${node} preset=${preset} />`

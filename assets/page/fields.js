@@ -49,15 +49,15 @@ const unset = (p) => (p.default ? `as usual (${p.default})` : 'as set');
 export function kindOf(p, q) {
   const choices = choicesOf(p, q);
   switch (p.type) {
-    case 'list': return choices.length ? 'boxes' : 'text';
+    case 'list': return choices.length ? 'boxes' : p.question ? 'text' : 'completed';
     case 'yes/no': return 'choice';
-    case 'lines': case 'secret': case 'time': return p.type;
+    case 'lines': case 'secret': case 'time': case 'secret lines': return p.type;
     case 'packets': return choices.length ? 'packets' : 'text';
   }
   if (p.assisted) return 'assisted';
   if (choices.length && !q?.open) return choices.length <= 3 ? 'radio' : 'choice';
   if (choices.length || q?.suggestions?.length) return 'suggested';
-  return 'text';
+  return p.type === 'text' && !p.question ? 'completed' : 'text';
 }
 
 /**
@@ -74,6 +74,9 @@ export function Argument({ path, param: p, question: q, value, given, set, done,
   const all = { path, p, q, label, text, value, set, done, error, required, given, secret };
   return html`<div>${told && html`<pre class="told">${cleanLines(told)}</pre>`}<${controls[kindOf(p, q)]} ...${all} /></div>`;
 }
+
+/** secretOf reports whether the text of an argument is a secret. */
+export const secretOf = (p) => p.type === 'secret' || p.type === 'secret lines';
 
 /** withUnit adds the unit to a bare number, as a dialogue does with an answer. */
 export const withUnit = (text, unit) => (unit && /^\s*[0-9.]+\s*$/.test(text) ? text.trim() + unit : text);
@@ -145,6 +148,18 @@ function Suggested({ p, q, label, text, set, done, error, required }) {
     <${Combobox} own=${{ ...own, 'aria-required': required ? 'true' : undefined }} value=${text} suggest=${fromChoices(all)} onInput=${set} onChange=${() => done()} />`}<//>`;
 }
 
+/** Completed is a text that no dialogue asks for: what may stand there is what Tab offers in the menus. */
+function Completed({ path, p, q, label, text, set, done, error, required }) {
+  const line = `${path} ${p.name} `;
+  const suggest = async (typed) => {
+    if (/[\s'"\\;]/.test(typed)) return null;
+    const { start, candidates } = await post('/v1/complete', { at: [], line: line + typed });
+    return { start: Math.max(0, start - line.length), candidates };
+  };
+  return html`<${Field} label=${label} hint=${hintOf(p, q)} error=${error} required=${required}>${(own) => html`
+    <${Combobox} own=${own} value=${text} suggest=${suggest} onInput=${set} onChange=${() => done()} />`}<//>`;
+}
+
 /** Assisted is a text with a language of its own, such as a filter: completed by the appliance, and explained below when people pause. */
 function Assisted({ path, p, q, label, text, set, done, error, required, given }) {
   const suggest = (typed) => post(commandURL('assist', path), { arguments: given, argument: p.name, text: typed });
@@ -199,6 +214,12 @@ function Secret({ p, q, label, done, error, required, secret }) {
     ${q?.twice && html`<${Field} label=${`${label}, once more`}>${(own) => one(label, '', 'again', own)}<//>`}`;
 }
 
+/** SecretLines is Secret for a text of several lines, such as a private key. */
+function SecretLines({ p, q, label, done, error, required, secret }) {
+  return html`<${Field} label=${label} hint=${hintOf(p, q)} error=${error} required=${required}>${(own) => html`
+    <textarea ...${own} class="masked" rows="8" spellcheck=${false} autocomplete="off" ref=${(e) => secret(p.name, 'first', e)} onChange=${() => done()}></textarea>`}<//>`;
+}
+
 function Lines({ p, q, label, text, set, done, error, required }) {
   return html`<${Field} label=${label} hint=${hintOf(p, q)} error=${error} required=${required}>${(own) => html`
     <textarea ...${own} rows="8" spellcheck=${false} value=${text} onInput=${(e) => set(e.target.value)} onChange=${() => done()}></textarea>`}<//>`;
@@ -220,8 +241,8 @@ function PacketsControl({ p, q, label, text, set, done, error, required }) {
 }
 
 const controls = {
-  text: TextControl, choice: Choice, radio: Radio, boxes: Boxes, suggested: Suggested, assisted: Assisted, time: TimeControl,
-  secret: Secret, lines: Lines, packets: PacketsControl,
+  text: TextControl, choice: Choice, radio: Radio, boxes: Boxes, suggested: Suggested, completed: Completed, assisted: Assisted, time: TimeControl,
+  secret: Secret, 'secret lines': SecretLines, lines: Lines, packets: PacketsControl,
 };
 
 /** valueShown returns what a person sees of an argument that was not touched: the default of its question. */

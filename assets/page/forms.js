@@ -5,7 +5,7 @@ import { html, useEffect, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure, commandURL, Failure, post } from './api.js';
 import { useRemembered } from './state.js';
 import { confirm, errorAt, Fold, Loading, notify, Problem } from './ui.js';
-import { Argument, valueShown, withUnit } from './fields.js';
+import { Argument, secretOf, valueShown, withUnit } from './fields.js';
 import { RunOutput, useRunning } from './running.js';
 import { cleanLines, quoted } from './values.js';
 
@@ -56,7 +56,7 @@ export function lineOf(node, args) {
   const parts = node.path.split(' ');
   for (const p of node.parameters || []) {
     if (args[p.name] === undefined) continue;
-    parts.push(p.name, p.type === 'secret' ? 'SECRET' : quoted(String(args[p.name])));
+    parts.push(p.name, secretOf(p) ? 'SECRET' : quoted(String(args[p.name])));
   }
   return parts.join(' ');
 }
@@ -107,7 +107,7 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
   const params = node.parameters || [];
   useEffect(() => { learnWhetherItConverses(node, setConverses); }, [node]);
 
-  const answers = () => ({ ...values, ...fixed, ...Object.fromEntries(params.filter((p) => p.type === 'secret').map((p) => [p.name, secrets.read(p.name)]).filter(([, v]) => v)) });
+  const answers = () => ({ ...values, ...fixed, ...Object.fromEntries(params.filter(secretOf).map((p) => [p.name, secrets.read(p.name)]).filter(([, v]) => v)) });
   const dialogue = useDialogue(node, answers, turn);
   // Until the dialogue is there nothing is shown: a control that becomes another one would lose what was typed.
   const shown = dialogue.pending ? [] : params.filter((p) => p.type !== 'confirm' && !(p.name in fixed) && (!only || only.includes(p.name)) && !dropped(node, dialogue, p));
@@ -120,7 +120,7 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
     if (busy) return;
     setFailure(null);
     const given = args();
-    const wrong = shown.find((p) => p.type === 'secret' && secrets.differ(p.name));
+    const wrong = shown.find((p) => secretOf(p) && secrets.differ(p.name));
     if (wrong) { setFailure(new Failure({ kind: 'usage', detail: 'The two texts differ', hint: 'Type the same twice', argument: wrong.name })); return; }
     try {
       if (!await confirmed(node, given)) return;
@@ -173,15 +173,15 @@ async function learnWhetherItConverses(node, set) {
 
 /** given returns the answers before an argument, which assist wants. */
 const given = (params, values, until) => Object.fromEntries(params.slice(0, params.indexOf(until))
-  .filter((p) => values[p.name] && p.type !== 'secret').map((p) => [p.name, values[p.name]]));
+  .filter((p) => values[p.name] && !secretOf(p)).map((p) => [p.name, values[p.name]]));
 
 /** argumentsOf returns what is sent: what was touched, and what is required and has a default. */
 function argumentsOf(shown, values, dialogue, secrets, fixed) {
   const args = { ...fixed };
   for (const p of shown) {
     const q = dialogue.questions.get(p.name);
-    const text = p.type === 'secret' ? secrets.read(p.name) : values[p.name];
-    if (p.type === 'secret' ? text : text !== undefined && (text !== '' || clearable(p, q))) args[p.name] = withUnit(text, q?.unit);
+    const text = secretOf(p) ? secrets.read(p.name) : values[p.name];
+    if (secretOf(p) ? text : text !== undefined && (text !== '' || clearable(p, q))) args[p.name] = withUnit(text, q?.unit);
     else if (text === undefined && (p.required || q?.required) && valueShown(q)) args[p.name] = valueShown(q);
   }
   return args;

@@ -12,7 +12,7 @@ import { Refresh, keyBy, useInterval, usePoll, useTable } from './live.js';
 import { Act, Managed } from './managed.js';
 import { RecordList, RecordTable } from './records.js';
 import { Reports } from './reports.js';
-import { clean, span } from './values.js';
+import { clean, span, words } from './values.js';
 
 /** The parts of the view; a part is offered to those who may use its command. */
 const sections = [
@@ -123,11 +123,12 @@ function Tokens({ nodes, allowed }) {
 function Certificate({ nodes, allowed }) {
   const poll = usePoll((options) => run('certificate show', {}, options), 0, []);
   const acts = [...nodes.values()].filter((n) => n.kind === 'command' && n.path.startsWith('certificate ') && n.path !== 'certificate show' && allowed(n.path));
-  const list = poll.value && (Array.isArray(poll.value) ? poll.value : [poll.value]);
-  return html`<div class="buttons">${acts.map((n) => html`<${Act} key=${n.path} node=${n} label=${n.path.slice('certificate '.length)} title=${n.path} view=${n.output === 'object' ? Written : undefined} danger=${/remove|delete/.test(n.path)} onDone=${poll.again} />`)}
+  const shown = poll.value && [['In use', poll.value.present], ...(poll.value.others || []).map((c) => [words(c.origin || 'Another one'), c])].filter(([, c]) => c);
+  return html`<div class="buttons">${acts.map((n) => html`<${Act} key=${n.path} node=${n} label=${words(n.path.slice('certificate '.length))} title=${n.path} view=${n.output === 'object' ? Written : undefined} danger=${/remove|delete|withdraw/.test(n.path)} onDone=${poll.again} />`)}
       <button type="button" onClick=${poll.again}>Refresh</button></div>
+    <p class="hint">A change is pending until it is committed: <a href="#/system/configuration">Configuration</a></p>
     <${Problem} failure=${poll.failure} />
-    ${list ? list.map((r, i) => html`<section class="card" key=${i}><${RecordList} record=${r} label="Certificate" /></section>`) : !poll.failure && html`<${Loading} what="the certificate" />`}`;
+    ${shown ? shown.map(([name, c], i) => html`<section class="card" key=${i}><h2>${name}</h2><${RecordList} record=${c} label=${name} /></section>`) : !poll.failure && html`<${Loading} what="the certificate" />`}`;
 }
 
 const Written = ({ records }) => records.map((r, i) => html`<${RecordList} key=${i} record=${r} label="Result" />`);

@@ -167,6 +167,21 @@ func TestSessionsAndStatus(t *testing.T) {
 	p.WaitText("table.records td", "diagsh")
 }
 
+// The certificate that is in use is shown, and a new one waits for its commit.
+func TestCertificate(t *testing.T) {
+	t.Parallel()
+	a, _, b := lab(t)
+	p := b.SignedIn(a, "admin", browser.Look{})
+	p.Go("#/system/certificate")
+	p.WaitText(".record dd", a.Fingerprint())
+	p.Choose(button(p, "New"))
+	p.Settled()
+	p.Choose("dialog[open] button[type=submit]")
+	p.Wait("the dialog is closed", "!document.querySelector('dialog')")
+	p.Go("#/system/configuration")
+	p.WaitText("[aria-label='Pending changes'] code", "certificate")
+}
+
 // The views of the network, of the system and of commands are accessible and as wide as their window.
 func TestToolsAreAccessible(t *testing.T) {
 	t.Parallel()
@@ -175,7 +190,7 @@ func TestToolsAreAccessible(t *testing.T) {
 	p := b.SignedIn(a, "admin", browser.Look{})
 	for _, fragment := range []string{
 		"#/network/interfaces", "#/network/sockets", "#/network/traffic", "#/network/ping", "#/network/dns", "#/network/smtp",
-		"#/system/status", "#/system/sessions", "#/system/users", "#/system/tokens", "#/system/audit", "#/system/configuration", "#/system/reports",
+		"#/system/status", "#/system/sessions", "#/system/users", "#/system/tokens", "#/system/audit", "#/system/configuration", "#/system/reports", "#/system/certificate",
 		"#/commands", "#/commands/netstat", "#/commands/packetcapture/setup", "#/support-request",
 	} {
 		p.Go(fragment)
