@@ -44,10 +44,14 @@ export function Combobox({ own, value, onInput, onChange, suggest, goesOn, onKey
     try { answer = await suggest(text); } catch { /* without suggestions the text can still be typed */ }
     if (own !== turn.current || document.activeElement !== element) return;
     setFound(answer && (answer.candidates.length || answer.remark || answer.value) ? { ...answer, text } : null);
-    setAt(mark && answer?.candidates.length ? 0 : -1);
+    // Suggestions that come late leave the mark on the one that it is on.
+    const kept = marked.current === null ? -1 : (answer?.candidates.findIndex((c) => c.text === marked.current) ?? -1);
+    setAt(kept >= 0 ? kept : mark && answer?.candidates.length ? 0 : -1);
   };
   const soon = () => { clearTimeout(timer.current); timer.current = setTimeout(look, 120); };
   const candidates = found ? found.candidates : [];
+  const marked = useRef(null);
+  marked.current = at >= 0 && candidates[at] ? candidates[at].text : null;
 
   const take = (i) => {
     const c = candidates[i];
