@@ -350,7 +350,21 @@ func (p *People) SessionOpen(id string) bool {
 
 // Ending implements api.Sessions.
 func (p *People) Ending(session string) access.SessionEnd {
-	return p.sessions.ending(session, p.settings.IdleTimeout(), p.settings.LongestWebSession())
+	end := p.sessions.ending(session, p.settings.IdleTimeout(), p.settings.LongestWebSession())
+	s, ok := p.sessions.session(session)
+	if !ok {
+		return end
+	}
+	var last time.Time
+	if o := s.login.person.Load(); o != nil {
+		last = p.lastMoment(s.login, o)
+	} else if t, byToken := p.tokens.Get(s.login.token); byToken {
+		last = t.Expires
+	}
+	if !last.IsZero() && (end.Absolute.IsZero() || last.Before(end.Absolute)) {
+		end.Absolute = last
+	}
+	return end
 }
 
 // Running implements api.Logins.

@@ -153,13 +153,21 @@ func (p *People) callerOutside(l *login, o *outsider, session string) (menu.Call
 	return menu.Caller{User: l.user, Role: o.Role, Source: l.source, Session: session, Payload: o.Role != menu.Support}, nil
 }
 
+// lastMoment returns when a login of such a person ends at the latest: as the server said, and after
+// the longest time of such logins.
+func (p *People) lastMoment(l *login, o *outsider) time.Time {
+	last := l.began.Add(p.settings.SignIn().LongestSession)
+	if !o.Until.IsZero() && o.Until.Before(last) {
+		return o.Until
+	}
+	return last
+}
+
 // overdue says why a login of such a person must end at a moment, or "".
 func (p *People) overdue(l *login, o *outsider, now time.Time) string {
 	switch {
-	case now.Sub(l.began) >= p.settings.SignIn().LongestSession:
-		return "after the longest time of a login by " + o.Method
-	case !o.Until.IsZero() && !now.Before(o.Until):
-		return "after the time that the server of the login gave"
+	case !now.Before(p.lastMoment(l, o)):
+		return "the longest time of a login by " + o.Method + " is over"
 	case p.takenName(l.user) != "":
 		return "an account of this name was made"
 	}

@@ -250,7 +250,10 @@ func TestOutsiderIsRenewed(t *testing.T) {
 			t.Errorf("a login outlives its longest time: %+v", help)
 		}
 		directory.until = time.Now().Add(10 * time.Second)
-		_, shortEnded := attach("help2")
+		short, shortEnded := attach("help2")
+		if end := d.Ending(short.Session); !end.Absolute.Equal(directory.until) {
+			t.Errorf("it is told that it ends at %v; want %v", end.Absolute, directory.until)
+		}
 		if time.Sleep(10*time.Second + sweepEvery); !over(shortEnded) {
 			t.Error("a login outlives the time that the server gave")
 		}
