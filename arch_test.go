@@ -82,6 +82,7 @@ var rooms = []room{
 		why: "it changes the machine for whoever commits; what holds is told upward"},
 	{name: "internal/daemon/certificates",
 		imports: []string{"internal/daemon/store", "internal/access", "internal/config", "internal/menu"},
+		modules: []string{modCrypto},
 		why:     "the keys of TLS stay in the process that signs; what speaks TLS asks it"},
 	{name: "internal/daemon/files",
 		imports: []string{"internal/daemon/store", "internal/access", "internal/menu", "capture", "diag/disks"},

@@ -91,6 +91,7 @@ var runnables = []runnable{
 	{line: "certificate withdraw confirm no"},
 	{line: "certificate install chain x"},
 	{line: "certificate remove"},
+	{line: "certificate acme https://127.0.0.1:2526/ localhost", undo: []string{"clearchanges confirm yes"}},
 	{line: "etherconfig media edit eth0 autoselect"},
 	{line: "etherconfig media list"},
 	{line: "etherconfig vlan new 34 interface eth0", undo: []string{"clearchanges confirm yes"}},

@@ -40,6 +40,7 @@ func Menu(s Services) *menu.Menu {
 			requestCommand(s),
 			withdrawCommand(s),
 			installCommand(s),
+			acmeCommand(s),
 			removeCommand(s),
 		},
 	}

@@ -32,11 +32,20 @@ func newCommand(s Services) *menu.Command {
 	}.Command()
 }
 
+// instead makes a document want another certificate, "" for the appliance's own. A CA is not asked any
+// more.
+func instead(d config.Document, setting string) {
+	d.Set(config.Certificate, setting)
+	for _, p := range []config.Path{config.ACMEDirectory, config.ACMENames, config.ACMEContact, config.ACMEAuthority} {
+		d.Set(p, "")
+	}
+}
+
 // use makes a certificate the caller's pending one, and says for which names it is.
 func use(s Services, caller menu.Caller, c access.Certificate, out *menu.Out[config.Change]) error {
 	out.Printf("The certificate is for %s.\n", strings.Join(c.Names, ", "))
 	return changes.Edit(s, caller, out, func(d config.Document) error {
-		d.Set(config.Certificate, c.Setting)
+		instead(d, c.Setting)
 		return nil
 	})
 }

@@ -17,7 +17,7 @@ func removeCommand(s Services) *menu.Command {
 		Role: menu.Administrator,
 		Run: func(_ context.Context, caller menu.Caller, _ menu.NoArgs, out *menu.Out[config.Change]) error {
 			return changes.Edit(s, caller, out, func(d config.Document) error {
-				d.Set(config.Certificate, "")
+				instead(d, "")
 				return nil
 			})
 		},

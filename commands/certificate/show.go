@@ -31,6 +31,9 @@ func statusText(w io.Writer, all access.Certificates) {
 		fmt.Fprintf(w, "%s\n\n", all.Trouble)
 	}
 	certificateText(w, all.Present)
+	if all.ACME != nil {
+		acmeText(w, *all.ACME)
+	}
 	if len(all.Others) > 0 {
 		fmt.Fprint(w, "\nOthers, which a commit can make hold:\n")
 		for _, c := range all.Others {
@@ -43,10 +46,31 @@ func statusText(w io.Writer, all access.Certificates) {
 	}
 }
 
+// acmeText writes how it stands with the CA.
+func acmeText(w io.Writer, a access.ACME) {
+	fmt.Fprintf(w, "\nBy ACME from %s, for %s: ", a.Directory, strings.Join(a.Names, ", "))
+	switch a.State {
+	case "failed":
+		fmt.Fprintf(w, "failed %d times\n", a.Failures)
+		tables.Line(w, 0, "%s", a.Failure)
+	case "waiting":
+		fmt.Fprint(w, "the CA has not given one yet\n")
+	default:
+		fmt.Fprint(w, "valid\n")
+	}
+	if a.LastTry != nil {
+		fmt.Fprintf(w, "Last try:   %s\n", menu.UTC(*a.LastTry))
+	}
+	if a.NextTry != nil {
+		fmt.Fprintf(w, "Next try:   %s\n", menu.UTC(*a.NextTry))
+	}
+}
+
 // origins say in words where a certificate comes from.
 var origins = map[string]string{
 	access.SelfSigned: "made by the appliance, signs itself",
 	access.Installed:  "installed",
+	access.ByACME:     "given by a CA by ACME",
 }
 
 func certificateText(w io.Writer, c access.Certificate) {

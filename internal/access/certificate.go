@@ -38,11 +38,24 @@ type CertificateRequest struct {
 	PEM     menu.Text `json:"pem"`
 }
 
+// ACME is how it stands with the certificate that a CA gives by ACME.
+type ACME struct {
+	Directory string   `json:"directory"`
+	Names     []string `json:"names"`
+	// State is waiting for the first one, valid, or failed: the last try gave none.
+	State    string     `json:"state"`
+	LastTry  *time.Time `json:"lastTryTime,omitempty"`
+	NextTry  *time.Time `json:"nextTryTime,omitempty"`
+	Failure  string     `json:"failure,omitempty"` // of the last try, in a sentence
+	Failures int        `json:"failures"`          // since the last success
+}
+
 // Certificates are all that the appliance has.
 type Certificates struct {
 	Present Certificate         `json:"present"` // that clients are shown
 	Others  []Certificate       `json:"others"`  // that commits can bring back, or that are pending
 	Request *CertificateRequest `json:"request,omitempty"`
+	ACME    *ACME               `json:"acme,omitempty"` // if the configuration asks a CA for the certificate
 	// Trouble says why another one is shown than the configuration wants.
 	Trouble string `json:"trouble,omitempty"`
 }

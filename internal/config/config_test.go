@@ -25,6 +25,20 @@ vlans:
 loopback: 192.0.2.10
 multicastARP: reject
 certificate: 0A:C8:71:86:B9:21:9A:1D:B5:F4:A4:19:9F:AA:4B:E0:A5:EA:40:CE:F4:54:29:F5:35:59:29:5E:C0:09:86:61 chain 0A1B2C3D
+acmeDirectory: https://ca.example.com/directory
+acmeNames: mx1.example.com,mx1
+acmeContact: ops@example.com
+acmeAuthority: |-
+  -----BEGIN CERTIFICATE-----
+  MIIBfDCCASGgAwIBAgIUXeAVwslO1maD/cO/T11RF5WfABYwCgYIKoZIzj0EAwIw
+  EjEQMA4GA1UEAwwHVGVzdCBDQTAgFw0yNjExMjkxMjMxMDNaGA8yMTI2MTEwNTEy
+  MzEwM1owEjEQMA4GA1UEAwwHVGVzdCBDQTBZMBMGByqGSM49AgEGCCqGSM49AwEH
+  A0IABLcz7h59qGfKxnNHuhE0QCuO7e7f35Tc3ztUbO6XqGLHdBXe0kCpKUvSKOF9
+  gCCtNEvrHOlcHUTdTHPuFisITrajUzBRMB0GA1UdDgQWBBQKLV4yxmSgjc1oqEBi
+  f85rqSiKnDAfBgNVHSMEGDAWgBQKLV4yxmSgjc1oqEBif85rqSiKnDAPBgNVHRMB
+  Af8EBTADAQH/MAoGCCqGSM49BAMCA0kAMEYCIQDc+kClkvemdHBvP8/KUQVWuYeO
+  otdjHMSZi0XIC3SXzwIhAMkzMDcCIjsuYcp3xt0hC6GT6Jh0ucQox8jRtpFECuSV
+  -----END CERTIFICATE-----
 `
 
 func TestDocument(t *testing.T) {
@@ -87,7 +101,7 @@ multicastARP: [accept]
 		"line 10: vlans.v6.id: it is a whole number from 1 to 4094",
 		"line 11: loopback: it is an IPv4 or IPv6 address of one host, such as 192.0.2.10, and none of 127.0.0.0/8 or ::1",
 		"line 12: multicastARP: one value belongs here",
-		`line 13: \u202ex: there is no such setting; there are hostname, banner, welcome, idleTimeout, interfaces, vlans, loopback, multicastARP, certificate`,
+		`line 13: \u202ex: there is no such setting; there are hostname, banner, welcome, idleTimeout, interfaces, vlans, loopback, multicastARP, certificate, acmeDirectory, acmeNames, acmeContact, acmeAuthority`,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the faults are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

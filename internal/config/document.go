@@ -43,6 +43,8 @@ func (p Path) Argument() string {
 		return "vlan"
 	case Loopback:
 		return "address"
+	case ACMEDirectory, ACMENames, ACMEContact, ACMEAuthority:
+		return strings.ToLower(strings.TrimPrefix(p.Section, "acme"))
 	}
 	return p.Word()
 }
@@ -98,10 +100,18 @@ var (
 	Loopback     = Path{Section: "loopback"}
 	MulticastARP = Path{Section: "multicastARP"}
 
-	// Certificate is the fingerprint of the one that clients of HTTPS are shown. Without it, that is
-	// the one that the appliance made itself.
+	// Certificate is the fingerprint of the one that clients of HTTPS are shown, or ByACME. Without
+	// it, that is the one that the appliance made itself.
 	Certificate = Path{Section: "certificate"}
+	// ACMEDirectory and the others say how a certificate ByACME is fetched.
+	ACMEDirectory = Path{Section: "acmeDirectory"}
+	ACMENames     = Path{Section: "acmeNames"}
+	ACMEContact   = Path{Section: "acmeContact"}
+	ACMEAuthority = Path{Section: "acmeAuthority"}
 )
+
+// ByACME is the value of Certificate for the one that a CA gives by ACME.
+const ByACME = "acme"
 
 // Values of MulticastARP.
 const (

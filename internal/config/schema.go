@@ -38,6 +38,10 @@ var schema = []kind{
 	{"loopback", "", false, readAddress},
 	{"multicastARP", "", false, readChoice(Accept, Reject)},
 	{"certificate", "", false, readCertificate},
+	{"acmeDirectory", "", false, readDirectory},
+	{"acmeNames", "", false, readNames},
+	{"acmeContact", "", false, readContact},
+	{"acmeAuthority", "", false, readAuthority},
 }
 
 // place returns the position of a setting's section in the schema, fieldPlace that of its field.
@@ -140,15 +144,18 @@ func readAddress(text string) (string, error) {
 	return a.String(), nil
 }
 
-// readCertificate reads the name of a certificate: its SHA-256 as openssl and browsers write it,
+// readCertificate reads the name of a certificate: acme, or its SHA-256 as openssl and browsers write it,
 // with colons or without, and if there are several with the same one, the beginning of the SHA-256 of
 // the rest of its chain.
 func readCertificate(text string) (string, error) {
+	if strings.EqualFold(text, ByACME) {
+		return ByACME, nil
+	}
 	sum, chain, several := strings.Cut(strings.ToUpper(text), " CHAIN ")
 	octets, err := hex.DecodeString(strings.ReplaceAll(sum, ":", ""))
 	rest, other := hex.DecodeString(chain)
 	if err != nil || len(octets) != sha256.Size || several && (other != nil || len(rest) != ChainBytes) {
-		return "", errors.New("it is the SHA-256 fingerprint of a certificate that the appliance has; certificate show lists them")
+		return "", errors.New("it is acme, or the SHA-256 fingerprint of a certificate that the appliance has; certificate show lists them")
 	}
 	if several {
 		chain = " chain " + chain

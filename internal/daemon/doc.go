@@ -31,7 +31,8 @@
 //	commits.json      the ledger of the configuration: the last commits, and one that is being applied
 //	configuration/    what saveconfig wrote
 //	certificates/     own.json, the certificate that the appliance made itself, others by their
-//	                  fingerprints, each with its key, and request.json, a request with its key
+//	                  fingerprints or of a CA by ACME, each with its key; request.json, a request
+//	                  with its key; acme-account.json, the account at the CA
 //	filters.json      the filters that users keep by a name
 //	settings.json     what a capture starts with unless its owner says otherwise
 //	targets.json      where files are copied to, with secrets

@@ -99,10 +99,15 @@ type Certificates interface {
 	// not one that signs itself.
 	Chain() (chain [][]byte, fromCA bool)
 
-	// Sign signs the message of a handshake with the key of the present certificate. It hashes it
-	// by the algorithm of that number (RFC 8446 section 4.2.3). It fails for anything that no
-	// server signs in a handshake of TLS 1.3 or 1.2.
-	Sign(ctx context.Context, scheme uint16, message []byte) ([]byte, error)
+	// Challenge returns the certificate by which a CA that speaks ACME recognises that the
+	// appliance has a name (RFC 8737); nil if the CA was not asked for that name.
+	Challenge(name string) (chain [][]byte)
+
+	// Sign signs the message of a handshake with the key of a certificate that Chain or Challenge
+	// has returned; leaf is its SHA-256. It hashes the message by the algorithm of that number (RFC
+	// 8446 section 4.2.3). It fails for anything that no server signs in a handshake of TLS 1.3 or
+	// 1.2, and returns no signature and no error for a certificate that is gone.
+	Sign(ctx context.Context, leaf []byte, scheme uint16, message []byte) ([]byte, error)
 }
 
 // A Spawner starts session processes.

@@ -52,9 +52,12 @@ func (h *handshakeSigner) sign(ctx context.Context, q request) (reply, error) {
 	case <-ctx.Done():
 		return reply{}, ctx.Err()
 	}
-	signature, err := h.certificates.Sign(ctx, q.Scheme, q.Message)
-	if err != nil && ctx.Err() == nil {
+	signature, err := h.certificates.Sign(ctx, q.Known, q.Scheme, q.Message)
+	switch {
+	case err != nil && ctx.Err() == nil:
 		err = outOfStep("a signature that is refused: %v", err)
+	case err == nil && signature == nil:
+		err = menu.Errorf(menu.State, "The certificate has changed meanwhile")
 	}
 	return reply{Signature: signature}, err
 }
@@ -64,33 +67,47 @@ func (h *handshakeSigner) chain(q request) (reply, error) {
 	if h.certificates == nil {
 		return reply{}, errUnknownRequest
 	}
+	if q.Name != "" {
+		if chain := h.certificates.Challenge(q.Name); len(chain) > 0 {
+			return reply{Chain: chain}, nil
+		}
+		return reply{}, menu.Errorf(menu.State, "No CA was asked for a certificate for this name")
+	}
 	chain, fromCA := h.certificates.Chain()
 	if len(chain) == 0 {
 		return reply{}, menu.Errorf(menu.State, "There is no certificate")
 	}
-	if bytes.Equal(q.Known, leafHash(chain)) {
+	if bytes.Equal(q.Known, chainHash(chain)) {
 		return reply{Known: true}, nil
 	}
 	return reply{Chain: chain, FromCA: fromCA}, nil
 }
 
-// leafHash returns the SHA-256 of the first certificate of a chain.
-func leafHash(chain [][]byte) []byte {
-	sum := sha256.Sum256(chain[0])
+// chainHash returns the SHA-256 of a chain.
+func chainHash(chain [][]byte) []byte {
+	sum := sha256.Sum256(bytes.Join(chain, nil))
 	return sum[:]
 }
 
+// Challenge returns the certificate by which a CA recognises that the appliance has a name. Its
+// error is also that the CA was not asked.
+func (f *Front) Challenge(ctx context.Context, name string) (chain [][]byte, err error) {
+	a, err := f.once(ctx, request{Do: "certificate", Name: name})
+	return a.Chain, err
+}
+
 // Certificate returns the appliance's certificate for TLS, the leaf first, and whether it is from a
-// CA. It returns no chain if known, the SHA-256 of the leaf that the caller has, is the present one.
+// CA. It returns no chain if known, the SHA-256 of the chain that the caller has, is the present one.
 func (f *Front) Certificate(ctx context.Context, known []byte) (chain [][]byte, fromCA bool, err error) {
 	a, err := f.once(ctx, request{Do: "certificate", Known: known})
 	return a.Chain, a.FromCA, err
 }
 
 // SignHandshake has the appliance sign what a server signs in a handshake of TLS, with the key of
-// its certificate. scheme is the number of the algorithm (RFC 8446 section 4.2.3).
-func (f *Front) SignHandshake(ctx context.Context, scheme uint16, message []byte) ([]byte, error) {
-	a, err := f.once(ctx, request{Do: "tlsSign", Scheme: scheme, Message: message})
+// the certificate whose SHA-256 is leaf. scheme is the number of the algorithm (RFC 8446 section
+// 4.2.3).
+func (f *Front) SignHandshake(ctx context.Context, leaf []byte, scheme uint16, message []byte) ([]byte, error) {
+	a, err := f.once(ctx, request{Do: "tlsSign", Known: leaf, Scheme: scheme, Message: message})
 	return a.Signature, err
 }
 

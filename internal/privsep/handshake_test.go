@@ -24,7 +24,17 @@ type fakeCertificates struct {
 
 func (c *fakeCertificates) Chain() ([][]byte, bool) { return c.chain, c.fromCA }
 
-func (c *fakeCertificates) Sign(_ context.Context, scheme uint16, message []byte) ([]byte, error) {
+func (c *fakeCertificates) Challenge(name string) [][]byte {
+	if name != "mx1.example.com" {
+		return nil
+	}
+	return [][]byte{[]byte("challenge")}
+}
+
+func (c *fakeCertificates) Sign(_ context.Context, leaf []byte, scheme uint16, message []byte) ([]byte, error) {
+	if string(leaf) == "gone" {
+		return nil, nil
+	}
 	if scheme != 0x0403 || !strings.HasPrefix(string(message), "handshake") {
 		return nil, errors.New("no handshake")
 	}
@@ -42,18 +52,27 @@ func TestHandshakes(t *testing.T) {
 	if err != nil || !fromCA || len(chain) != 2 || string(chain[0]) != "leaf" {
 		t.Fatalf("%q, %v, %v", chain, fromCA, err)
 	}
-	if again, _, err := front.Certificate(t.Context(), leafHash(chain)); err != nil || again != nil {
+	if again, _, err := front.Certificate(t.Context(), chainHash(chain)); err != nil || again != nil {
 		t.Errorf("what the front has: %q, %v", again, err)
 	}
 	certificates.chain = [][]byte{[]byte("renewed")}
-	if next, _, err := front.Certificate(t.Context(), leafHash(chain)); err != nil || len(next) != 1 || string(next[0]) != "renewed" {
+	if next, _, err := front.Certificate(t.Context(), chainHash(chain)); err != nil || len(next) != 1 || string(next[0]) != "renewed" {
 		t.Errorf("after a renewal: %q, %v", next, err)
 	}
-	if signature, err := front.SignHandshake(t.Context(), 0x0403, []byte("handshake 1")); err != nil || string(signature) != "signed handshake 1" {
+	if signature, err := front.SignHandshake(t.Context(), nil, 0x0403, []byte("handshake 1")); err != nil || string(signature) != "signed handshake 1" {
 		t.Errorf("%q, %v", signature, err)
 	}
+	if _, err := front.SignHandshake(t.Context(), []byte("gone"), 0x0403, []byte("handshake 1")); !hasCode(err, menu.State) || m.faulty {
+		t.Errorf("a certificate that is gone: %v, a fault of the front: %v", err, m.faulty)
+	}
+	if chain, err := front.Challenge(t.Context(), "mx1.example.com"); err != nil || len(chain) != 1 || string(chain[0]) != "challenge" {
+		t.Errorf("%q %v", chain, err)
+	}
+	if chain, err := front.Challenge(t.Context(), "mx2.example.com"); !hasCode(err, menu.State) {
+		t.Errorf("%q %v", chain, err)
+	}
 	for _, message := range []string{"", "a certificate", strings.Repeat("x", 8000)} {
-		if signature, err := front.SignHandshake(t.Context(), 0x0403, []byte(message)); !hasCode(err, menu.Usage) {
+		if signature, err := front.SignHandshake(t.Context(), nil, 0x0403, []byte(message)); !hasCode(err, menu.Usage) {
 			t.Errorf("%.20q: signed %q, %v", message, signature, err)
 		}
 	}

@@ -32,7 +32,7 @@ type request struct {
 	Knock       *access.Knock       `json:"knock,omitempty"`
 	Scheme      uint16              `json:"scheme,omitempty"`  // of the signature of a handshake
 	Message     []byte              `json:"message,omitempty"` // of a handshake, to sign
-	Known       []byte              `json:"known,omitempty"`   // SHA-256 of the certificate that the front has
+	Known       []byte              `json:"known,omitempty"`   // SHA-256 of the chain that the front has, or of a leaf
 	Login       string              `json:"login,omitempty"`
 	Kind        string              `json:"kind,omitempty"`
 	Name        string              `json:"name,omitempty"`

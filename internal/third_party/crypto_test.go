@@ -33,7 +33,7 @@ const (
 
 // packages are those that the program, its tests and its tools import, directly or by others.
 var packages = []string{
-	"argon2", "blake2b", "blowfish", "chacha20", "cryptobyte", "cryptobyte/asn1", "curve25519",
+	"acme", "argon2", "blake2b", "blowfish", "chacha20", "cryptobyte", "cryptobyte/asn1", "curve25519",
 	"internal/alias", "internal/poly1305", "md4", "pbkdf2", "ssh", "ssh/internal/bcrypt_pbkdf",
 }
 

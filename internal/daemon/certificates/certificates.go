@@ -48,11 +48,16 @@ type Certificates struct {
 	folder  string
 	request store.JSON[storedRequest]
 
-	present atomic.Pointer[pair] // that clients are shown; never nil
+	present    atomic.Pointer[pair] // that clients are shown; never nil
+	former     atomic.Pointer[formerPair]
+	challenges challenges
+
+	acme acmeClient
 
 	mu      sync.Mutex
 	pairs   map[string]*pair // by name; all but those that cannot be read
 	setting string           // that holds
+	orders  order            // what a CA is asked for, if the setting is ByACME
 	trouble string           // why another pair is shown than the setting says
 	rest    time.Time        // until then a renewal that failed is not tried again
 }
@@ -73,8 +78,13 @@ func nameOf(setting string) string {
 // key can be made.
 func Open(o Options) (*Certificates, error) {
 	c := &Certificates{o: o, folder: filepath.Join(o.Dir, "certificates"), pairs: map[string]*pair{}}
+	c.acme.file = store.JSON[acmeAccount]{Path: filepath.Join(c.folder, "acme-account.json"), Version: 1}
+	c.acme.stop = func() {}
 	c.request = store.JSON[storedRequest]{Path: filepath.Join(c.folder, "request.json"), Version: 1}
 	c.readAll()
+	if _, err := c.acme.file.Load(&c.acme.account); err != nil {
+		o.Log.Error("the account at the CA cannot be read; another one is made when it is asked", "error", err)
+	}
 	if err := c.openOwn(time.Now()); err != nil {
 		return nil, fmt.Errorf("no certificate can be made: %w", err)
 	}
@@ -110,7 +120,9 @@ func (c *Certificates) openOwn(now time.Time) error {
 func (c *Certificates) ApplyCertificates(committed config.Document) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := c.nameShown()
 	c.setting = committed[config.Certificate]
+	c.order(orderOf(committed), before)
 	c.choose()
 	c.renew(time.Now())
 	c.purge(time.Now())
@@ -121,15 +133,36 @@ func (c *Certificates) ApplyCertificates(committed config.Document) {
 func (c *Certificates) choose() {
 	c.trouble = ""
 	p := c.pairs[nameOf(c.setting)]
+	if p == nil && c.setting == config.ByACME {
+		p = c.standIn()
+	}
 	if p == nil {
 		p = c.pairs[own]
 		c.trouble = "The certificate of the configuration cannot be read; clients of HTTPS are shown the appliance's own, which signs itself."
 		c.o.Log.Error("the certificate of the configuration cannot be read, so the appliance's own is shown",
 			"certificate", c.setting, "shown", p.fingerprint())
 	}
-	if before := c.present.Swap(p); before != p {
+	if before := c.show(p); before != p {
 		c.o.Log.Info("another certificate is shown", "fingerprint", p.fingerprint(), "subject", p.leaf.Subject.String())
 	}
+}
+
+// A formerPair was shown until another one took its place.
+type formerPair struct {
+	*pair
+	until time.Time
+}
+
+// handshakeTime is how long a handshake may take that has begun with a former pair.
+const handshakeTime = 15 * time.Second
+
+// show makes a pair the present one, and returns the one before. Called with mu held.
+func (c *Certificates) show(p *pair) (before *pair) {
+	before = c.present.Swap(p)
+	if before != nil && before != p {
+		c.former.Store(&formerPair{before, time.Now().Add(handshakeTime)})
+	}
+	return before
 }
 
 // Notice returns what is wrong with the certificates, for administrators.
@@ -144,18 +177,26 @@ func (c *Certificates) Notice(caller menu.Caller) string {
 	switch left := time.Until(p.leaf.NotAfter); {
 	case trouble != "":
 		return trouble
+	case p.origin == access.ByACME && left < renewBefore && c.acmeFailure() != "":
+		return "The certificate of HTTPS could not be renewed: " + c.acmeFailure() + " certificate show says more."
 	case p.makeshift:
 		return "The appliance's certificate could not be read or kept; clients of HTTPS are shown a makeshift until the next start."
 	case p.origin != access.SelfSigned && left <= 0:
 		return "The certificate of HTTPS has ended. certificate request begins the next one."
-	case p.origin != access.SelfSigned && left < renewBefore:
+	case p.origin == access.Installed && left < renewBefore:
 		return "The certificate of HTTPS ends at " + menu.UTC(p.leaf.NotAfter) + ". certificate request begins the next one."
 	}
 	return ""
 }
 
-// Close has nothing to do: a pair is on the disk when it is used.
-func (c *Certificates) Close(context.Context) error { return nil }
+// Stop lets no CA be asked any more.
+func (c *Certificates) Stop() { c.acme.end() }
+
+// Close waits for an order at a CA to be given up. A pair is on the disk when it is used.
+func (c *Certificates) Close(ctx context.Context) error {
+	c.acme.end()
+	return c.acme.wait(ctx)
+}
 
 // Chain returns the certificate that clients are shown in DER, the appliance's own first, and
 // whether it is from a CA: not one that signs itself.
@@ -178,6 +219,7 @@ const (
 // Sweep makes a pair anew that the appliance made itself and that ends soon. So does one that has
 // not begun: the clock was wrong when it was made.
 func (c *Certificates) Sweep(now time.Time) {
+	c.sweepACME(now)
 	if !c.present.Load().due(now) {
 		return
 	}
@@ -196,10 +238,7 @@ func (c *Certificates) renew(now time.Time) {
 	if wait := c.rest.Sub(now); wait > 0 && wait <= renewEvery { // else the clock was put back
 		return
 	}
-	name := own
-	if c.pairs[own] != before {
-		name = nameOf(c.setting)
-	}
+	name := c.nameShown()
 	made, err := selfSigned(before.names(c.o.Hostname), now)
 	if err == nil {
 		made.given = before.given
@@ -211,9 +250,20 @@ func (c *Certificates) renew(now time.Time) {
 		return
 	}
 	c.pairs[name] = made
-	c.present.Store(made)
+	c.show(made)
 	c.o.Log.Info("the certificate was renewed", "fingerprint", made.fingerprint(), "ends", made.leaf.NotAfter)
 	c.o.System("certificate", "The self-signed certificate was renewed; its fingerprint is SHA256 "+made.fingerprint(), nil)
+}
+
+// nameShown returns the name of the present pair. Called with mu held.
+func (c *Certificates) nameShown() string {
+	present := c.present.Load()
+	for name, p := range c.pairs {
+		if p == present {
+			return name
+		}
+	}
+	return own
 }
 
 // due reports whether a pair must be made anew: the appliance can, if it made it.

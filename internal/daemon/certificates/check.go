@@ -260,7 +260,7 @@ func (p *pair) warnings(hostname string, now time.Time) []string {
 	if !p.covers(hostNames(hostname)) {
 		list = append(list, fmt.Sprintf("The certificate is not for this host, %s, nor for an address of it: clients that call it so refuse it.", hostname))
 	}
-	if left := p.leaf.NotAfter.Sub(now); left > 0 && left < renewBefore && p.origin != access.SelfSigned {
+	if left := p.leaf.NotAfter.Sub(now); left > 0 && left < renewBefore && p.origin == access.Installed {
 		list = append(list, "The certificate ends in less than 30 days, at "+menu.UTC(p.leaf.NotAfter)+".")
 	}
 	if p.leaf.IsCA {

@@ -9,10 +9,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"strings"
+	"time"
 )
 
 // serverVerify begins what a server signs in TLS 1.3, before the hash of the handshake: 64 blanks
@@ -74,10 +76,12 @@ var (
 	errScheme      = errors.New("the key of the certificate does not sign by this algorithm")
 )
 
-// Sign signs the message of a handshake with the key of the present certificate: it hashes it by
-// the algorithm of that number (RFC 8446 section 4.2.3) and returns the signature as TLS sends it.
-// It signs nothing else: a signature counts for one handshake, in which the client's random is.
-func (c *Certificates) Sign(_ context.Context, number uint16, message []byte) ([]byte, error) {
+// Sign signs the message of a handshake with the key of the certificate whose SHA-256 is leaf: it
+// hashes it by the algorithm of that number (RFC 8446 section 4.2.3) and returns the signature as
+// TLS sends it. It signs nothing else: a signature counts for one handshake, in which the client's
+// random is. For a certificate that is not shown any more it returns nil: a handshake may have begun
+// just before another one took its place.
+func (c *Certificates) Sign(_ context.Context, leaf []byte, number uint16, message []byte) ([]byte, error) {
 	verify := isVerify(message)
 	if !verify && !isKeyExchange(message) {
 		return nil, errNoHandshake
@@ -86,7 +90,29 @@ func (c *Certificates) Sign(_ context.Context, number uint16, message []byte) ([
 	if !known {
 		return nil, errScheme
 	}
-	return s.sign(c.present.Load().key, message, verify)
+	key := c.keyShown(leaf)
+	if key == nil {
+		return nil, nil
+	}
+	return s.sign(key, message, verify)
+}
+
+// keyShown returns the key of a certificate that is shown to clients, was until a moment ago, or is
+// shown to a CA; nil if there is no such.
+func (c *Certificates) keyShown(leaf []byte) crypto.Signer {
+	if p := c.present.Load(); p.is(leaf) {
+		return p.key
+	}
+	if p := c.former.Load(); p != nil && p.is(leaf) && time.Now().Before(p.until) {
+		return p.key
+	}
+	return c.challenges.keyOf(leaf)
+}
+
+// is reports whether sum is the SHA-256 of the certificate.
+func (p *pair) is(sum []byte) bool {
+	own := sha256.Sum256(p.chain[0])
+	return bytes.Equal(own[:], sum)
 }
 
 // sign signs the message; tls13 says that it is one of TLS 1.3, which binds curves to hashes and

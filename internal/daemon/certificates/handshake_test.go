@@ -9,6 +9,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -26,7 +27,7 @@ import (
 type distantKey struct {
 	c      *Certificates
 	public crypto.PublicKey
-	number uint16 // of the last signature
+	leaf   []byte // of its certificate
 }
 
 func (k *distantKey) Public() crypto.PublicKey { return k.public }
@@ -36,8 +37,24 @@ func (k *distantKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) 
 }
 
 func (k *distantKey) SignMessage(_ io.Reader, message []byte, options crypto.SignerOpts) ([]byte, error) {
-	k.number = schemeOf(k.public, options)
-	return k.c.Sign(context.Background(), k.number, message)
+	return k.c.Sign(context.Background(), k.leaf, schemeOf(k.public, options), message)
+}
+
+// distantKey returns the key of a chain.
+func (b *bed) distantKey(t testing.TB, chain [][]byte) *distantKey {
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		t.Error(err)
+	}
+	sum := sha256.Sum256(chain[0])
+	return &distantKey{b.Certificates, leaf.PublicKey, sum[:]}
+}
+
+// sign signs with the key of the present certificate.
+func (b *bed) sign(t testing.TB, number uint16, message []byte) ([]byte, error) {
+	chain, _ := b.Chain()
+	sum := sha256.Sum256(chain[0])
+	return b.Sign(t.Context(), sum[:], number, message)
 }
 
 // schemeOf returns the number of the algorithm that package tls has chosen.
@@ -99,7 +116,7 @@ func TestHandshakes(t *testing.T) {
 	for name, key := range newKeys(t) {
 		p := signedBy(t, key)
 		c.present.Store(p)
-		distant := &distantKey{c: c.Certificates, public: key.Public()}
+		distant := c.distantKey(t, p.chain)
 		l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{MinVersion: tls.VersionTLS12,
 			Certificates: []tls.Certificate{{Certificate: p.chain, PrivateKey: distant}}})
 		if err != nil {
@@ -173,7 +190,7 @@ func TestSignsHandshakesOnly(t *testing.T) {
 	verify := append(bytes.Clone(serverVerify), make([]byte, 32)...)
 	const p256 = uint16(tls.ECDSAWithP256AndSHA256)
 	for name, message := range map[string][]byte{"TLS 1.3": verify, "TLS 1.2": exchange()} {
-		if s, err := c.Sign(t.Context(), p256, message); err != nil || len(s) == 0 {
+		if s, err := c.sign(t, p256, message); err != nil || len(s) == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -188,7 +205,7 @@ func TestSignsHandshakesOnly(t *testing.T) {
 		"explicit curve": curve, "unknown curve": unknown, "short key": exchange()[:randoms+4+64],
 		"something behind": append(exchange(), 0), "only randoms": exchange()[:randoms], "half": exchange()[:randoms+2],
 	} {
-		if s, err := c.Sign(t.Context(), p256, message); !errors.Is(err, errNoHandshake) {
+		if s, err := c.sign(t, p256, message); !errors.Is(err, errNoHandshake) {
 			t.Errorf("%s: %x %v", name, s, err)
 		}
 	}
@@ -205,7 +222,7 @@ func TestSignsHandshakesOnly(t *testing.T) {
 		{"Ed25519", tls.PSSWithSHA256, verify}, {"Ed25519", tls.ECDSAWithP256AndSHA256, exchange()},
 	} {
 		c.present.Store(signedBy(t, keys[r.key]))
-		if s, err := c.Sign(t.Context(), uint16(r.number), r.message); !errors.Is(err, errScheme) {
+		if s, err := c.sign(t, uint16(r.number), r.message); !errors.Is(err, errScheme) {
 			t.Errorf("%s signs by %v: %x %v", r.key, r.number, s, err)
 		}
 	}
@@ -216,7 +233,7 @@ func FuzzSign(f *testing.F) {
 	f.Add(uint16(tls.ECDSAWithP256AndSHA256), exchange())
 	f.Add(uint16(tls.ECDSAWithP256AndSHA256), append(bytes.Clone(serverVerify), make([]byte, 48)...))
 	f.Fuzz(func(t *testing.T, number uint16, message []byte) {
-		if _, err := c.Sign(t.Context(), number, message); err == nil && !isVerify(message) && !isKeyExchange(message) {
+		if _, err := c.sign(t, number, message); err == nil && !isVerify(message) && !isKeyExchange(message) {
 			t.Errorf("%x is signed", message)
 		}
 	})

@@ -276,8 +276,11 @@ func (c *Certificates) Reset() error {
 		}
 		delete(c.pairs, name)
 	}
-	if err := os.Remove(c.request.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	c.acme.account = acmeAccount{}
+	for _, path := range []string{c.request.Path, c.acme.file.Path} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }
@@ -298,6 +301,9 @@ func (c *Certificates) dropRequestOf(p *pair) {
 // have, or that cannot be shown to clients now. One that holds already stays.
 func (c *Certificates) CheckCertificates(wanted, running config.Document) []config.Fault {
 	setting := wanted[config.Certificate]
+	if setting == config.ByACME {
+		return orderOf(wanted).faults()
+	}
 	if setting == running[config.Certificate] || setting == "" {
 		return nil
 	}

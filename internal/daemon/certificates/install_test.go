@@ -8,10 +8,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,11 +155,17 @@ func (b *bed) serve(t *testing.T) (address string) {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		chain, _ := b.Chain()
-		leaf, err := x509.ParseCertificate(chain[0])
-		if err != nil {
-			return nil, err
+		return &tls.Certificate{Certificate: chain, PrivateKey: b.distantKey(t, chain)}, nil
+	}, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if !slices.Equal(hello.SupportedProtos, []string{"acme-tls/1"}) {
+			return nil, nil
 		}
-		return &tls.Certificate{Certificate: chain, PrivateKey: &distantKey{c: b.Certificates, public: leaf.PublicKey}}, nil
+		chain := b.Challenge(hello.ServerName)
+		if chain == nil {
+			return nil, errors.New("no CA was asked")
+		}
+		return &tls.Config{NextProtos: []string{"acme-tls/1"},
+			Certificates: []tls.Certificate{{Certificate: chain, PrivateKey: b.distantKey(t, chain)}}}, nil
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ type pair struct {
 	key    crypto.Signer
 	origin string   // of access
 	given  []string // names that it was asked for with; none: those of the host
+	by     string   // the directory of the CA that was asked, if it is by ACME
 
 	makeshift bool      // it is not on the disk
 	kept      time.Time // when this process brought it onto the disk; zero: an earlier one did
@@ -52,6 +53,7 @@ func signsItself(c *x509.Certificate) bool {
 type storedPair struct {
 	Origin       string   `json:"origin"`
 	Given        []string `json:"given,omitempty"`
+	By           string   `json:"by,omitempty"`
 	Certificates string   `json:"certificates"` // PEM
 	Key          string   `json:"key"`          // PKCS #8 in PEM
 }
@@ -74,7 +76,7 @@ func (c *Certificates) keep(name string, p *pair) error {
 		chain.Write(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: der}))
 	}
 	p.kept = time.Now()
-	return c.file(name).Store(storedPair{p.origin, p.given, chain.String(),
+	return c.file(name).Store(storedPair{p.origin, p.given, p.by, chain.String(),
 		string(pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key}))})
 }
 
@@ -90,7 +92,7 @@ func (c *Certificates) readAll() {
 	files, _ := filepath.Glob(filepath.Join(c.folder, "*.json")) // none where there is no folder
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		if file == c.request.Path {
+		if file == c.request.Path || file == c.acme.file.Path {
 			continue
 		}
 		p, err := c.load(name)
@@ -116,7 +118,7 @@ func (c *Certificates) load(name string) (*pair, error) {
 		return nil, errors.New(file.Path + " is gone")
 	case err != nil:
 		return nil, fmt.Errorf("%s is damaged: %w", file.Path, err)
-	case p.origin != access.SelfSigned && !strings.HasPrefix(name, nameOf(p.fingerprint())):
+	case p.origin == access.Installed && !strings.HasPrefix(name, nameOf(p.fingerprint())):
 		return nil, fmt.Errorf("%s is damaged: it has another certificate", file.Path)
 	}
 	return p, nil
@@ -124,7 +126,7 @@ func (c *Certificates) load(name string) (*pair, error) {
 
 // pair parses what keep wrote.
 func (s storedPair) pair() (*pair, error) {
-	p := &pair{origin: s.Origin, given: s.Given}
+	p := &pair{origin: s.Origin, given: s.Given, by: s.By}
 	for rest := []byte(s.Certificates); ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -183,7 +185,7 @@ const freshFor = time.Hour
 
 // purge removes the pairs that no commit can make hold. Called with mu held.
 func (c *Certificates) purge(now time.Time) {
-	wanted := map[string]bool{own: true, nameOf(c.setting): true}
+	wanted := map[string]bool{own: true, nameOf(c.setting): true, c.acme.account.StandIn: true}
 	for _, setting := range c.o.Wanted() {
 		wanted[nameOf(setting)] = true
 	}

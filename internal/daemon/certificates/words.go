@@ -26,7 +26,7 @@ func (c *Certificates) CertificateStatus() access.Certificates {
 		switch words := c.words(name, p); {
 		case p == present:
 			s.Present = words
-		case name != own:
+		case name != own && name != config.ByACME:
 			s.Others = append(s.Others, words)
 		}
 	}
@@ -39,6 +39,7 @@ func (c *Certificates) CertificateStatus() access.Certificates {
 		words := r.words()
 		s.Request = &words
 	}
+	s.ACME = c.acmeWords()
 	return s
 }
 

@@ -14,12 +14,16 @@ type Appliance interface {
 	Banner(ctx context.Context) (string, error)
 
 	// Certificate returns the certificate to show, in DER with the leaf first, and whether it is from
-	// a CA. It returns no chain if known, the SHA-256 of a leaf, is the present one.
+	// a CA. It returns no chain if known, the SHA-256 of a chain, is the present one.
 	Certificate(ctx context.Context, known []byte) (chain [][]byte, fromCA bool, err error)
 
-	// SignHandshake signs what a server signs in a handshake, with the key of the certificate. scheme
-	// is the number of the algorithm (RFC 8446 section 4.2.3).
-	SignHandshake(ctx context.Context, scheme uint16, message []byte) ([]byte, error)
+	// Challenge returns the certificate by which a CA that speaks ACME recognises that the appliance
+	// has a name. Its error is also that the CA was not asked.
+	Challenge(ctx context.Context, name string) (chain [][]byte, err error)
+
+	// SignHandshake signs what a server signs in a handshake, with the key of the certificate whose
+	// SHA-256 is leaf. scheme is the number of the algorithm (RFC 8446 section 4.2.3).
+	SignHandshake(ctx context.Context, leaf []byte, scheme uint16, message []byte) ([]byte, error)
 
 	// SignInWays returns the ways to sign in beside a password.
 	SignInWays(ctx context.Context) ([]access.SignInWay, error)

@@ -1,6 +1,7 @@
 package https
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -26,7 +27,7 @@ type certificates struct {
 	log       *slog.Logger
 
 	mu     sync.Mutex
-	leaf   []byte // SHA-256 of the leaf of now
+	chain  []byte // SHA-256 of the chain of now
 	now    *tls.Certificate
 	fromCA bool
 }
@@ -35,7 +36,7 @@ type certificates struct {
 // change: so a new certificate holds from the next handshake on.
 func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
-	known, last := c.leaf, c.now
+	known, last := c.chain, c.now
 	c.mu.Unlock()
 	chain, fromCA, err := c.appliance.Certificate(hello.Context(), known)
 	switch {
@@ -45,16 +46,45 @@ func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	case len(chain) == 0 && last != nil:
 		return last, nil
 	}
+	next, err := c.of(chain)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(bytes.Join(chain, nil))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.chain, c.now, c.fromCA = sum[:], next, fromCA
+	return next, nil
+}
+
+// of returns a chain with its distant key.
+func (c *certificates) of(chain [][]byte) (*tls.Certificate, error) {
 	leaf, err := x509.ParseCertificate(chain[0])
 	if err != nil {
 		return nil, fmt.Errorf("the appliance's certificate: %w", err)
 	}
-	next := &tls.Certificate{Certificate: chain, Leaf: leaf, PrivateKey: remoteKey{c.appliance, leaf.PublicKey}}
 	sum := sha256.Sum256(chain[0])
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.leaf, c.now, c.fromCA = sum[:], next, fromCA
-	return next, nil
+	return &tls.Certificate{Certificate: chain, Leaf: leaf, PrivateKey: remoteKey{c.appliance, leaf.PublicKey, sum[:]}}, nil
+}
+
+// acmeProtocol is what a CA negotiates that looks whether a name is the appliance's (RFC 8737).
+const acmeProtocol = "acme-tls/1"
+
+// config returns nil for clients; for a CA that looks whether a name is the appliance's, what shows
+// it the certificate that it is to see. Such a connection ends after its handshake.
+func (c *certificates) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != acmeProtocol {
+		return nil, nil
+	}
+	chain, err := c.appliance.Challenge(hello.Context(), hello.ServerName)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := c.of(chain)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol}, Certificates: []tls.Certificate{*shown}}, nil
 }
 
 // isFromCA reports whether the last certificate that was shown is from a CA.
@@ -69,6 +99,7 @@ func (c *certificates) isFromCA() bool {
 type remoteKey struct {
 	appliance Appliance
 	public    crypto.PublicKey
+	leaf      []byte // SHA-256 of its certificate
 }
 
 func (k remoteKey) Public() crypto.PublicKey { return k.public }
@@ -86,7 +117,7 @@ func (k remoteKey) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOp
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), signTime)
 	defer cancel()
-	return k.appliance.SignHandshake(ctx, uint16(scheme), message)
+	return k.appliance.SignHandshake(ctx, k.leaf, uint16(scheme), message)
 }
 
 // schemeOf returns the algorithm by which package tls has a key sign.

@@ -56,18 +56,19 @@ func newCertificate(t testing.TB, name string) ([][]byte, *ecdsa.PrivateKey) {
 type fakeAppliance struct {
 	boundary http.Handler
 
-	mu       sync.Mutex
-	chain    [][]byte
-	key      *ecdsa.PrivateKey
-	fromCA   bool
-	provider string // of logins; empty: it does not answer
-	asked    int    // for certificates with their chain
-	logins   []access.Credentials
-	kinds    []string
-	open     map[string]net.Conn // the appliance's ends of sessions, by login
-	closed   chan string         // logins that ended
-	waiting  chan struct{}       // a login of the user "slow" waits
-	gaveUp   chan struct{}       // and does not any more
+	mu         sync.Mutex
+	chain      [][]byte
+	key        *ecdsa.PrivateKey
+	fromCA     bool
+	challenged string // the name that a CA was asked for
+	provider   string // of logins; empty: it does not answer
+	asked      int    // for certificates with their chain
+	logins     []access.Credentials
+	kinds      []string
+	open       map[string]net.Conn // the appliance's ends of sessions, by login
+	closed     chan string         // logins that ended
+	waiting    chan struct{}       // a login of the user "slow" waits
+	gaveUp     chan struct{}       // and does not any more
 }
 
 func (a *fakeAppliance) Banner(context.Context) (string, error) {
@@ -90,7 +91,7 @@ func (a *fakeAppliance) BeginSignIn(_ context.Context, source string) (access.Re
 func (a *fakeAppliance) Certificate(_ context.Context, known []byte) ([][]byte, bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	sum := sha256.Sum256(a.chain[0])
+	sum := sha256.Sum256(bytes.Join(a.chain, nil))
 	if bytes.Equal(known, sum[:]) {
 		return nil, false, nil
 	}
@@ -98,9 +99,21 @@ func (a *fakeAppliance) Certificate(_ context.Context, known []byte) ([][]byte, 
 	return a.chain, a.fromCA, nil
 }
 
-func (a *fakeAppliance) SignHandshake(_ context.Context, scheme uint16, message []byte) ([]byte, error) {
+func (a *fakeAppliance) Challenge(_ context.Context, name string) ([][]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if name != a.challenged {
+		return nil, menu.Errorf(menu.State, "No CA was asked for a certificate for this name")
+	}
+	return a.chain, nil
+}
+
+func (a *fakeAppliance) SignHandshake(_ context.Context, leaf []byte, scheme uint16, message []byte) ([]byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if own := sha256.Sum256(a.chain[0]); !bytes.Equal(leaf, own[:]) {
+		return nil, menu.Errorf(menu.State, "The certificate has changed meanwhile")
+	}
 	var digest []byte
 	var opts crypto.SignerOpts
 	switch tls.SignatureScheme(scheme) {

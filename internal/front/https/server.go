@@ -75,8 +75,9 @@ func New(o Options) (*Server, error) {
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{
-		Handler:           s.handler(),
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificates.get},
+		Handler: s.handler(),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificates.get,
+			GetConfigForClient: s.certificates.config},
 		ReadHeaderTimeout: helloTime,
 		IdleTimeout:       quietTime,
 		MaxHeaderBytes:    maxHeader,

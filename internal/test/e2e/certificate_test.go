@@ -1,14 +1,18 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"diagsh/internal/access"
+	"diagsh/internal/test/acmeca"
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 )
 
 // openssl runs openssl in a folder; it must succeed.
@@ -108,7 +112,7 @@ func TestCertificateOfACA(t *testing.T) {
 // leaks looks for a line of a private key wherever the appliance writes, beside its own place.
 func (b *bed) leaks(key string) {
 	b.t.Helper()
-	secret := strings.Split(key, "\n")[3]
+	secret := strings.Split(key, "\n")[1] // the first line of its content
 	err := filepath.WalkDir(b.Data, func(path string, e os.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -129,4 +133,49 @@ func (b *bed) leaks(key string) {
 			b.t.Errorf("%s shows the key", line)
 		}
 	}
+}
+
+// A real CA that speaks ACME looks at the port of HTTPS, which is another process than the one that
+// asks it and has the key, and gives a certificate. Who has no name there sees no challenge.
+func TestCertificateByACME(t *testing.T) {
+	b := &bed{Appliance: appliance.Start(t, appliance.Options{}), t: t}
+	address := strings.TrimPrefix(b.URL(), "https://")
+	_, port, _ := strings.Cut(address, ":")
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := acmeca.Start(t, number, 7200)
+	b.do("admin", "certificate acme "+ca.Directory+" mx1.example.com authority '"+ca.Authority+"'")
+	b.do("admin", "commit")
+	var now access.Certificates
+	await.Until(t, "the CA to give a certificate", func() bool {
+		now = access.Certificates{}
+		b.Ask("ro", "certificate show", "{}", &now)
+		return now.ACME != nil && now.ACME.LastTry != nil
+	})
+	if now.ACME.State != "valid" || now.Present.Origin != access.ByACME {
+		t.Fatalf("%+v", now.ACME)
+	}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "root.pem"), []byte(ca.Root), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client := []string{"s_client", "-connect", address, "-CAfile", "root.pem", "-verify_return_error", "-verify_hostname", "mx1.example.com", "-servername", "mx1.example.com"}
+	if out := openssl(t, folder, client...); !strings.Contains(out, "Verification: OK") {
+		t.Errorf("openssl sees\n%s", out)
+	}
+	challenge := exec.Command("openssl", append(client, "-alpn", "acme-tls/1")...)
+	challenge.Dir = folder
+	if out, err := challenge.CombinedOutput(); err == nil {
+		t.Errorf("a challenge is shown after its time:\n%s", out)
+	}
+	if out := b.do("admin", "auditlog count 100"); !strings.Contains(out, "The CA gave a certificate; its fingerprint is SHA256 "+now.Present.Fingerprint) {
+		t.Errorf("the audit log is\n%s", out)
+	}
+	var stored struct{ Key string }
+	if err := json.Unmarshal(read(t, filepath.Join(b.Data, "certificates", "acme.json")), &stored); err != nil {
+		t.Fatal(err)
+	}
+	b.leaks(stored.Key)
 }

@@ -24,9 +24,10 @@ func TestSignaturesOfHandshakes(t *testing.T) {
 	check(t, err)
 	leaf, err := x509.ParseCertificate(chain[0])
 	check(t, err)
+	own := sha256.Sum256(chain[0])
 	blanks := strings.Repeat(" ", 64)
 	handshake := blanks + verify + strings.Repeat("h", 32)
-	signature, err := b.front.SignHandshake(t.Context(), uint16(tls.ECDSAWithP256AndSHA256), []byte(handshake))
+	signature, err := b.front.SignHandshake(t.Context(), own[:], uint16(tls.ECDSAWithP256AndSHA256), []byte(handshake))
 	check(t, err)
 	sum := sha256.Sum256([]byte(handshake))
 	if !ecdsa.VerifyASN1(leaf.PublicKey.(*ecdsa.PublicKey), sum[:], signature) {
@@ -48,14 +49,17 @@ func TestSignaturesOfHandshakes(t *testing.T) {
 		"a key exchange, no curve":   strings.Repeat("r", 64) + "\x01\x00\x17\x41" + strings.Repeat("p", 65),
 		"a key exchange, text after": strings.Repeat("r", 64) + "\x03\x00\x17\x41" + strings.Repeat("p", 66),
 	} {
-		if signature, err := b.front.SignHandshake(t.Context(), uint16(tls.ECDSAWithP256AndSHA256), []byte(message)); err == nil {
+		if signature, err := b.front.SignHandshake(t.Context(), own[:], uint16(tls.ECDSAWithP256AndSHA256), []byte(message)); err == nil {
 			t.Errorf("%s is signed: %x", what, signature)
 		} else if e := menu.AsError(err); e.Code != menu.Usage {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	if _, err := b.front.SignHandshake(t.Context(), []byte("another"), uint16(tls.ECDSAWithP256AndSHA256), []byte(handshake)); err == nil {
+		t.Error("it is signed for a certificate that there is not")
+	}
 	for _, scheme := range []tls.SignatureScheme{0, tls.PSSWithSHA256, tls.ECDSAWithSHA1, tls.ECDSAWithP384AndSHA384} {
-		if _, err := b.front.SignHandshake(t.Context(), uint16(scheme), []byte(handshake)); err == nil {
+		if _, err := b.front.SignHandshake(t.Context(), own[:], uint16(scheme), []byte(handshake)); err == nil {
 			t.Errorf("it is signed by the algorithm %v", scheme)
 		}
 	}
