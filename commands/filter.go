@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"diagsh/capture"
@@ -285,10 +286,15 @@ func filterDelete(s filterService) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a filterDeleteArgs, out *menu.Out[access.SavedFilter]) error {
+			kept := s.SavedFilters(caller.User)
 			if err := s.DeleteFilter(caller.User, a.Name); err != nil {
 				return err
 			}
-			return out.Record(access.SavedFilter{Name: a.Name})
+			deleted := access.SavedFilter{Name: a.Name}
+			if i := slices.IndexFunc(kept, func(f access.SavedFilter) bool { return f.Name == a.Name }); i >= 0 {
+				deleted = kept[i]
+			}
+			return out.Record(deleted)
 		},
 		Text: func(w io.Writer, f access.SavedFilter) { fmt.Fprintf(w, "%s is deleted.\n", f.Name) },
 	}.Command()
