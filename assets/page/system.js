@@ -48,40 +48,39 @@ const serviceColumns = [['name', 'Service'], ['description', 'Description'], ['s
 
 function Status({ nodes, allowed }) {
   const interval = useInterval('status');
-  const poll = usePoll(async (options) => {
-    const [status, services, disks] = await Promise.all([run('status', {}, options), run('diagnostic services status', {}, options), run('diagnostic disk_usage', { files: 0 }, options)]);
-    return { status, services, disks };
-  }, interval.seconds, []);
+  const poll = usePoll((options) => run('status', {}, options), interval.seconds, []);
+  // What costs the appliance more is asked again less often.
+  const rest = usePoll(async (options) => {
+    const [services, disks] = await Promise.all([run('diagnostic services status', {}, options), run('diagnostic disk_usage', { files: 0 }, options)]);
+    return { services, disks };
+  }, interval.seconds && Math.max(60, interval.seconds), []);
+  const again = () => { poll.again(); rest.again(); };
   const restart = nodes.get('diagnostic services restart');
   const v = poll.value;
-  return html`<${Refresh} interval=${interval} poll=${poll} />
+  const more = rest.value;
+  return html`<${Refresh} interval=${interval} poll=${{ ...poll, failure: poll.failure || rest.failure, again }} />
     ${!v && !poll.failure && html`<${Loading} what="the status" />`}
-    ${v && html`${v.status.trouble && html`<p class="problem" role="alert">${clean(v.status.trouble)}</p>`}
-      <section class="card"><h2>${clean(v.status.hostname)}</h2><${Facts} facts=${[['Product', v.status.product], ['Appliance up', span(v.status.applianceSeconds)], ['Machine up', span(v.status.machineSeconds)],
-        ['Load', v.status.load.map((n) => n.toFixed(2)).join(' ')], ['Processors', count(v.status.processors)], ['Memory available', `${bytes(v.status.memoryAvailable)} of ${bytes(v.status.memory)}`],
-        ['Disk free', bytes(v.status.disk.freeBytes)], ['In reserve', bytes(v.status.disk.reserveBytes)], ['Files', `${count(v.status.disk.files)}, ${bytes(v.status.disk.bytes)}`],
-        ['Captures', html`<a href="#/captures">${v.status.captures.length} running, ${v.status.capturesEnded} ended</a>`], ['Sessions', html`<a href="#/system/sessions">${v.status.sessions.length}</a>`]]} /></section>
-      <section><h2>Services</h2><${RecordTable} records=${v.services} label="Services" columns=${serviceColumns}
-        actions=${restart && allowed(restart.path) && ((r) => html`<${Act} small danger node=${restart} label="Restart" title=${`Restart ${r.name}`} fixed=${{ name: r.name }} onDone=${poll.again} />`)} /></section>
-      <section><h2>File systems</h2><${RecordTable} records=${v.disks.fileSystems} label="File systems" /></section>`}`;
+    ${v && html`${v.trouble && html`<p class="problem" role="alert">${clean(v.trouble)}</p>`}
+      <section class="card"><h2>${clean(v.hostname)}</h2><${Facts} facts=${[['Product', v.product], ['Appliance up', span(v.applianceSeconds)], ['Machine up', span(v.machineSeconds)],
+        ['Load', v.load.map((n) => n.toFixed(2)).join(' ')], ['Processors', count(v.processors)], ['Memory available', `${bytes(v.memoryAvailable)} of ${bytes(v.memory)}`],
+        ['Disk free', bytes(v.disk.freeBytes)], ['In reserve', bytes(v.disk.reserveBytes)], ['Files', `${count(v.disk.files)}, ${bytes(v.disk.bytes)}`],
+        ['Captures', html`<a href="#/captures">${v.captures.length} running, ${v.capturesEnded} ended</a>`], ['Sessions', html`<a href="#/system/sessions">${v.sessions.length}</a>`]]} /></section>`}
+    ${more && html`<section><h2>Services</h2><${RecordTable} records=${more.services} label="Services" columns=${serviceColumns}
+        actions=${restart && allowed(restart.path) && ((r) => html`<${Act} small danger node=${restart} label="Restart" title=${`Restart ${r.name}`} fixed=${{ name: r.name }} onDone=${again} />`)} /></section>
+      <section><h2>File systems</h2><${RecordTable} records=${more.disks.fileSystems} label="File systems" /></section>`}`;
 }
 
 const sessionColumns = [['user', 'User'], ['role', 'Role'], ['type', 'By'], ['source', 'From'], ['startTime', 'Since'], ['idleSinceTime', 'Idle since'], ['running', 'Runs'], ['token', 'Token']];
 
-// What an ending of sessions is called where the appliance has it.
-const ending = (nodes) => [...nodes.values()].find((n) => n.kind === 'command' && /(^| )(endsession|logoff|disconnect)$/.test(n.path) && n.parameters?.some((p) => p.name === 'session'));
-
-function Sessions({ nodes, allowed }) {
+function Sessions() {
   const interval = useInterval('sessions');
   const { poll, rows, marks } = useTable('who', {}, interval, keyBy('session'), ['idleSinceTime']);
   const [logins, setLogins] = useState(30);
   const past = usePoll((options) => run('last', { count: logins }, options), 0, [logins, poll.value?.map((s) => s.session).join()]);
-  const end = ending(nodes);
   const mine = session.value?.caller.session;
   const shown = sessionColumns.filter(([name]) => name !== 'token' || rows.some((r) => r.token));
   return html`<${Refresh} interval=${interval} poll=${poll} />
-    ${poll.value && html`<${RecordTable} records=${rows.map((r) => marked(r, mine))} label="Sessions" columns=${shown} marks=${follow(marks)}
-      actions=${end && allowed(end.path) && ((r) => html`<${Act} small danger node=${end} label="End" title=${`End the session of ${r.user}`} fixed=${{ session: r.session }} onDone=${poll.again} />`)} />`}
+    ${poll.value && html`<${RecordTable} records=${rows.map((r) => marked(r, mine))} label="Sessions" columns=${shown} marks=${follow(marks)} />`}
     <section><h2>Logins of the past</h2><${Problem} failure=${past.failure} />
       ${past.value && html`<${RecordTable} records=${past.value} label="Logins of the past" />
         ${past.value.length >= logins && html`<p><button type="button" onClick=${() => setLogins(logins * 4)}>More</button></p>`}`}</section>`;
