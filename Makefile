@@ -73,7 +73,7 @@ upstream: ## look whether the newest golang.org/x/crypto has what internal/third
 	$(GO) test -count=1 -v -run '^TestUpstreamLacksThePatches$$' ./internal/third_party -args -upstream latest
 
 reference: ## write docs/reference.md from the tree of commands, and the arrows in docs/internals/map.md
-	$(GO) test -run 'TestReference|TestArrowsOnPaper|TestOperations' . -update
+	$(GO) test -run 'TestReference|TestArrowsOnPaper|TestOperations|TestNounsOnPaper' . -update
 
 # Menus are written as an appliance shows them, so this needs what the tests need.
 menus: ## write the menus in menu.txtar and the README's session from the tree of commands

@@ -84,7 +84,7 @@ func targetListCommand(s exportService) *menu.Command {
 		Name:      "list",
 		Help:      "List the targets.",
 		Role:      menu.Operator,
-		Resources: []menu.Resource{{Method: "GET", Path: "targets", List: "targets", Key: "name"}, {Method: "GET", Path: "targets/{name}", Key: "name", Pick: true}},
+		Resources: []menu.Resource{{Method: "GET", Path: "targets", List: "targets", Key: "name"}, {Method: "GET", Path: "targets/{name}", Key: "name", Pick: true, Help: "Show one target."}},
 		Topic:     "targets",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[capture.Target]) error {
 			targets := s.Targets()

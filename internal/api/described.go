@@ -61,7 +61,7 @@ var fixed = []openapi.Resource{
 		Query: []string{"topics"}, Type: sse.Type},
 	{Method: "GET", Path: "/v1/files", ID: "listFiles", Help: "Lists the diagnostic directory.",
 		Reply: reflect.TypeFor[[]access.File]()},
-	{Method: "GET", Path: "/v1/files/{name}", ID: "getFile", Help: "Downloads a file, with ranges.",
+	{Method: "GET", Path: "/v1/files/{name}", ID: "getFile", Help: "Downloads a file, with ranges.", Query: []string{"format"},
 		Type: "application/octet-stream", Ranges: true},
 	{Method: "DELETE", Path: "/v1/files/{name}", ID: "deleteFile", Help: "Deletes a file.",
 		Reply: reflect.TypeFor[struct{}]()},

@@ -242,7 +242,7 @@ func (w *writer) other(r Resource) {
 		o.Parameters = append(o.Parameters, parameter{name, "path", true, help, &schema.Schema{Type: "string"}})
 	}
 	for _, name := range r.Query {
-		o.Parameters = append(o.Parameters, parameter{Name: name, In: "query", Description: "Separated by commas.",
+		o.Parameters = append(o.Parameters, parameter{Name: name, In: "query", Description: "A word; several are separated by commas, where several may be given.",
 			Schema: &schema.Schema{Type: "string"}})
 	}
 	for _, name := range r.Lists {

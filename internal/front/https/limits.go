@@ -8,6 +8,7 @@ import (
 
 	"diagsh/internal/front/gate"
 	"diagsh/internal/menu"
+	"diagsh/internal/menu/problem"
 )
 
 // connections bound those that clients hold. A browser has one of HTTP/2 or six of HTTP/1.1, and a proxy
@@ -89,7 +90,7 @@ func tooOften[Name comparable](r *http.Request, rates *gate.Rates[Name], name Na
 		return nil
 	}
 	connOf(r).Refused()
-	return tooMany(wait, "Too many requests came in a short time")
+	return problem.TooMany(wait, "Too many requests came in a short time")
 }
 
 // largeBody is the size in bytes from which on a body is large.

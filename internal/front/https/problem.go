@@ -25,17 +25,10 @@ var (
 			WithHint("Send the header Content-Type: application/json")
 	errNotLogin = menu.Errorf(menu.Usage, "The request's body is no login").
 			WithHint(`It is {"user": "...", "password": "..."}`)
-	errManyRequests = tooMany(time.Second, "%d requests of this session wait for their answers, which is the most", maxRequests)
-	errManyTokens   = tooMany(time.Minute, "%d programs use tokens now, which is the most", maxTokens)
+	errManyRequests = problem.TooMany(time.Second, "%d requests of this session wait for their answers, which is the most", maxRequests)
+	errManyTokens   = problem.TooMany(time.Minute, "%d programs use tokens now, which is the most", maxTokens)
 	errNoAnswer     = problem.Fault.Errorf("The appliance did not answer").WithHint("Try again")
 )
-
-// tooMany returns the refusal of a request that may be accepted after that time.
-func tooMany(after time.Duration, format string, args ...any) *menu.Error {
-	e := problem.Rate.Errorf(format, args...).WithHint("Send it again after the time of Retry-After")
-	e.RetryAfter = after
-	return e
-}
 
 // notLoggedIn returns what is told of a login that the appliance refused with err. What is no word for
 // users is a fault of the appliance.

@@ -100,7 +100,7 @@ func TestTypes(t *testing.T) {
 
 func TestWrite(t *testing.T) {
 	w := httptest.NewRecorder()
-	Write(w, TooMany(1500*time.Millisecond), "/v1/runs/X")
+	Write(w, TooMany(1500*time.Millisecond, "Too many requests"), "/v1/runs/X")
 	if w.Code != 429 || w.Header().Get("Retry-After") != "2" || w.Header().Get("Content-Type") != MediaType ||
 		!strings.Contains(w.Body.String(), `"type":"/v1/problems/rate"`) ||
 		!strings.Contains(w.Body.String(), `"instance":"/v1/runs/X"`) {

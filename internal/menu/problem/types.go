@@ -79,9 +79,9 @@ func (t Type) Errorf(format string, args ...any) *Error {
 	return e
 }
 
-// TooMany returns the refusal of a request that came too early.
-func TooMany(after time.Duration) *Error {
-	e := Rate.Errorf("Too many requests at a time").WithHint("Send it again after the time of Retry-After")
+// TooMany returns the refusal of a request that may be accepted after that time.
+func TooMany(after time.Duration, format string, args ...any) *Error {
+	e := Rate.Errorf(format, args...).WithHint("Send it again after the time of Retry-After")
 	e.RetryAfter = after
 	return e
 }

@@ -3,11 +3,14 @@ package appliance_test
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 
+	"diagsh/commands"
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/appliance"
@@ -35,8 +38,11 @@ func TestRoles(t *testing.T) {
 func rolesOf(t *testing.T, a *appliance.Appliance, tree []menu.Node, role menu.Role) {
 	user := appliance.User(role)
 	term := a.Terminal(user, 200, 50)
+	page, program, token := a.Web(user), a.HTTPS(), tokenOf(t, a, user)
+	program.Header.Set("Authorization", "Bearer "+token.Secret)
 	for _, node := range tree {
 		if role.Includes(node.Role) {
+			allowedResources(t, a, user, node)
 			if node.Kind == "command" && node.Output != "bytes" { // which ends only when told to
 				allowed(t, a, user, node)
 			}
@@ -46,9 +52,15 @@ func rolesOf(t *testing.T, a *appliance.Appliance, tree []menu.Node, role menu.R
 		ways := 1
 		refusedAtPrompt(t, term, role, node)
 		if node.Kind == "command" {
-			ways = 3
+			ways = 5
 			refusedAsLine(t, a, user, role, node)
 			refusedByAPI(t, a, user, role, node)
+			refusedByHTTPS(t, page, "the page", role, node)
+			refusedByHTTPS(t, program, "a token", role, node)
+			if last := lastRefusal(a, user); last.Token != token.ID || last.Session == "" {
+				t.Errorf("%s, %s: the refusal of a token is in the audit log as %+v", user, node.Path, last)
+			}
+			ways += refusedResources(t, a, user, node)
 		}
 		if got := refusals(a, user, node.Path) - before; got != ways {
 			t.Errorf("%s, %s: %d refusals left %d lines in the audit log", user, node.Path, ways, got)
@@ -77,6 +89,77 @@ func refusedByAPI(t *testing.T, a *appliance.Appliance, user string, role menu.R
 	if status != http.StatusForbidden || !strings.Contains(body, `"exit":3`) {
 		t.Errorf("%s by the API for %s: %d %s", node.Path, user, status, body)
 	}
+}
+
+// A newToken is a token that an account has just made.
+type newToken struct {
+	ID     string `json:"token"`
+	Secret string `json:"secret"`
+}
+
+func tokenOf(t *testing.T, a *appliance.Appliance, user string) (made newToken) {
+	t.Helper()
+	if r := a.Web(user).Run("token new", map[string]string{"name": "roles"}); r.JSON(&made) != nil || made.Secret == "" {
+		t.Fatalf("a token of %s: %d %s", user, r.Status, r.Body)
+	}
+	return made
+}
+
+func refusedByHTTPS(t *testing.T, w *appliance.Web, face string, role menu.Role, node menu.Node) {
+	t.Helper()
+	r := w.Run(node.Path, nil)
+	if r.Status != http.StatusForbidden || !strings.Contains(string(r.Body), `"kind":"denied"`) {
+		t.Errorf("%s by %s for %s: %d %s", node.Path, face, role, r.Status, r.Body)
+	}
+}
+
+// resources are those of each command, by its path.
+var resources = sync.OnceValue(func() map[string][]menu.Resource {
+	of := map[string][]menu.Resource{}
+	for _, node := range commands.Tree(nil, commands.Version{}).Nodes() {
+		of[node.Path] = node.Resources
+	}
+	return of
+})
+
+// pathOf is a path of a resource: what it names is called 1, which is a name and a number.
+func pathOf(r menu.Resource) string {
+	return "/v1/" + regexp.MustCompile(`\{[A-Za-z]+\}`).ReplaceAllString(r.Path, "1")
+}
+
+// refusedResources asks for the resources of a command that is refused, and returns their number.
+func refusedResources(t *testing.T, a *appliance.Appliance, user string, node menu.Node) int {
+	t.Helper()
+	for _, r := range resources()[node.Path] {
+		if status, body := a.API(user, r.Method, pathOf(r), ""); status != http.StatusForbidden || !strings.Contains(body, `"kind":"denied"`) {
+			t.Errorf("%s %s for %s: %d %s", r.Method, pathOf(r), user, status, body)
+		}
+	}
+	return len(resources()[node.Path])
+}
+
+// allowedResources reads the resources of a command that is allowed: there may be no such thing, or
+// arguments may be missing, but none may be refused. What is a stream is left to allowed.
+func allowedResources(t *testing.T, a *appliance.Appliance, user string, node menu.Node) {
+	t.Helper()
+	for _, r := range resources()[node.Path] {
+		if r.Method != http.MethodGet || node.Output == menu.Stream.String() || node.Output == menu.Bytes.String() {
+			continue
+		}
+		if status, body := a.API(user, r.Method, pathOf(r), ""); status == http.StatusForbidden || status >= 500 {
+			t.Errorf("%s %s for %s: %d %s", r.Method, pathOf(r), user, status, body)
+		}
+	}
+}
+
+// lastRefusal is the newest line of the audit log that says that a user was refused something.
+func lastRefusal(a *appliance.Appliance, user string) (last access.Event) {
+	for _, e := range a.Audit() {
+		if e.Act == access.ActRefused && e.User == user {
+			last = e
+		}
+	}
+	return last
 }
 
 // allowed runs a command without arguments. Some want arguments, some cannot work in this state;
