@@ -107,7 +107,7 @@ var calls = []call{
 	{"POST /v1/configuration/commits/1/rollback", ``, ""}, {"DELETE /v1/configuration/candidate", ``, ""},
 	{"saveconfig", `{"name":"kept"}`, ""}, {"PUT /v1/configuration/candidate", `{"text":"hostname: mx3\n"}`, ""},
 	{"loadconfig", `{"text":"hostname: mx4\n"}`, ""}, {"resetconfig", `{"confirm":true}`, ""}, {"DELETE /v1/configuration/candidate", ``, ""},
-	{"certificate show", ``, ""}, {"certificate new", ``, ""}, {"certificate request", `{"confirm":true}`, ""}, {"certificate show", ``, ""},
+	{"certificate acme", `{"directory":"https://127.0.0.1:1/directory","names":["mx1.example.com"]}`, ""}, {"certificate show", ``, ""}, {"certificate new", ``, ""}, {"certificate request", `{"confirm":true}`, ""}, {"certificate show", ``, ""},
 	{"certificate withdraw", `{"confirm":true}`, ""}, {"DELETE /v1/configuration/candidate", ``, ""},
 	{"POST /v1/targets", `{"name":"far","url":"https://127.0.0.1:1/x","secret":"s"}`, ""},
 	{"POST /v1/captures", `{"name":"four","interfaces":["lo"]}`, ""}, {"POST /v1/captures/four/stop", ``, ""},
