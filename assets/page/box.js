@@ -1,14 +1,14 @@
 // The command box: the lines of the menus, with the appliance's own completion, in a dialog over the page.
 
 import { useEffect, useRef, useState } from './vendor/preact.js';
-import { asFailure, post } from './api.js';
+import { asFailure, commandURL, get, post } from './api.js';
 import { go } from './router.js';
 import { readTree, session } from './state.js';
 import { Dialog, html, notifyFailure, Problem } from './ui.js';
 import { Combobox } from './combobox.js';
 import { commandAddress } from './commands.js';
-import { RunOutput, useRunning } from './running.js';
-import { clean } from './values.js';
+import { RunOutput, Screen, useRunning } from './running.js';
+import { clean, cleanLines } from './values.js';
 
 // How many outputs stay in the box.
 const keptOutputs = 20;
@@ -21,6 +21,12 @@ const history = () => { typed ||= [...(session.value.history || [])]; return typ
 function remember(line) {
   if (history()[history().length - 1] !== line) history().push(line);
   post('/v1/history', { line }).catch(notifyFailure);
+}
+
+/** helpOf returns the path that a line asks the help of, as in the menus: "help ping", "ping ?"; null if it asks for none. */
+function helpOf(line) {
+  const asked = /^\s*(?:help|\?)(?:\s+([\w\s-]+))?$/.exec(line) || /^\s*([\w\s-]*?)\s*\?\s*$/.exec(line);
+  return asked && (asked[1] || '').trim();
 }
 
 const complete = (line) => post('/v1/complete', { at: [], line });
@@ -46,17 +52,28 @@ export function Box({ onClose }) {
 
   const submit = async () => {
     if (!line.trim()) return;
+    if (/^\s*(exit|quit)\s*$/.test(line)) { onClose(); return; }
     setFailure(null);
+    const show = (what) => {
+      setLines((all) => [{ id: all.length ? all[0].id + 1 : 1, ...what }, ...all].slice(0, keptOutputs));
+      setLine('');
+      setBack(0);
+    };
     try {
+      const help = helpOf(line);
+      if (help !== null) {
+        const { text } = await get(commandURL('help', help));
+        remember(line);
+        show({ line, calls: [], text });
+        return;
+      }
       const [{ calls }, nodes] = await Promise.all([post('/v1/parse', { at: [], line, abbreviate: true }), readTree()]);
       if (!calls.some((c) => c.secret)) remember(line);
       const place = calls.findIndex((c) => c.menu);
       if (place >= 0 && calls.length === 1) { go(['commands', ...calls[0].path]); onClose(); return; }
       const known = calls.filter((c) => !c.menu).map((call) => ({ call, node: nodeOf(nodes, call) }));
       const shown = calls.some((c) => c.secret) ? 'A line with a secret' : line;
-      setLines((all) => [{ id: all.length ? all[0].id + 1 : 1, line: shown, calls: known }, ...all].slice(0, keptOutputs));
-      setLine('');
-      setBack(0);
+      show({ line: shown, calls: known });
     } catch (err) { setFailure(asFailure(err)); }
   };
   const recall = (by) => {
@@ -86,15 +103,16 @@ export function Box({ onClose }) {
     </form>
     <p class="hint" id="box-hint">Tab completes, Enter runs, <kbd>;</kbd> stands between commands, the arrows go through earlier lines, Ctrl-C interrupts, Escape closes.</p>
     <${Problem} failure=${failure} />
-    <div class="box-out">${lines.map((l) => html`<${Line} key=${l.id} line=${l.line} calls=${l.calls} stops=${stops} onClose=${onClose} />`)}</div>
+    <div class="box-out">${lines.map((l) => html`<${Line} key=${l.id} line=${l.line} text=${l.text} calls=${l.calls} stops=${stops} onClose=${onClose} />`)}</div>
   <//>`;
 }
 
 /** Line runs the commands of one line, one after the other; those after a failure run too, as in the menus. */
-function Line({ line, calls, stops, onClose }) {
+function Line({ line, text, calls, stops, onClose }) {
   const [ended, setEnded] = useState(0);
   return html`<section aria-label=${clean(line)}>
     <h3 class="mono">${clean(line)}</h3>
+    ${text && html`<${Screen} from="start" text=${cleanLines(text)} label=${`Help for ${clean(line)}`} />`}
     ${calls.slice(0, ended + 1).map(({ call, node }, i) => html`<${Call} key=${i} call=${call} node=${node} stops=${stops} onClose=${onClose} onEnd=${() => setEnded(i + 1)} />`)}
   </section>`;
 }

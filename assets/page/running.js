@@ -186,10 +186,10 @@ function saveOutput(node, out, form) {
 
 const isPcapng = (pieces) => pieces.length > 0 && pieces[0][0] === 0x0a && pieces[0][1] === 0x0d;
 
-/** Screen is text as a terminal shows it; it stays at its end while more comes. */
-function Screen({ text, label }) {
+/** Screen is text as a terminal shows it; it stays at its end while more comes, unless it is read from its start. */
+export function Screen({ text, label, from = 'end' }) {
   const element = useRef(null);
-  const follow = useRef(true);
+  const follow = useRef(from === 'end');
   useEffect(() => { if (follow.current) element.current.scrollTop = element.current.scrollHeight; }, [text]);
   const scrolled = (e) => { follow.current = e.target.scrollTop + e.target.clientHeight >= e.target.scrollHeight - 24; };
   return html`<pre class="scroll screen" ref=${element} tabindex="0" role="region" aria-label=${label} onScroll=${scrolled}>${text}</pre>`;

@@ -255,6 +255,9 @@ func TestCommandBox(t *testing.T) {
 	if r := a.SSH("admin", "auditlog path ping count 5"); !strings.Contains(r.Out, "ping host 127.0.0.1: ok") {
 		t.Errorf("the audit log has %s", r.Out)
 	}
+	p.Type(box, "help traceroute")
+	p.Press(kb.Enter)
+	p.WaitText("dialog .screen", "Display the network route")
 	p.Press(kb.Escape)
 	p.Wait("the box is closed", "!document.querySelector('dialog')")
 }
