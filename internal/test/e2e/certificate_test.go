@@ -13,6 +13,7 @@ import (
 	"diagsh/internal/test/acmeca"
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/vt"
 )
 
 // openssl runs openssl in a folder; it must succeed.
@@ -52,6 +53,11 @@ func TestCertificateOfACA(t *testing.T) {
 		t.Errorf("at first openssl sees\n%s", out)
 	}
 	open := b.window("op", "mx1> ")
+	open.Look(func(s *vt.Screen) {
+		if shown := strings.Join(s.Rows(), "\n"); !strings.Contains(shown, "Certificate of HTTPS: SHA256 "+b.Fingerprint()) {
+			t.Errorf("the greeting does not tell the fingerprint:\n%s", shown)
+		}
+	})
 	page := b.Web("admin")
 	if r := page.Get("/"); r.Header.Get("Strict-Transport-Security") != "" {
 		t.Error("HSTS with a certificate that signs itself")
