@@ -55,6 +55,26 @@ func TestHandshakes(t *testing.T) {
 	if r.appliance.asked != 2 {
 		t.Errorf("the certificate was fetched %d times", r.appliance.asked)
 	}
+	challenge := func() (tls.ConnectionState, error) {
+		c, err := tls.Dial("tcp", r.address, &tls.Config{InsecureSkipVerify: true, ServerName: "mx1.example.com", NextProtos: []string{"acme-tls/1"}})
+		if err != nil {
+			return tls.ConnectionState{}, err
+		}
+		defer c.Close()
+		if n, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("after the handshake of a challenge: %d bytes, %v", n, err)
+		}
+		return c.ConnectionState(), nil
+	}
+	if s, err := challenge(); err == nil {
+		t.Errorf("without an order at a CA there is a challenge: %+v", s)
+	}
+	r.appliance.mu.Lock()
+	r.appliance.challenged = "mx1.example.com"
+	r.appliance.mu.Unlock()
+	if s, err := challenge(); err != nil || s.NegotiatedProtocol != "acme-tls/1" {
+		t.Errorf("the challenge of an order: %v, %+v", err, s)
+	}
 	if got := r.ask(r.client(), "GET", "/", "").header.Get("Strict-Transport-Security"); got != strictTransport {
 		t.Errorf("with a certificate from a CA: %q", got)
 	}
