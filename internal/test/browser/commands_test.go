@@ -23,11 +23,12 @@ import (
 // A lab is an appliance in a network of its own, with a name server, and a browser outside of it.
 func lab(t *testing.T, zone ...string) (*appliance.Appliance, *netnstest.Namespace, *browser.Browser) {
 	t.Helper()
+	b := open(t)
 	network := netnstest.New(t)
 	network.Veth(t, "eth0", "eth1")
 	nameserver.Start(t, network, zone...)
 	a := appliance.Start(t, appliance.Options{Network: network, Files: map[string]string{"/etc/resolv.conf": nameserver.ResolvConf}})
-	return a, network, browser.Open(t)
+	return a, network, b
 }
 
 func treeOf(t *testing.T, a *appliance.Appliance) (nodes []menu.Node) {

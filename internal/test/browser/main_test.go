@@ -9,11 +9,23 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
+// browsers bounds how many browsers run at a time: each is several processes, of which more than two
+// leave a small machine no room for others.
+var browsers = make(chan struct{}, 2)
+
+// open starts a browser when there is room for it.
+func open(t *testing.T) *browser.Browser {
+	t.Helper()
+	browsers <- struct{}{}
+	t.Cleanup(func() { <-browsers })
+	return browser.Open(t)
+}
+
 // A bench is an appliance on a network of its own, with a browser there.
 func bench(t *testing.T) (*appliance.Appliance, *browser.Browser) {
 	t.Helper()
-	a := appliance.Start(t, appliance.Options{})
-	return a, browser.Open(t)
+	b := open(t)
+	return appliance.Start(t, appliance.Options{}), b
 }
 
 // ping sends so many packets with an answer each over the loopback interface.
