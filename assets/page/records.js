@@ -22,7 +22,7 @@ export function Value({ name, value }) {
 const numeric = (value) => typeof value === 'number';
 
 // A value of seconds is shown with its unit, so the heading needs none.
-const heading = (name) => title(name.replace(/(?<=[a-z])Seconds$/, ''));
+const heading = (name) => title(name.replace(/([a-z])Seconds$/, '$1'));
 
 const empty = (value) => value === null || value === undefined || value === '' || Array.isArray(value) && value.length === 0;
 
