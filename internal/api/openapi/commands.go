@@ -108,7 +108,15 @@ func (w *writer) resource(r rest.Route) {
 		o.Parameters = append(o.Parameters, parameter{Name: "If-Match", In: "header",
 			Description: "The ETag of what was read: refused with 412 if it has changed since.", Schema: &schema.Schema{Type: "string"}})
 	}
-	o.Responses = answers(map[string]*response{status(r.Status): w.success(r)})
+	good := w.success(r)
+	text := &schema.Schema{Type: "string"}
+	switch {
+	case r.Status == http.StatusCreated:
+		good.Headers = map[string]header{"Location": {"The path of what was made.", text}}
+	case r.Tagged && r.Method == http.MethodGet:
+		good.Headers = map[string]header{"ETag": {"Names this state, for If-Match and If-None-Match.", text}}
+	}
+	o.Responses = answers(map[string]*response{status(r.Status): good})
 	w.paths.add(r.Method, rest.Prefix+r.Resource.Path, o)
 }
 

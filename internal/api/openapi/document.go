@@ -137,7 +137,13 @@ type content struct {
 type response struct {
 	Ref         string             `json:"$ref,omitempty"`
 	Description string             `json:"description,omitempty"`
+	Headers     map[string]header  `json:"headers,omitempty"`
 	Content     map[string]content `json:"content,omitempty"`
+}
+
+type header struct {
+	Description string         `json:"description"`
+	Schema      *schema.Schema `json:"schema"`
 }
 
 // A writer gathers the document.
