@@ -91,7 +91,7 @@ type Session struct {
 	User     string    `json:"user"`
 	Role     menu.Role `json:"role"`
 	Source   string    `json:"source"`
-	Type     string    `json:"type"`            // shell, exec, sftp, web, api
+	Type     string    `json:"type"`            // shell, exec, sftp, web, api, run
 	Token    string    `json:"token,omitempty"` // the API token that it came by
 	Began    time.Time `json:"startTime"`
 	IdleFrom time.Time `json:"idleSinceTime"`

@@ -47,6 +47,10 @@ type Sessions interface {
 	// root, whatever user the appliance runs as. It does not end by being idle.
 	Console() (caller menu.Caller, ended <-chan struct{}, detach func(), err error)
 
+	// Detached begins a session of the same account and with the same rights as another one, which
+	// does not end with that one. It ends with what the login came by, such as a token.
+	Detached(session string) (caller menu.Caller, ended <-chan struct{}, detach func(), err error)
+
 	// Current returns the caller of a session as of now, so a changed role counts at once. For a
 	// session that has ended the error is a *menu.Error of code Denied.
 	Current(session string) (menu.Caller, error)

@@ -7,6 +7,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/api/openapi"
 	"diagsh/internal/api/rest"
+	"diagsh/internal/api/runs"
 	"diagsh/internal/api/sse"
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
@@ -49,6 +50,14 @@ var fixed = []openapi.Resource{
 		}]()},
 	{Method: "POST", Path: "/v1/assist/{path...}", ID: "assist", Help: "Says what may follow in the text begun for an argument.",
 		Request: reflect.TypeFor[AssistRequest](), Reply: reflect.TypeFor[menu.Completion]()},
+	{Method: "GET", Path: "/v1/runs", ID: "listRuns", Help: "Lists the runs in the background of the caller's account.",
+		Reply: reflect.TypeFor[runList]()},
+	{Method: "GET", Path: "/v1/runs/{run}", ID: "getRun", Help: "Shows the state of a run in the background.",
+		Reply: reflect.TypeFor[runs.State]()},
+	{Method: "GET", Path: "/v1/runs/{run}/result", ID: "getRunResult", Help: "Returns what the command of a run answered.",
+		Type: "application/octet-stream"},
+	{Method: "DELETE", Path: "/v1/runs/{run}", ID: "deleteRun", Help: "Interrupts a run, or forgets one that has ended.",
+		Status: http.StatusNoContent},
 	{Method: "POST", Path: "/v1/interrupt/{run}", ID: "interrupt", Help: "Asks a run of this connection to end.",
 		Reply: reflect.TypeFor[struct{}]()},
 	{Method: "POST", Path: "/v1/input/{run}", ID: "input", Help: "Says a line to a run of this connection.",

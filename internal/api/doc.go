@@ -17,6 +17,9 @@
 //	POST   ask/PATH            the arguments so far: returns the next question of the dialogue
 //	POST   assist/PATH         the text begun for one argument: returns what may follow
 //	POST   run/PATH            the arguments: runs the command
+//	GET    runs                the runs in the background
+//	GET    runs/RUN            the state of one; DELETE ends it
+//	GET    runs/RUN/result     what its command answered
 //	POST   interrupt/RUN       asks a running command to end, as Ctrl-C does
 //	POST   input/RUN           a line for a run that was started with ?input=typed or ?input=piped
 //	POST   history             a line to remember

@@ -93,6 +93,17 @@ func (d *fakeAppliance) Local(uint32) (menu.Caller, <-chan struct{}, func(), err
 	return d.open(user)
 }
 
+func (d *fakeAppliance) Detached(session string) (menu.Caller, <-chan struct{}, func(), error) {
+	d.mu.Lock()
+	user := d.session[session]
+	d.mu.Unlock()
+	caller, ended, detach, err := d.open(user)
+	if err == nil {
+		caller, err = d.Current(caller.Session)
+	}
+	return caller, ended, detach, err
+}
+
 func (d *fakeAppliance) open(user string) (menu.Caller, <-chan struct{}, func(), error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

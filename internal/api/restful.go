@@ -27,7 +27,7 @@ func (s *Server) mountResources(mux *http.ServeMux) {
 		if !route.Tagged || route.Method == http.MethodGet {
 			of = nil
 		}
-		mux.HandleFunc(route.Pattern(), s.with(s.resource(route, of)))
+		mux.HandleFunc(route.Pattern(), s.with(s.asynchronous(func(*http.Request) []string { return route.Path }, s.resource(route, of))))
 	}
 }
 

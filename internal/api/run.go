@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/http"
 	"slices"
@@ -171,8 +170,8 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request, caller menu.Cal
 		one.lines = make(chan menu.Input)
 		typing.Lines = one.lines
 	}
-	id, err := s.begin(one)
-	if err != nil {
+	id := nextRun(r)
+	if err := s.begin(id, one); err != nil {
 		return act.failed(err)
 	}
 	defer s.end(id)
@@ -247,8 +246,8 @@ func (a *act) record() {
 	}
 }
 
-// begin notes a run, and returns its identifier.
-func (s *Server) begin(one *run) (id string, err error) {
+// begin notes a run by its identifier.
+func (s *Server) begin(id string, one *run) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own := 0
@@ -258,12 +257,11 @@ func (s *Server) begin(one *run) (id string, err error) {
 		}
 	}
 	if own >= maxRuns {
-		return "", menu.Errorf(menu.State, "%d commands run in this session, which is the most", own).
+		return menu.Errorf(menu.State, "%d commands run in this session, which is the most", own).
 			WithHint("Wait for one of them, or interrupt it")
 	}
-	id = rand.Text()
 	s.runs[id] = one
-	return id, nil
+	return nil
 }
 
 func (s *Server) end(id string) {

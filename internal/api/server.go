@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"diagsh/internal/api/runs"
 	"diagsh/internal/api/sse"
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
@@ -59,6 +60,8 @@ type Server struct {
 
 	digests digests
 
+	background runs.Table // commands that go on without their connections
+
 	bodyTime, longRun, quietTime time.Duration // the constants; shorter in tests
 }
 
@@ -88,7 +91,11 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /v1/complete", s.with(s.complete))
 	mux.HandleFunc("POST /v1/ask/{path...}", s.with(s.ask))
 	mux.HandleFunc("POST /v1/assist/{path...}", s.with(s.assist))
-	mux.HandleFunc("POST /v1/run/{path...}", s.with(s.run))
+	mux.HandleFunc("POST /v1/run/{path...}", s.with(s.asynchronous(pathOf, s.run)))
+	mux.HandleFunc("GET /v1/runs", s.with(s.listRuns))
+	mux.HandleFunc("GET /v1/runs/{run}", s.with(s.showRun))
+	mux.HandleFunc("GET /v1/runs/{run}/result", s.with(s.resultOfRun))
+	mux.HandleFunc("DELETE /v1/runs/{run}", s.with(s.endRun))
 	mux.HandleFunc("POST /v1/interrupt/{run}", s.with(s.interrupt))
 	mux.HandleFunc("POST /v1/input/{run}", s.with(s.input))
 	mux.HandleFunc("POST /v1/history", s.with(s.history))
@@ -143,7 +150,15 @@ func (s *Server) AddSession(c net.Conn, caller menu.Caller, ended <-chan struct{
 }
 
 // Close ends all connections, and the context of each running command.
-func (s *Server) Close() error { return s.http.Close() }
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	s.background.Close(ctx)
+	return s.http.Close()
+}
+
+// closeTime is how long the end of the boundary waits for commands in the background to end.
+const closeTime = 2 * time.Second
 
 type identityKey struct{}
 

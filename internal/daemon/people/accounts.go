@@ -3,6 +3,7 @@ package people
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -181,13 +182,10 @@ func (a *accounts) update(edit func(users map[string]user) error) error {
 
 // differs returns the users who have another account, or none, in one of two snapshots.
 func (r *snapshot) differs(next *snapshot) (names []string) {
-	for name, u := range r.users {
-		if !reflect.DeepEqual(u, next.users[name]) {
-			names = append(names, name)
-		}
-	}
-	for name := range next.users {
-		if _, known := r.users[name]; !known {
+	all := maps.Clone(r.users)
+	maps.Copy(all, next.users)
+	for name := range all {
+		if !reflect.DeepEqual(r.users[name], next.users[name]) {
 			names = append(names, name)
 		}
 	}

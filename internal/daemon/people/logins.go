@@ -238,6 +238,19 @@ func (p *People) Console() (menu.Caller, <-chan struct{}, func(), error) {
 	return p.attachLocal(localRoot, menu.Administrator, true)
 }
 
+// Detached implements api.Sessions.
+func (p *People) Detached(session string) (menu.Caller, <-chan struct{}, func(), error) {
+	s, ok := p.sessions.session(session)
+	if !ok {
+		return menu.Caller{}, nil, nil, errSessionEnded
+	}
+	l, err := p.sessions.branch(s.login)
+	if err != nil {
+		return menu.Caller{}, nil, nil, err
+	}
+	return p.attachOnly(l, "run")
+}
+
 // OnConsole reports whether a session is that of the terminal which the appliance was started on.
 func (p *People) OnConsole(caller menu.Caller) bool {
 	s, ok := p.sessions.session(caller.Session)
@@ -251,7 +264,12 @@ func (p *People) attachLocal(name string, role menu.Role, console bool) (menu.Ca
 		return menu.Caller{}, nil, nil, err
 	}
 	l.console = console
-	caller, ended, detach, err := p.Attach(l.id, "api")
+	return p.attachOnly(l, "api")
+}
+
+// attachOnly begins the one session of a login, with which that ends.
+func (p *People) attachOnly(l *login, kind string) (menu.Caller, <-chan struct{}, func(), error) {
+	caller, ended, detach, err := p.Attach(l.id, kind)
 	if err != nil {
 		p.Logout(l.id)
 		return menu.Caller{}, nil, nil, err
@@ -386,9 +404,12 @@ func (p *People) Sessions() []access.Session {
 
 // Session returns an open session. It reports false if it has ended.
 func (p *People) Session(id string) (access.Session, bool) {
-	s, open := p.sessions.one(id)
-	s.Role = p.roleOf(s)
-	return s, open
+	for _, s := range p.Sessions() {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return access.Session{}, false
 }
 
 // roleOf returns the role that a session has now.

@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -143,6 +144,13 @@ func (t *sessionTable) add(l *login) error {
 	l.id = t.newID()
 	t.logins[l.id] = l
 	return nil
+}
+
+// branch begins a login as another one is, with which it does not end. It is in no log of logins.
+func (t *sessionTable) branch(of *login) (*login, error) {
+	l := &login{user: of.user, role: of.role, source: of.source, method: of.method, key: of.key, token: of.token, began: time.Now()}
+	l.person.Store(of.person.Load())
+	return l, t.add(l)
 }
 
 // Refusals of clients whose credentials are right: they are told the reason.
@@ -420,17 +428,6 @@ func (t *sessionTable) tellOf(users []string) {
 	}
 }
 
-// one returns a session without its role. It reports false if it has ended.
-func (t *sessionTable) one(id string) (access.Session, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s, ok := t.sessions[id]
-	if !ok {
-		return access.Session{}, false
-	}
-	return s.record(), true
-}
-
 // record returns what is told of the session; with a role only if its owner has no account here.
 // Called with the table's mu held.
 func (s *session) record() access.Session {
@@ -458,10 +455,7 @@ func (t *sessionTable) list() []access.Session {
 		list = append(list, s.record())
 	}
 	slices.SortFunc(list, func(a, b access.Session) int {
-		if c := a.Began.Compare(b.Began); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
+		return cmp.Or(a.Began.Compare(b.Began), strings.Compare(a.ID, b.ID))
 	})
 	return list
 }
