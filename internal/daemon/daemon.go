@@ -207,7 +207,7 @@ func (d *Daemon) openCommits(o Options) (err error) {
 	committed := d.RunningDocument()
 	d.Apply(committed) // a certificate is for the host name that is committed
 	d.certificatesRoom, err = certificates.Open(certificates.Options{
-		Dir: o.Dir, Log: d.log, Hostname: d.Hostname, System: d.System,
+		Dir: o.Dir, Log: d.log, Hostname: d.Hostname, System: d.System, SystemFailed: d.SystemFailed,
 		Wanted: func() []string { return d.Values(config.Certificate) },
 	})
 	if err != nil {

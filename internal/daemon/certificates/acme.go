@@ -135,7 +135,7 @@ func (c *Certificates) fetch(ctx context.Context) (failure string) {
 	a.failures++
 	c.o.Log.Error("the CA gave no certificate", "directory", o.directory, "error", err, "failures", a.failures, "next", a.next)
 	if failure != a.failure {
-		c.o.System("certificate", "The CA gave no certificate: "+failure, nil)
+		c.o.SystemFailed("certificate", "The CA gave no certificate: "+failure)
 	}
 	a.failure = failure
 	return failure
@@ -154,6 +154,9 @@ func (c *Certificates) accountIsGone(err error) bool {
 	return true
 }
 
+// errChanged says that the configuration does not want any more what the CA was asked for.
+var errChanged = menu.Errorf(menu.State, "The configuration has changed meanwhile")
+
 // take makes a pair that the CA gave the one that is shown, if it still is what the configuration
 // wants.
 func (c *Certificates) take(o order, p *pair) error {
@@ -163,19 +166,14 @@ func (c *Certificates) take(o order, p *pair) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.setting != config.ByACME || !c.orders.fits(p) {
-		return menu.Errorf(menu.State, "The configuration has changed meanwhile")
+		return errChanged
 	}
 	if err := c.keep(config.ByACME, p); err != nil {
 		return menu.Failing("keep the certificate", err)
 	}
 	c.pairs[config.ByACME] = p
 	c.choose()
-	if c.acme.account.StandIn != "" {
-		c.acme.account.StandIn = ""
-		if err := c.acme.file.Store(c.acme.account); err != nil {
-			c.o.Log.Error("the account at the CA could not be kept", "error", err)
-		}
-	}
+	c.setStandIn("")
 	c.o.System("certificate", "The CA gave a certificate; its fingerprint is SHA256 "+p.fingerprint(), nil)
 	return nil
 }
@@ -295,6 +293,9 @@ func (c *Certificates) register(ctx context.Context, client *acme.Client, o orde
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.setting != config.ByACME {
+		return errChanged
+	}
 	next := acmeAccount{Directory: o.directory, Key: string(pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der})), URL: made.URI,
 		StandIn: c.acme.account.StandIn}
 	if err := c.acme.file.Store(next); err != nil {

@@ -115,6 +115,10 @@ func TestCertificateByACME(t *testing.T) {
 	}
 	c.Sweep(soon.Add(2 * time.Hour)) // it is due, and a try is
 	await.Until(t, "another try", func() bool { return c.CertificateStatus().ACME.Failures == 2 })
+	audited := c.lastAudited()
+	if audited != "certificate: failed: The CA gave no certificate: The directory's host cannot be reached: connection refused." {
+		t.Errorf("the audit log ends with %q", audited)
+	}
 	if text := c.Notice(roomtest.Admin); !strings.Contains(text, "could not be renewed: The directory's host") {
 		t.Errorf("administrators are told %q", text)
 	}
@@ -162,6 +166,30 @@ func TestFailuresOfACME(t *testing.T) {
 		if c.CertificateFingerprint() != own || c.CertificateStatus().ACME.Failures != 1 {
 			t.Errorf("%s: there is %+v", name, c.CertificateStatus().ACME)
 		}
+	}
+}
+
+// What was shown until a CA has given a certificate goes when the CA is not asked any more.
+func TestStandInGoes(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir)
+	one, err := c.NewCertificate([]string{"a.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.holds(t, one.Setting)
+	c.ApplyCertificates(ordered("https://127.0.0.1:1/", "", "mx1"))
+	later := open(t, dir)
+	later.ApplyCertificates(ordered("https://127.0.0.1:1/", "", "mx1"))
+	if later.CertificateFingerprint() != one.Fingerprint {
+		t.Fatal("it does not stand in")
+	}
+	later.ApplyCertificates(nil)
+	if s := later.CertificateStatus(); s.Present.Fingerprint == one.Fingerprint || len(s.Others) > 0 {
+		t.Errorf("left is %+v", s)
+	}
+	if again := open(t, dir); again.acme.account.StandIn != "" || len(again.pairs) != 1 {
+		t.Errorf("left on the disk are %+v and %d pairs", again.acme.account, len(again.pairs))
 	}
 }
 

@@ -35,18 +35,27 @@ func (b *bed) options(dir string) Options {
 		Dir: dir, Log: slog.New(slog.NewTextHandler(b, nil)),
 		Hostname: func() string { return "mx1.example.com" },
 		Wanted:   func() []string { return b.wanted },
-		System: func(path, message string, _ map[string]string) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.audited = append(b.audited, fmt.Sprintf("%s: %s", path, message))
-		},
+		System:       func(path, message string, _ map[string]string) { b.audit(path, message) },
+		SystemFailed: func(path, message string) { b.audit(path, "failed: "+message) },
 	}
+}
+
+func (b *bed) audit(path, message string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.audited = append(b.audited, fmt.Sprintf("%s: %s", path, message))
 }
 
 func (b *bed) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.log.Write(line)
+}
+
+func (b *bed) lastAudited() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.audited[len(b.audited)-1]
 }
 
 func (b *bed) logged() string {

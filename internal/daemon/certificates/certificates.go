@@ -34,8 +34,9 @@ type Options struct {
 
 	// Hostname is the name of the appliance.
 	Hostname func() string
-	// System writes into the audit log.
-	System func(path, message string, arguments map[string]string)
+	// System and SystemFailed write into the audit log.
+	System       func(path, message string, arguments map[string]string)
+	SystemFailed func(path, message string)
 	// Wanted returns what the setting Certificate is in every configuration that a commit can make
 	// hold. What it does not name goes.
 	Wanted func() []string

@@ -43,6 +43,7 @@ func (o order) fits(p *pair) bool { return p.by == o.directory && slices.Equal(p
 func (c *Certificates) order(o order, before string) {
 	if c.setting != config.ByACME {
 		c.orders = order{}
+		c.setStandIn("")
 		return
 	}
 	changed := o.directory != c.orders.directory || o.contact != c.orders.contact || o.authority != c.orders.authority ||
@@ -57,7 +58,16 @@ func (c *Certificates) order(o order, before string) {
 	if c.pairs[config.ByACME] != nil || before == own || c.acme.account.StandIn != "" {
 		return
 	}
-	c.acme.account.StandIn = before
+	c.setStandIn(before)
+}
+
+// setStandIn names the pair that is shown until the CA has given one, "" for none. Called with mu
+// held.
+func (c *Certificates) setStandIn(name string) {
+	if c.acme.account.StandIn == name {
+		return
+	}
+	c.acme.account.StandIn = name
 	if err := c.acme.file.Store(c.acme.account); err != nil {
 		c.o.Log.Error("what is shown until the CA has given a certificate could not be kept", "error", err)
 	}
