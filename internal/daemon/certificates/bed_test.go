@@ -33,8 +33,8 @@ func open(t testing.TB, dir string) *bed {
 func (b *bed) options(dir string) Options {
 	return Options{
 		Dir: dir, Log: slog.New(slog.NewTextHandler(b, nil)),
-		Hostname: func() string { return "mx1.example.com" },
-		Wanted:   func() []string { return b.wanted },
+		Hostname:     func() string { return "mx1.example.com" },
+		Wanted:       func() []string { return b.wanted },
 		System:       func(path, message string, _ map[string]string) { b.audit(path, message) },
 		SystemFailed: func(path, message string) { b.audit(path, "failed: "+message) },
 	}
