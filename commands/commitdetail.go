@@ -22,6 +22,7 @@ func commitdetail(s commitsService) *menu.Command {
 		Name:      "commitdetail",
 		Help:      "Show the last commit.",
 		Role:      menu.Operator,
+		Shows:     true,
 		Resources: []menu.Resource{{Method: "GET", Path: "configuration/commits/{number}"}},
 		Shape:     menu.Object,
 		Topic:     "commits",

@@ -19,6 +19,7 @@ func date() *menu.Command {
 		Name:  "date",
 		Help:  "Show the date and time.",
 		Role:  menu.ReadOnly,
+		Shows: true,
 		Shape: menu.Object,
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[dateRecord]) error {
 			return out.Record(dateRecord{time.Now().Truncate(time.Second)})

@@ -55,6 +55,7 @@ func dnsstatus() *menu.Command {
 		Details: "It asks nothing itself: answers and failures are those of all questions since the appliance's " +
 			"start, of dig and nslookup, and for names in other commands.",
 		Role:  menu.ReadOnly,
+		Shows: true,
 		Shape: menu.Object,
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[dnsState]) error {
 			c := dns.ReadConfig()

@@ -22,9 +22,10 @@ type lastArgs struct {
 // last returns the command that lists past logins, the newest first.
 func last(s loginService) *menu.Command {
 	return menu.Decl[lastArgs, access.PastLogin]{
-		Name: "last",
-		Help: "List the logins of the past.",
-		Role: menu.ReadOnly,
+		Name:  "last",
+		Help:  "List the logins of the past.",
+		Role:  menu.ReadOnly,
+		Shows: true,
 		Run: func(_ context.Context, _ menu.Caller, a lastArgs, out *menu.Out[access.PastLogin]) error {
 			return out.Records(s.PastLogins(a.Count))
 		},

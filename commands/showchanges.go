@@ -20,6 +20,7 @@ func showchanges(s configurationViewer) *menu.Command {
 		Name:      "showchanges",
 		Help:      "Show your pending changes.",
 		Role:      menu.Administrator,
+		Shows:     true,
 		Resources: []menu.Resource{{Method: "GET", Path: "configuration/changes", List: "changes", Key: "setting"}},
 		Topic:     "candidate",
 		Run: func(_ context.Context, caller menu.Caller, _ menu.NoArgs, out *menu.Out[config.Change]) error {

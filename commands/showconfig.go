@@ -29,9 +29,10 @@ type shownConfig struct {
 // It contains no secrets, so nothing is masked.
 func showconfig(s configurationViewer) *menu.Command {
 	return menu.Decl[showconfigArgs, shownConfig]{
-		Name: "showconfig",
-		Help: "Show the configuration.",
-		Role: menu.Operator,
+		Name:  "showconfig",
+		Help:  "Show the configuration.",
+		Role:  menu.Operator,
+		Shows: true,
 		Resources: []menu.Resource{
 			{Method: "GET", Path: "configuration", Tagged: true},
 			{Method: "GET", Path: "configuration/candidate", Tagged: true, Given: menu.Arguments{"pending": "yes"}, Help: "Show the configuration with your pending changes."},

@@ -57,6 +57,7 @@ func status(s statusService, v Version) *menu.Command {
 		Name:  "status",
 		Help:  "Show how the appliance is: load, captures, disk, sessions.",
 		Role:  menu.ReadOnly,
+		Shows: true,
 		Shape: menu.Object,
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[applianceStatus]) error {
 			machine, err := system.Read()

@@ -58,7 +58,8 @@ func tcpservices(s catalogueService) *menu.Command {
 		Help: "Show which processes wait for connections.",
 		Details: "Services are described by a catalogue, to which a vendor can add. A process that it does not have " +
 			"is listed all the same.",
-		Role: menu.ReadOnly,
+		Role:  menu.ReadOnly,
+		Shows: true,
 		Run: func(ctx context.Context, _ menu.Caller, a tcpservicesArgs, out *menu.Out[listener]) error {
 			catalogue, err := s.Services()
 			if err != nil {

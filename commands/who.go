@@ -22,6 +22,7 @@ func who(s sessionService) *menu.Command {
 		Name:      "who",
 		Help:      "List who is logged in, and what they run.",
 		Role:      menu.ReadOnly,
+		Shows:     true,
 		Resources: []menu.Resource{{Method: "GET", Path: "sessions", List: "sessions", Key: "session"}},
 		Topic:     "sessions",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Session]) error {

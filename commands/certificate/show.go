@@ -18,6 +18,7 @@ func showCommand(s Services) *menu.Command {
 		Details: "Compare the fingerprint with the one that the browser shows before you believe a certificate that " +
 			"signs itself. The request is for a CA to sign; its key stays here.",
 		Role:  menu.ReadOnly,
+		Shows: true,
 		Shape: menu.Object,
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Certificates]) error {
 			return out.Record(s.CertificateStatus())

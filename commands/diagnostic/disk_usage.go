@@ -36,6 +36,7 @@ func diskUsageCommand(s usageService) *menu.Command {
 		Help:    "Check Disk Usage.",
 		Details: "Captures end before less of the disk is free than the reserve.",
 		Role:    menu.ReadOnly,
+		Shows:   true,
 		Shape:   menu.Object,
 		Run: func(ctx context.Context, _ menu.Caller, a diskUsageArgs, out *menu.Out[diskUsage]) error {
 			list, err := disks.List(ctx)

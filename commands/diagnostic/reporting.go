@@ -55,6 +55,7 @@ func reportList(s reports.Service) *menu.Command {
 		Name:      "list",
 		Help:      "List the reports.",
 		Role:      menu.ReadOnly,
+		Shows:     true,
 		Resources: []menu.Resource{{Method: "GET", Path: "reports", List: "reports", Key: "name"}, {Method: "GET", Path: "reports/{name}", Key: "name", Pick: true, Help: "Show one report."}},
 		Topic:     "reports",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Report]) error {

@@ -63,6 +63,7 @@ func serviceStatus(s catalogueService) *menu.Command {
 		Details: "Where systemd runs, the state is that of the service's unit; elsewhere it is that of the processes " +
 			"of its name.",
 		Role:    menu.ReadOnly,
+		Shows:   true,
 		Suggest: suggestServices(s),
 		Run: func(ctx context.Context, _ menu.Caller, a serviceStatusArgs, out *menu.Out[serviceState]) error {
 			catalogue, err := s.Services()

@@ -85,7 +85,8 @@ func interfacesCommand() *menu.Command {
 		Details: "The kernel counts per interface, not per address, so the lines of the addresses have no counters. " +
 			"An address that is duplicated is another host's too and is not used; of one that is tentative that is " +
 			"not known yet; one that is deprecated is used no more for new connections.",
-		Role: menu.ReadOnly,
+		Role:  menu.ReadOnly,
+		Shows: true,
 		Ask: func(ctx context.Context, _ menu.Caller, _ interfacesArgs, q *menu.Question) error {
 			if q.Name == "interface" {
 				return chooseInterface(ctx, q)

@@ -39,7 +39,8 @@ func queuesCommand(s Services) *menu.Command {
 		Help: "Size of the listen queues.",
 		Details: "Of each listener: qlen connections wait for the program to accept them, at most maxqlen may; of " +
 			"incqlen the handshake is not over.",
-		Role: menu.ReadOnly,
+		Role:  menu.ReadOnly,
+		Shows: true,
 		Run: func(ctx context.Context, _ menu.Caller, a queuesArgs, out *menu.Out[queueRow]) error {
 			rows, err := queueRows(ctx)
 			if err != nil {

@@ -69,7 +69,8 @@ func routesCommand(s Services) *menu.Command {
 		Details: "Flags: U usable, G over a gateway, H to one host, S set by hand, D made by a redirect, R refused, " +
 			"B dropped, T on to the next table, L own address, b broadcast, m multicast. Rules have the members " +
 			"family, priority, rule, table and protocol.",
-		Role: menu.ReadOnly,
+		Role:  menu.ReadOnly,
+		Shows: true,
 		Run: func(ctx context.Context, _ menu.Caller, a routesArgs, out *menu.Out[routesRow]) error {
 			if a.Tables != "main" {
 				rules, err := ruleRows(ctx, a.Family)

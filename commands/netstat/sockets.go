@@ -48,6 +48,7 @@ func socketsCommand(s Services) *menu.Command {
 			"or remoteAddress and remoteName, and count.",
 		Record:  socketRow{},
 		Role:    menu.ReadOnly,
+		Shows:   true,
 		Suggest: suggestSockets,
 		Check:   checkSockets,
 		Run: func(ctx context.Context, _ menu.Caller, a socketsArgs, out *menu.Out[socketsRow]) error {

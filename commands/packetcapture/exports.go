@@ -13,6 +13,7 @@ func exportsCommand(s exportService) *menu.Command {
 		Name:      "exports",
 		Help:      "List the copies to targets, those that wait too.",
 		Role:      menu.ReadOnly,
+		Shows:     true,
 		Resources: []menu.Resource{{Method: "GET", Path: "exports", List: "exports", Key: "file,target"}},
 		Topic:     "exports",
 		Hidden:    func(context.Context) bool { return len(s.Exports()) == 0 },

@@ -13,6 +13,7 @@ func listCommand(s captureService) *menu.Command {
 		Name:      "list",
 		Help:      "List all captures, those that ended too.",
 		Role:      menu.ReadOnly,
+		Shows:     true,
 		Resources: []menu.Resource{{Method: "GET", Path: "captures", List: "captures", Key: "name"}},
 		Topic:     "captures",
 		Hidden:    func(context.Context) bool { return len(s.Captures()) == 0 },

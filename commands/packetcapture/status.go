@@ -18,6 +18,7 @@ func statusCommand(s captureService) *menu.Command {
 		Name:      "status",
 		Help:      "Show the captures that run, or the last one.",
 		Role:      menu.ReadOnly,
+		Shows:     true,
 		Resources: []menu.Resource{{Method: "GET", Path: "captures/{name}", Help: "Show one capture."}},
 		Hidden:    func(context.Context) bool { return len(s.Captures()) == 0 },
 		Ask: func(_ context.Context, _ menu.Caller, _ statusArgs, q *menu.Question) error {

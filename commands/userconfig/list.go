@@ -12,6 +12,7 @@ func listCommand(s Services) *menu.Command {
 		Name:      "list",
 		Help:      "List the users with their last login.",
 		Role:      menu.Administrator,
+		Shows:     true,
 		Resources: []menu.Resource{{Method: "GET", Path: "accounts", List: "accounts", Key: "user"}, {Method: "GET", Path: "accounts/{user}", Key: "user", Pick: true, Help: "Show one account."}},
 		Topic:     "accounts",
 		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[access.Account]) error {

@@ -290,7 +290,7 @@ func (d *fakeAppliance) tree() *menu.Menu {
 		return nil
 	}
 	return &menu.Menu{Items: []menu.Item{
-		withTopic(rows("table", menu.Table, menu.ReadOnly, count), "things"),
+		shows(withTopic(rows("table", menu.Table, menu.ReadOnly, count), "things")),
 		rows("stream", menu.Stream, menu.Operator, func(ctx context.Context, a countArgs, out *menu.Out[row]) error {
 			count(ctx, a, out)
 			out.Progress("half way")
@@ -308,9 +308,9 @@ func (d *fakeAppliance) tree() *menu.Menu {
 			count(ctx, a, out)
 			return menu.BadArgument("count", "It broke")
 		}),
-		rows("fault", menu.Object, menu.ReadOnly, func(context.Context, countArgs, *menu.Out[row]) error {
+		shows(rows("fault", menu.Object, menu.ReadOnly, func(context.Context, countArgs, *menu.Out[row]) error {
 			return errors.New("open /var/lib/diagsh/secret: permission denied")
-		}),
+		})),
 		withTopic(rows("reload", menu.Object, menu.Administrator, count), "secrets"),
 		echoing(d),
 		menu.Decl[bytesArgs, struct{}]{
@@ -326,6 +326,12 @@ func (d *fakeAppliance) tree() *menu.Menu {
 			},
 			Text: func(w io.Writer, r row) { fmt.Fprintf(w, "row %d\n", r.N) }}.Command(),
 	}}
+}
+
+// shows makes a command one that changes nothing.
+func shows(c *menu.Command) *menu.Command {
+	c.Shows = true
+	return c
 }
 
 // withTopic makes events of a topic tell of what a command lists.

@@ -22,8 +22,8 @@ type repeats struct {
 }
 
 // repeated reports whether a request is such a repetition, which needs no line of its own: the page
-// asks by itself, anybody may see what the command shows, the output is not a stream, and the same
-// with the same arguments is in the audit log for this session.
+// asks by itself, the command only shows something, and the same with the same arguments is in the
+// audit log for this session.
 func (r *repeats) repeated(request *http.Request, c *menu.Command, path string, args menu.Arguments) bool {
 	if !background(request) || !repeatable(c, args) {
 		return false
@@ -48,9 +48,10 @@ func (r *repeats) recorded(c *menu.Command, path string, args menu.Arguments) {
 	}
 }
 
+// repeatable reports whether a command only shows something, which is not a stream.
 func repeatable(c *menu.Command, args menu.Arguments) bool {
 	shape := c.ShapeOf(args)
-	return c.Role == menu.ReadOnly && (shape == menu.Table || shape == menu.Object)
+	return c.Shows && (shape == menu.Table || shape == menu.Object)
 }
 
 // keyOf returns what stands for a command with its arguments.

@@ -79,7 +79,7 @@ func TestRepetitionsAreOneLine(t *testing.T) {
 		}
 		run("peek", `{}`, true)
 	}
-	expect("reload", 3, "what not everybody may")
-	expect("peek", 3, "what not everybody may")
+	expect("reload", 3, "what does more than show")
+	expect("peek", 3, "what does more than show")
 	expect("fault", 3, "failures")
 }

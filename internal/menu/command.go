@@ -33,6 +33,7 @@ type Decl[A, R any] struct {
 	Role    Role     // the least role of the caller; empty: Administrator
 	Shape   Shape
 	Topic   string // of the events that tell callers who may run it that what it lists changed; may be empty
+	Shows   bool   // it only shows how things are: it changes nothing
 
 	// Interactive says that Run takes lines while it runs, see Out.Typing. An argument with the
 	// option alone says everything beforehand.
@@ -89,6 +90,7 @@ type Asked struct {
 type Command struct {
 	Name, Help, Details string
 	Topic               string // of the events that tell of what it lists; may be empty
+	Shows               bool   // it only shows how things are
 
 	Aliases     []string // other keywords
 	Role        Role
@@ -253,7 +255,7 @@ func (s Decl[A, R]) Command() *Command {
 		panic("menu: " + s.Name + ": one of Text and TextTable must be set, or the shape be Bytes")
 	}
 	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape,
-		Interactive: s.Interactive, Topic: s.Topic, argType: reflect.TypeFor[A]()}
+		Interactive: s.Interactive, Topic: s.Topic, Shows: s.Shows, argType: reflect.TypeFor[A]()}
 	_, c.File, _, _ = runtime.Caller(1)
 	c.Params = asked(params(c.argType), s.Dialogue)
 	c.hidden = func(ctx context.Context, caller Caller) bool {

@@ -17,8 +17,9 @@ func arpshow() *menu.Command {
 		Help: "Show system ARP cache.",
 		Details: "An entry that expires is then asked again when it is needed; one that is stale will be asked at " +
 			"its next use.",
-		Role: menu.ReadOnly,
-		Run:  yieldNeighbours(unix.AF_INET),
+		Role:  menu.ReadOnly,
+		Shows: true,
+		Run:   yieldNeighbours(unix.AF_INET),
 		TextTable: func(w io.Writer, rows []neighbour) {
 			fmt.Fprintln(w, "ARP cache:")
 			for _, r := range rows {

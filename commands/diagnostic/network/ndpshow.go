@@ -19,8 +19,9 @@ func ndpshow() *menu.Command {
 		Details: "State: R reachable, S stale, D delayed, P being asked, I incomplete, F failed. Flag R: the " +
 			"neighbour is a router; p: this appliance answers for the address. An own address that is duplicated, " +
 			"tentative or deprecated has that word there.",
-		Role: menu.ReadOnly,
-		Run:  yieldNeighbours(unix.AF_INET6),
+		Role:  menu.ReadOnly,
+		Shows: true,
+		Run:   yieldNeighbours(unix.AF_INET6),
 		TextTable: func(w io.Writer, rows []neighbour) {
 			t := tables.Table{Head: []string{"Neighbor", "Linklayer Address", "Netif", "Expire", "S", "Flags"},
 				Spare: []string{"Expire"}}
