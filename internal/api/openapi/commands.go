@@ -48,7 +48,7 @@ func (w *writer) command(tree *menu.Menu, path []string, c *menu.Command) {
 	if slices.ContainsFunc(c.Params, func(p menu.Param) bool { return p.Stream }) {
 		good[streamType] = content{Schema: &schema.Schema{Type: "string"}, Item: item}
 	}
-	o.Responses = answers(map[string]*response{"200": {Description: "What the command yields.", Content: good}})
+	o.Responses = run(map[string]*response{"200": {Description: "What the command yields.", Content: good}})
 	w.paths.add(http.MethodPost, rest.Prefix+"run/"+strings.Join(path, "/"), o)
 }
 
@@ -116,7 +116,7 @@ func (w *writer) resource(r rest.Route) {
 	case r.Tagged && r.Method == http.MethodGet:
 		good.Headers = map[string]header{"ETag": {"Names this state, for If-Match and If-None-Match.", text}}
 	}
-	o.Responses = answers(map[string]*response{status(r.Status): good})
+	o.Responses = run(map[string]*response{status(r.Status): good})
 	w.paths.add(r.Method, rest.Prefix+r.Resource.Path, o)
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"diagsh/internal/api/rest"
+	"diagsh/internal/api/runs"
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
 	"diagsh/internal/menu/schema"
@@ -159,6 +160,7 @@ type writer struct {
 func Document(tree *menu.Menu, others []Resource, version string) ([]byte, error) {
 	w := &writer{tags: map[string]string{}}
 	failure := w.schemas.Named(problem.Document, "Problem")
+	accepted := w.schemas.Named(reflect.TypeFor[runs.State](), "Run")
 	for _, r := range others {
 		w.other(r)
 	}
@@ -189,7 +191,11 @@ func Document(tree *menu.Menu, others []Resource, version string) ([]byte, error
 		Paths:    &w.paths,
 		Components: &components{
 			Schemas: w.schemas.Result,
-			Responses: map[string]*response{"Problem": {Description: "What is wrong, and what to do (RFC 9457).",
+			Responses: map[string]*response{"Accepted": {
+				Description: "Of a request with Prefer: respond-async: the command goes on, as the run that Location names.",
+				Headers:     map[string]header{"Location": {"The path of the run.", &schema.Schema{Type: "string"}}},
+				Content:     map[string]content{"application/json": {Schema: accepted}},
+			}, "Problem": {Description: "What is wrong, and what to do (RFC 9457).",
 				Content: map[string]content{problem.MediaType: {Schema: failure}}}},
 			SecuritySchemes: map[string]securityScheme{
 				"token":   {Type: "http", Scheme: "bearer", Description: "An API token: dsh_ID_SECRET (token new)."},
@@ -212,6 +218,12 @@ func (w *writer) tag(name, description string) []string {
 func answers(good map[string]*response) map[string]*response {
 	good["default"] = &response{Ref: "#/components/responses/Problem"}
 	return good
+}
+
+// run adds to the responses of what runs a command the one for a run in the background.
+func run(good map[string]*response) map[string]*response {
+	good["202"] = &response{Ref: "#/components/responses/Accepted"}
+	return answers(good)
 }
 
 // A Resource is a resource that is no command.
