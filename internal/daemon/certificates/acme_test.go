@@ -193,6 +193,24 @@ func TestStandInGoes(t *testing.T) {
 	}
 }
 
+// What a CA gives for an order that was changed or dropped meanwhile is not taken.
+func TestGivenTooLate(t *testing.T) {
+	c := open(t, t.TempDir())
+	root, key := newCA(t, "Root", nil), ecdsaKey(t)
+	leaf := root.leaf(t, key.Public())
+	given := &pair{chain: [][]byte{leaf.Raw}, leaf: leaf, key: key, origin: access.ByACME, given: []string{"mx1.example.com"}, by: "https://127.0.0.1:1/"}
+	for _, now := range []config.Document{nil, ordered("https://127.0.0.1:1/", "", "mx2.example.com"), ordered("https://127.0.0.1:2/", "", "mx1.example.com")} {
+		c.ApplyCertificates(now)
+		if err := c.take(orderOf(now), given); err != errChanged || c.pairs[config.ByACME] != nil {
+			t.Errorf("with %v: %v", now, err)
+		}
+	}
+	c.ApplyCertificates(ordered("https://127.0.0.1:1/", "", "mx1.example.com"))
+	if err := c.take(c.orders, given); err != nil || c.CertificateFingerprint() != given.fingerprint() {
+		t.Errorf("what was asked for: %v", err)
+	}
+}
+
 // An order is whole or cannot be committed.
 func TestOrderIsWhole(t *testing.T) {
 	c := open(t, t.TempDir())

@@ -379,6 +379,35 @@ func TestWhatNothingNamesGoes(t *testing.T) {
 	}
 }
 
+// The same certificate with another chain is another one to commits, so that each can be brought back.
+func TestSameCertificateWithAnotherChain(t *testing.T) {
+	c := open(t, t.TempDir())
+	root := newCA(t, "Root", nil)
+	middle, key := newCA(t, "Middle", &root), ecdsaKey(t)
+	leaf := middle.leaf(t, key.Public())
+	short, err := c.InstallCertificate(text(t, leaf, key), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.holds(t, short.Setting)
+	long, err := c.InstallCertificate(text(t, leaf, middle.certificate), "")
+	if err != nil || long.Setting == short.Setting || long.Fingerprint != short.Fingerprint {
+		t.Fatalf("%+v %v", long, err)
+	}
+	if chain, _ := c.Chain(); len(chain) != 1 {
+		t.Errorf("before the commit the chain has %d", len(chain))
+	}
+	for setting, n := range map[string]int{long.Setting: 2, short.Setting: 1} {
+		c.holds(t, setting)
+		if chain, _ := c.Chain(); len(chain) != n {
+			t.Errorf("with %s the chain has %d", setting, len(chain))
+		}
+	}
+	if again, err := c.InstallCertificate(text(t, leaf, middle.certificate), ""); err != nil || again.Setting != long.Setting {
+		t.Errorf("once more it is %s, %v", again.Setting, err)
+	}
+}
+
 // A certificate of the appliance's making keeps its names and its setting when it is made anew.
 func TestRenewalOfNames(t *testing.T) {
 	dir := t.TempDir()
