@@ -57,7 +57,7 @@ func preference(r *http.Request) (async bool, wait time.Duration) {
 // asynchronous runs a command in the background for a request that prefers that, else in the
 // foreground. path returns the path of the command.
 func (s *Server) asynchronous(path func(*http.Request) []string, h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+	return s.once(func(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 		async, wait := preference(r)
 		if !async {
 			return h(w, r, caller)
@@ -84,6 +84,13 @@ func (s *Server) asynchronous(path func(*http.Request) []string, h handler) hand
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusAccepted)
 		return json.NewEncoder(w).Encode(state)
+	})
+}
+
+// once does a request with an Idempotency-Key once.
+func (s *Server) once(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+		return s.keys.Once(w, r, caller, func(w http.ResponseWriter) error { return h(w, r, caller) })
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"diagsh/internal/api/idempotency"
 	"diagsh/internal/api/runs"
 	"diagsh/internal/api/sse"
 	"diagsh/internal/menu"
@@ -61,6 +62,7 @@ type Server struct {
 	digests digests
 
 	background runs.Table // commands that go on without their connections
+	keys       idempotency.Memory
 
 	bodyTime, longRun, quietTime time.Duration // the constants; shorter in tests
 }
