@@ -49,6 +49,7 @@ type source struct {
 	last     time.Time        // the latest failure
 	pairs    map[string]*pair // by user name
 	turn     chan struct{}    // holds a token while a password of this source is being delayed or checked
+	outside  chan struct{}    // turn for passwords that a server checks: no account waits for that
 	waiting  int              // how many want or hold the turn; such a source is not forgotten
 }
 
@@ -84,6 +85,7 @@ func sourceKey(text string) string {
 type attempt struct {
 	guard   *guard
 	source  *source
+	turn    chan struct{} // of the source, held until the end
 	user    string
 	trusted bool
 }
@@ -101,13 +103,24 @@ var (
 // the user logged in from there lately. The error is errLocked, errCrowded or the context's; then
 // no password may be checked.
 func (g *guard) admit(ctx context.Context, user, from string, trusted bool) (*attempt, error) {
+	return g.admitTo(ctx, user, from, trusted, func(s *source) chan struct{} { return s.turn })
+}
+
+// admitOutside is admit for a password that a server checks. It waits for others like it, and
+// passwords of accounts do not wait for it.
+func (g *guard) admitOutside(ctx context.Context, user, from string, trusted bool) (*attempt, error) {
+	return g.admitTo(ctx, user, from, trusted, func(s *source) chan struct{} { return s.outside })
+}
+
+func (g *guard) admitTo(ctx context.Context, user, from string, trusted bool,
+	turnOf func(*source) chan struct{}) (*attempt, error) {
 	s, ok := g.enter(sourceKey(from))
 	if !ok {
 		return nil, errCrowded
 	}
-	a := &attempt{guard: g, source: s, user: user, trusted: trusted}
+	a := &attempt{guard: g, source: s, turn: turnOf(s), user: user, trusted: trusted}
 	select {
-	case s.turn <- struct{}{}:
+	case a.turn <- struct{}{}:
 	case <-ctx.Done():
 		g.leave(s)
 		return nil, ctx.Err()
@@ -137,7 +150,8 @@ func (g *guard) enter(key string) (*source, bool) {
 		g.order.MoveToFront(e)
 	} else {
 		g.forgetSources()
-		e = g.order.PushFront(&source{key: key, pairs: make(map[string]*pair), turn: make(chan struct{}, 1)})
+		e = g.order.PushFront(&source{key: key, pairs: make(map[string]*pair), turn: make(chan struct{}, 1),
+			outside: make(chan struct{}, 1)})
 		g.sources[key] = e
 	}
 	s := e.Value.(*source)
@@ -282,7 +296,7 @@ func (g *guard) countPair(p *pair, now time.Time) (locked time.Duration) {
 
 // end gives the turn back.
 func (a *attempt) end() {
-	<-a.source.turn
+	<-a.turn
 	a.guard.leave(a.source)
 }
 

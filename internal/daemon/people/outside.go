@@ -66,7 +66,7 @@ func (p *People) takenName(name string) string {
 // locked as those of accounts are.
 func (p *People) loginOutside(ctx context.Context, c access.Credentials) (access.Login, error) {
 	trusted := p.past.trusted(c.User, sourceKey(c.Source), time.Time{})
-	a, err := p.guard.admit(ctx, c.User, c.Source, trusted)
+	a, err := p.guard.admitOutside(ctx, c.User, c.Source, trusted)
 	if err == nil {
 		if err = p.asking.enter(ctx, c.Source); err != nil {
 			a.end()

@@ -21,11 +21,16 @@ type fakeDirectory struct {
 	away  bool
 	asked []string
 	until time.Time
+
+	silent chan struct{} // if it is set, passwords are looked at when it is closed
 }
 
 func (d *fakeDirectory) AsksPasswords() bool { return true }
 
 func (d *fakeDirectory) AskPerson(_ context.Context, user string, password menu.Secret, _ string) (access.Person, error) {
+	if d.silent != nil {
+		<-d.silent
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, user)
@@ -184,6 +189,31 @@ func TestGuessingOutside(t *testing.T) {
 			}
 		}
 		t.Error("the lock is not in the audit log")
+	})
+}
+
+// An account waits for no server, also behind one address with those who do.
+func TestAccountsWaitForNoServer(t *testing.T) {
+	dir := roomtest.DataDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		directory := newDirectory()
+		d := start(t, Options{Dir: dir, Directory: directory})
+		directory.silent = make(chan struct{})
+		var asking sync.WaitGroup
+		asking.Go(func() {
+			if _, err := byPassword(t, d, "jane", "right"); err != nil {
+				t.Errorf("jane: %v", err)
+			}
+		})
+		synctest.Wait()
+		began := time.Now()
+		_, err := byPassword(t, d, "ops", "ops-secret")
+		roomtest.WantCode(t, err, 0)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("an account waits %v", took)
+		}
+		close(directory.silent)
+		asking.Wait()
 	})
 }
 

@@ -144,7 +144,7 @@ func (p *People) recordWrongToken(c access.Credentials, t access.Token, reason e
 func (p *People) callerByToken(l *login, u user, caller menu.Caller) (menu.Caller, error) {
 	t, ok := p.tokens.Get(l.token)
 	if !ok || !time.Now().Before(t.Expires) || t.Created.Before(u.Created) {
-		return menu.Caller{}, errTokenEnded
+		return menu.Caller{}, menu.Errorf(menu.Denied, "The token has ended").WithHint("Make another one with `token new`")
 	}
 	caller.Token, caller.Paths = t.ID, t.Paths
 	caller.Role = access.LesserRole(t.Role, u.Role)
@@ -152,8 +152,6 @@ func (p *People) callerByToken(l *login, u user, caller menu.Caller) (menu.Calle
 	caller.Payload = caller.Payload && (caller.Role != menu.Support || u.Role == menu.Support)
 	return caller, nil
 }
-
-var errTokenEnded = menu.Errorf(menu.Denied, "The token has ended").WithHint("Make another one with `token new`")
 
 // sweepTokens ends the logins of tokens that have expired.
 func (p *People) sweepTokens(now time.Time) {

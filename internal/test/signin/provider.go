@@ -6,8 +6,11 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -17,8 +20,9 @@ import (
 // A Provider is a running provider of OpenID Connect.
 type Provider struct {
 	*mockoidc.MockOIDC
-	t  testing.TB
-	ca *CA
+	t      testing.TB
+	ca     *CA
+	sendTo atomic.Pointer[[2]string]
 }
 
 // A User is somebody whom the provider knows. Change changes what the ID token says.
@@ -38,17 +42,43 @@ func NewProvider(t testing.TB, ca *CA) *Provider {
 	must(t, err)
 	m, err := mockoidc.NewServer((*rsa.PrivateKey)(nil))
 	must(t, err)
+	p := &Provider{MockOIDC: m, t: t, ca: ca}
+	must(t, m.AddMiddleware(p.redirected))
 	must(t, m.Start(l, config))
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	m.Server.Addr = "localhost:" + port
 	t.Cleanup(func() { m.Shutdown() })
-	return &Provider{m, t, ca}
+	return p
 }
+
+// SendTo has browsers sent back to another address than the appliance was configured with, which its
+// test could not know: the beginning of the address from is replaced.
+func (p *Provider) SendTo(from, to string) { p.sendTo.Store(&[2]string{from, to}) }
+
+func (p *Provider) redirected(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		for name, values := range answer.Header() {
+			w.Header()[name] = values
+		}
+		if to := p.sendTo.Load(); to != nil {
+			if rest, ok := strings.CutPrefix(answer.Header().Get("Location"), to[0]); ok {
+				w.Header().Set("Location", to[1]+rest)
+			}
+		}
+		w.WriteHeader(answer.Code)
+		w.Write(answer.Body.Bytes())
+	})
+}
+
+// Expect has the next browser sign in as a user.
+func (p *Provider) Expect(user User) { p.QueueUser(&changedUser{user}) }
 
 // Authorize signs a user in where a browser was sent, and returns the address that it is sent back to.
 func (p *Provider) Authorize(address string, user User) *url.URL {
 	p.t.Helper()
-	p.QueueUser(&changedUser{user})
+	p.Expect(user)
 	pool := x509.NewCertPool()
 	pem, err := os.ReadFile(p.ca.File)
 	must(p.t, err)
