@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"sync"
 	"time"
 
 	"diagsh/internal/access"
@@ -125,30 +124,6 @@ func (p *People) known(name string) string {
 	return name
 }
 
-// A tally counts refusals that cost the client nothing: passwords that are not checked, users of
-// the machine without an account. One line in the audit log reports all of one kind within
-// tallyTime, so that they push no older lines out.
-type tally struct {
-	mu    sync.Mutex
-	kind  string
-	last  time.Time
-	count int
-}
-
-const tallyTime = 10 * time.Second
-
-// add counts a refusal. due reports whether a line is to be written, which is about count of them.
-func (t *tally) add(kind string) (count int, due bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.count++
-	count, due = t.count, kind != t.kind || time.Since(t.last) >= tallyTime
-	if due {
-		t.kind, t.last, t.count = kind, time.Now(), 0
-	}
-	return count, due
-}
-
 func (p *People) recordUnchecked(c access.Credentials, err error) {
 	switch err {
 	case errLocked:
@@ -159,7 +134,7 @@ func (p *People) recordUnchecked(c access.Credentials, err error) {
 				"too many passwords wait to be checked, so the password was not looked at")
 			return
 		}
-		if count, due := p.unchecked.add(""); due {
+		if count, due := p.unchecked.Add(""); due {
 			p.recordRefusal(c, access.Password,
 				fmt.Sprintf("too many passwords wait to be checked (%d refused since the last such line)", count))
 		}
@@ -221,7 +196,7 @@ func (p *People) Local(uid uint32) (menu.Caller, <-chan struct{}, func(), error)
 	}
 	if name == "" {
 		user := fmt.Sprintf("uid %d", uid)
-		if count, due := p.strangers.add(user); due {
+		if count, due := p.strangers.Add(user); due {
 			p.audit.Refused("", access.Event{Act: access.ActRefused, User: user, Source: access.Local,
 				Result: menu.Denied.String(), Exit: int(menu.Denied),
 				Message: fmt.Sprintf("Login refused: no account is configured for this user of the machine (%d refused since the last such line)", count)})

@@ -92,8 +92,8 @@ type People struct {
 	renewals     sync.WaitGroup
 	renewCtx     context.Context
 	stopRenewing context.CancelFunc
-	unchecked    tally             // passwords refused unseen
-	strangers    tally             // users of the machine without an account
+	unchecked    loglimit.Tally    // passwords refused unseen
+	strangers    loglimit.Tally    // users of the machine without an account
 	knocks       *loglimit.Limiter // lines about connections without a login
 	wrongTokens  *loglimit.Limiter // lines about tokens that were refused
 	onDeleted    func(user string)
