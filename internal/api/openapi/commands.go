@@ -116,7 +116,7 @@ func (w *writer) resource(r rest.Route) {
 	case r.Tagged && r.Method == http.MethodGet:
 		good.Headers = map[string]header{"ETag": {"Names this state, for If-Match and If-None-Match.", text}}
 	}
-	o.Responses = run(map[string]*response{status(r.Status): good})
+	o.Responses = answers(map[string]*response{status(r.Status): good})
 	w.paths.add(r.Method, rest.Prefix+r.Resource.Path, o)
 }
 

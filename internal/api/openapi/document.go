@@ -220,7 +220,8 @@ func answers(good map[string]*response) map[string]*response {
 	return good
 }
 
-// run adds to the responses of what runs a command the one for a run in the background.
+// run adds to the responses of a command the one for a run in the background. Resources are without it,
+// though they can go on there too: each client would have to tell two kinds of answers apart.
 func run(good map[string]*response) map[string]*response {
 	good["202"] = &response{Ref: "#/components/responses/Accepted"}
 	return answers(good)
