@@ -10,8 +10,22 @@ import (
 
 // Only returns the part of a packet that a capture of headers keeps, as Cut has it: for captures
 // that have more, and are shown to a user who may see headers only. Of links whose header it does
-// not know it keeps nothing.
+// not know it keeps nothing. It keeps no payload of TCP or UDP either that a Reader finds and Cut,
+// which knows fewer links, does not.
 func Only(data []byte, link capture.LinkType) []byte {
+	kept := cutAs(data, link)
+	var r Reader
+	var h Headers
+	r.Read(&h, &capture.Packet{Data: data, Length: uint32(len(data))}, link)
+	if len(h.Data) > 0 {
+		// Data is a part of data, and slices keep where their memory ends.
+		kept = kept[:min(len(kept), cap(data)-cap(h.Data))]
+	}
+	return kept
+}
+
+// cutAs returns what the program of Cut keeps of a packet.
+func cutAs(data []byte, link capture.LinkType) []byte {
 	head, kind, known := linkHeaderOf(data, link)
 	switch {
 	case !known:

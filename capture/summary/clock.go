@@ -120,3 +120,13 @@ func together(counts []int64, factor int) []int64 {
 	}
 	return sums
 }
+
+// Parts returns in how many equal parts a time is cut, at most most, and how long each is: a
+// duration that is easily named, if there is one.
+func Parts(whole time.Duration, most int) (interval time.Duration, count int) {
+	interval = (whole + time.Duration(most) - 1) / time.Duration(most)
+	if i := slices.IndexFunc(spans, func(s span) bool { return s.Duration >= interval }); i >= 0 {
+		interval = spans[i].Duration
+	}
+	return interval, int((whole + interval - 1) / interval)
+}

@@ -19,6 +19,7 @@ type connection struct {
 	handshake handshake
 	turns     turns
 	faults    faults
+	flow      *Flow // of it; nil if flows are not listed
 
 	older, newer *connection // in the order of their last packets
 }
@@ -43,9 +44,10 @@ func endsOf(network headers.Network, source, target uint16) (key ends, back bool
 	return ends{network.Source, network.Target, source, target}, false
 }
 
-// connections remembers at most maxConnections. The one that was silent for longest makes room for
-// a new one.
+// connections remembers at most most of them. The one that was silent for longest makes room for a
+// new one.
 type connections struct {
+	most           int
 	index          map[ends]*connection
 	oldest, newest *connection
 	count          int
@@ -68,7 +70,7 @@ func (c *connections) find(key ends) *connection {
 // begin adds a connection. An earlier one of the same ends has ended, and stays in the list.
 func (c *connections) begin(key ends, at int64) *connection {
 	var f *connection
-	if c.count < maxConnections {
+	if c.count < c.most {
 		c.count++
 		f = new(connection)
 	} else {

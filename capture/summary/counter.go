@@ -51,7 +51,7 @@ func NewCounter() *Counter {
 	return &Counter{
 		protocols: make(map[headers.Protocol]*tally), talkers: make(map[headers.Address]*Talker),
 		ports:       make(map[portKey]*tally),
-		connections: connections{index: make(map[ends]*connection)},
+		connections: connections{most: maxConnections, index: make(map[ends]*connection)},
 		names:       names{servers: make(map[headers.Address]*NameServer), pending: make(map[questionKey]*question)},
 		copies:      copies{seed: maphash.MakeSeed()},
 		unread:      make(map[capture.LinkType]int64),

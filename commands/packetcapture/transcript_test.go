@@ -9,5 +9,6 @@ import (
 func TestTranscripts(t *testing.T) {
 	transcript.Run(t, "testdata", map[string]transcript.Scene{
 		"summary": {Captures: []string{"testdata/slow.pcap"}}, "packets": {Captures: []string{"testdata/slow.pcap"}},
+		"flows": {Captures: []string{"testdata/slow.pcap"}},
 	})
 }
