@@ -14,6 +14,20 @@ function failedElsewhere() {
     : new Failure({ kind: 'state', detail: 'Signing in there does not work now', hint: 'Try again later, or sign in with a password' });
 }
 
+/** Why a sign-in elsewhere led to nothing, by the word in the address that it came back to. */
+const refusals = {
+  unavailable: { detail: 'The other way to sign in is not available now', hint: 'Sign in with a password, or try again later' },
+  denied: { detail: 'You were not let in', hint: 'An administrator says which groups of the provider have a role here' },
+};
+
+/** refusedElsewhere returns what the address says of a sign-in that failed, and takes it out of the address. */
+function refusedElsewhere() {
+  const why = new URLSearchParams(location.search).get('signin');
+  if (!why) return null;
+  history.replaceState(null, '', location.pathname + location.hash);
+  return new Failure(refusals[why] || refusals.unavailable);
+}
+
 /** SignIn is the page of somebody who is not signed in. */
 export function SignIn({ onSignedIn }) {
   const [methods, setMethods] = useState(null);
@@ -41,10 +55,9 @@ export function SignIn({ onSignedIn }) {
       form.elements.password.focus();
     }
   };
-  const name = methods && methods.hostname;
   return html`<main class="alone signin">
     <form class="card" onSubmit=${submit} ref=${user}>
-      <h1><img src="icon.svg" alt="" width="28" height="28" /> ${name ? `Sign in to ${name}` : 'Sign in'}</h1>
+      <h1><img src="icon.svg" alt="" width="28" height="28" /> Sign in to ${location.hostname}</h1>
       ${methods && methods.banner && html`<p class="welcome">${methods.banner}</p>`}
       <${Field} label="User">${(own) => html`<input ...${own} name="user" autocomplete="username" autocapitalize="none" spellcheck="false" required />`}<//>
       <${Field} label="Password">${(own) => html`<input ...${own} name="password" type="password" autocomplete="current-password" required />`}<//>

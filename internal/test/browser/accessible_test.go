@@ -14,12 +14,19 @@ func TestAccessible(t *testing.T) {
 	a.SSH("admin", "packetcapture start before interfaces lo filter icmp format pcapng comment 'The path to mx2' case 4711")
 	ping(t, a, 5)
 	a.SSH("admin", "packetcapture stop before; packetcapture start now interfaces lo filter icmp; packetcapture start later start '2099-01-01 10:00'")
+	c := newTape(t, a, "talk.pcap")
+	c.open()
+	for n := range 60 {
+		c.say(n%2, "line\r\n")
+	}
 	p := b.Page(a, browser.Look{})
 	p.Wait("the form to sign in", "document.querySelector('input[name=password]')")
 	everywhere(t, p, "sign-in")
 	p.SignIn("admin", "correct horse admin")
 	for _, fragment := range []string{
-		"#/captures", "#/captures/before", "#/capture-start", "#/capture-settings", "#/password", "#/captures/before/talkers", "#/nowhere",
+		"#/captures", "#/captures/before", "#/capture-start", "#/capture-settings", "#/password", "#/nowhere",
+		"#/captures/talk.pcap/packets", "#/captures/talk.pcap/packets/4?filter=tcp", "#/captures/talk.pcap/flows", "#/captures/talk.pcap/follow/4",
+		"#/captures/talk.pcap/talkers", "#/captures/talk.pcap/graph?series=tcp&series=",
 	} {
 		p.Wait("the header", "document.querySelector('header.top')")
 		p.Go(fragment)

@@ -167,6 +167,66 @@ func TestHostilePackets(t *testing.T) {
 	}
 }
 
+// What two ends sent each other: both directions and each alone, as text and as digits, with what is
+// missing named; and as a file.
+func TestFollowStream(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	c := newTape(t, a, "talk.pcap")
+	c.open()
+	c.say(0, "GET / HTTP/1.1\r\n\r\n")
+	c.say(1, "HTTP/1.1 200 OK\r\n\r\n")
+	c.sent[1] += 1000 // not captured
+	c.say(1, "the end \x00\xff")
+	c.segment(0, layers.TCP{ACK: true}, "")
+	p := b.SignedIn(a, "op", browser.Look{})
+	p.Go("#/captures/talk.pcap/flows")
+	p.WaitText("main th", "192.0.2.1:40000")
+	p.Choose("main a[href*='/follow/']")
+	p.WaitText("main h1", "Stream of packet")
+	p.WaitText(".chunk.side-client", "GET / HTTP/1.1")
+	p.WaitText(".chunk.side-server", "200 OK")
+	p.WaitText(".gap", "1,000 bytes missing")
+
+	p.TabTo(".follow-bar select")
+	p.Press(kb.ArrowDown, kb.ArrowDown)
+	p.Wait("the client is left out", "!document.querySelector('.chunk.side-client')")
+	p.Press(kb.Tab, kb.ArrowDown)
+	p.WaitText(".chunk", "48 54 54 50 2f 31 2e 31")
+	name, content := p.Downloaded(func() { p.Choose(".follow-bar button") })
+	if want := "HTTP/1.1 200 OK\r\n\r\nthe end \x00\xff"; string(content) != want || !strings.HasSuffix(name, "-server.bin") {
+		t.Errorf("the file %s has %q", name, content)
+	}
+}
+
+// The rate for several filters: a fault is told at the line that has it, and a part of the time is
+// seen by keyboard too.
+func TestGraph(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	c := newTape(t, a, "talk.pcap")
+	c.open()
+	for n := range 400 {
+		c.say(n%2, "x")
+	}
+	p := b.SignedIn(a, "op", browser.Look{})
+	p.Go("#/captures/talk.pcap/graph")
+	p.Wait("a graph with its description", "document.querySelector('[role=img][aria-label*=\"Rate over time\"] canvas')")
+	p.Choose(".card .buttons button:last-child")
+	p.Wait("a second line", "document.querySelectorAll('.filterbox input').length === 2")
+	p.TabTo(".series:nth-child(2) input")
+	p.Press("src host 192.0.2.1 an", kb.Escape, kb.Enter)
+	p.WaitText(".series:nth-child(2) mark", "an")
+	p.Type(".series:nth-child(2) input", "src host 192.0.2.1")
+	p.Press(kb.Escape, kb.Enter)
+	p.WaitText("figcaption", "src host 192.0.2.1")
+	p.Choose("summary")
+	p.WaitText("details td", "packets")
+	rows := browser.Eval[int](p, "document.querySelectorAll('details tbody tr').length")
+	p.Choose("details tbody tr:nth-child(2) button")
+	p.Wait("a part of the time", fmt.Sprintf("location.hash.includes('from=') && document.querySelectorAll('details tbody tr').length !== %d", rows))
+}
+
 // Who may see headers only sees the list and the fields of headers, and no bytes or download.
 func TestHeadersOnly(t *testing.T) {
 	t.Parallel()
@@ -185,6 +245,15 @@ func TestHeadersOnly(t *testing.T) {
 	if browser.Eval[bool](p, "Boolean(document.querySelector('.hex'))") {
 		t.Error("there is a pane of bytes")
 	}
+	p.Go("#/captures/secret.pcap/flows")
+	p.WaitText("main th", "192.0.2.1:40000")
+	p.Go("#/captures/secret.pcap/follow/4")
+	p.WaitText("main", "headers of packets only")
+	if r := a.Web("sup").Run("packetcapture followstream", map[string]any{"name": "secret.pcap", "position": 4}); r.Status != 403 {
+		t.Errorf("the appliance answers %d %s", r.Status, r.Body)
+	}
+	p.Go("#/captures/secret.pcap/packets/4")
+	p.WaitText(".packet-detail h2", "Packet 4")
 	if text := p.Text(); strings.Contains(text, "private") || strings.Contains(text, "hidden") {
 		t.Errorf("contents are shown: %s", text)
 	}
