@@ -58,6 +58,8 @@ export function Packets({ name, parts, query }) {
     if (!frozen && list.known && (!data || data.many || (mine && (mine.packetsWritten !== list.total || mine.state !== 'Running')))) list.look();
   });
   const running = list.growing;
+  // What came while the list was frozen is looked up when it is not any more.
+  useEffect(() => { if (!frozen && list.known) list.look(); }, [frozen]);
 
   const apply = (text) => go(['captures', name, 'packets', ...(position ? [position] : [])], { filter: text.trim() });
   // The row that a person chose; its packet is shown as soon as the row is there.

@@ -258,3 +258,62 @@ func TestHeadersOnly(t *testing.T) {
 		t.Errorf("contents are shown: %s", text)
 	}
 }
+
+// The packets of a capture that runs: Follow keeps the newest in sight, Freeze keeps what is there.
+func TestFollowAndFreeze(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	a.SSH("op", "packetcapture start now interfaces lo filter 'icmp and host 127.0.0.77'")
+	ping(t, a, 100)
+	p := b.SignedIn(a, "op", browser.Look{})
+	p.Go("#/captures/now/packets")
+	p.WaitText(".counts", "200 packets, still being captured")
+	const follow, freeze = ".packet-bar button[aria-pressed]", ".packet-bar button[aria-pressed]:nth-of-type(3)"
+	p.TabTo(follow)
+	p.Press(" ")
+	p.Wait("the end", "document.querySelector('.grid-row[aria-rowindex=\"201\"]')")
+	ping(t, a, 50)
+	p.WaitText(".counts", "300 packets")
+	p.Wait("the new end", "document.querySelector('.grid-row[aria-rowindex=\"301\"]')")
+
+	p.TabTo(freeze)
+	p.Press(" ")
+	p.WaitText(".counts", "frozen")
+	p.Wait("Follow is off", "document.querySelector('"+follow+"').getAttribute('aria-pressed') === 'false'")
+	ping(t, a, 50)
+	// An event has told of the new packets, and so the page could have shown them.
+	q := b.SignedIn(a, "op", browser.Look{})
+	q.Go("#/captures/now/packets")
+	q.WaitText(".counts", "400 packets")
+	if text := browser.Eval[string](p, "document.querySelector('.counts').innerText"); !strings.HasPrefix(text, "300 packets") {
+		t.Errorf("what is frozen says %q", text)
+	}
+	p.TabTo(freeze)
+	p.Press(" ")
+	p.WaitText(".counts", "400 packets")
+	a.SSH("op", "packetcapture stop now")
+	p.Wait("the end of the capture", "document.querySelector('.counts').innerText === '400 packets'")
+}
+
+// A list of any length has all its rows in reach, although no element may be so high.
+func TestEveryRowIsInReach(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	p := b.Page(a, browser.Look{})
+	for _, length := range []int{1, 10, 1000, 333_333, 333_334, 1_000_000, 50_000_000} {
+		wrong := browser.Eval[string](p, fmt.Sprintf(`import('/grid.js').then(({ layout }) => {
+			const length = %d, window = 480, l = layout(length, window);
+			if (l.height > 8000000) return 'is ' + l.height + ' high';
+			const most = Math.max(0, l.height - window);
+			if (Math.floor(l.rowAt(most)) + l.fit < length) return 'ends at ' + l.rowAt(most);
+			for (let i = 0; i <= 1000; i++) {
+				const row = Math.floor((length - 1) * i / 1000), seen = l.rowAt(Math.min(most, l.topOf(row)));
+				if (row < seen - 0.01 || row > seen + l.fit) return 'row ' + row + ' is not among those from ' + seen;
+			}
+			return '';
+		})`, length))
+		if wrong != "" {
+			t.Errorf("a list of %d rows %s", length, wrong)
+		}
+	}
+}
