@@ -7,13 +7,16 @@ import { packetsPage } from './packetsapi.js';
 /** Rows of a page: one answer. */
 export const pageRows = 200;
 
+// Looks at a capture that runs which find nothing new, until the next event is waited for.
+const enoughLooks = 3;
+
 // Pages that are kept; those that were not looked at for longest go.
 const keptPages = 40;
 
 /** PageList holds the pages of one list: of one capture and filter. onChange is called when it knows more. */
 class PageList {
   constructor(name, filter, onChange) {
-    Object.assign(this, { name, filter, onChange, pages: new Map(), asked: new Map(), length: 0, total: 0, complete: false, growing: false, firstTime: '', remarks: [], failure: null, known: false });
+    Object.assign(this, { name, filter, onChange, pages: new Map(), asked: new Map(), length: 0, total: 0, complete: false, growing: false, firstTime: '', same: 0, remarks: [], failure: null, known: false });
   }
 
   close() { this.closed = true; this.asked.forEach((one) => one.abort()); }
@@ -56,6 +59,7 @@ class PageList {
   }
 
   take(n, got) {
+    this.same = got.total === this.total ? this.same + 1 : 0;
     this.pages.delete(n);
     this.pages.set(n, got.rows);
     while (this.pages.size > keptPages) this.pages.delete(this.pages.keys().next().value);
@@ -76,6 +80,9 @@ class PageList {
     const got = await packetsPage(this.name, { at: position, count: 0, filter: this.filter });
     return got.first <= got.matched ? got.first - 1 : -1;
   }
+
+  /** stir says that there is more, or soon will be. */
+  stir() { this.same = 0; this.look(); }
 
   /** look asks whether there is more by now: it fetches the page of the end. */
   look() {
@@ -98,8 +105,9 @@ export function usePackets(name, filter, frozen) {
   const now = list.current;
   useEffect(() => { now.want(0, 1); return () => {}; }, [now]);
   useEffect(() => () => list.current?.close(), []);
-  // What grows is told by events; what is only read on is asked for.
-  const waiting = now.known && !now.complete && !now.growing && !frozen;
+  // What is read on is asked for. What grows is told by events; but packets are on the disk a moment after they were
+  // counted, so the list looks until it has not grown for some looks.
+  const waiting = now.known && !frozen && (now.growing ? now.same < enoughLooks : !now.complete);
   useEffect(() => {
     if (!waiting) return undefined;
     const timer = setInterval(() => now.look(), 700);

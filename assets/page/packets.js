@@ -55,11 +55,11 @@ export function Packets({ name, parts, query }) {
   // A capture that runs has more packets with each event, and is complete after the last one.
   useEvent('captures', (data) => {
     const mine = data && (data.changed || []).find((c) => c.name === name);
-    if (!frozen && list.known && (!data || data.many || (mine && (mine.packetsWritten !== list.total || mine.state !== 'Running')))) list.look();
+    if (!frozen && list.known && (!data || data.many || (mine && (mine.packetsWritten !== list.total || mine.state !== 'Running')))) list.stir();
   });
   const running = list.growing;
   // What came while the list was frozen is looked up when it is not any more.
-  useEffect(() => { if (!frozen && list.known) list.look(); }, [frozen]);
+  useEffect(() => { if (!frozen && list.known) list.stir(); }, [frozen]);
 
   const apply = (text) => go(['captures', name, 'packets', ...(position ? [position] : [])], { filter: text.trim() });
   // The row that a person chose; its packet is shown as soon as the row is there.
