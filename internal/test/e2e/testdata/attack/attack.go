@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -118,6 +119,13 @@ func askedFor(control *privsep.Control, say func(string, error)) {
 		_, err = front.Attach(ctx, id, "web")
 		say("a session of the page of "+id, err)
 	}
+	chain, _, err := front.Certificate(ctx, nil)
+	if err != nil {
+		say("have signed without a certificate", err)
+		return
+	}
+	sum := sha256.Sum256(chain[0])
+	leaf := sum[:]
 	verify := strings.Repeat(" ", 64) + "TLS 1.3, server CertificateVerify\x00"
 	for what, message := range map[string]string{
 		"nothing": "", "a certificate": "\x30\x82\x01\x00" + strings.Repeat("\x00", 256), "a hash": strings.Repeat("\x00", 32),
@@ -125,7 +133,7 @@ func askedFor(control *privsep.Control, say func(string, error)) {
 		"a handshake with something behind": verify + strings.Repeat("\x00", 33),
 		"a handshake of no client":          verify,
 	} {
-		_, err := front.SignHandshake(ctx, 0x0403, []byte(message))
+		_, err := front.SignHandshake(ctx, leaf, 0x0403, []byte(message))
 		say("have signed by the certificate's key "+what, err)
 	}
 }
