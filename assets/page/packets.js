@@ -77,7 +77,7 @@ export function Packets({ name, parts, query }) {
   }, [position, list, list.known, list.complete]);
 
   const shown = everyColumn.filter((c) => columns.includes(c.name));
-  const cells = shown.map((c) => ({ ...c, cell: (r) => (c.name === 'time' ? timeOf(form, r.time, list.firstTime, r.before) : c.name === 'source' ? end(r.source, r.sourcePort) : c.name === 'destination' ? end(r.destination, r.destinationPort) : c.name === 'position' ? html`${r.note !== undefined && html`<span class="noted" title="Has a note">●</span>`}${r.position}` : r[c.name]) }));
+  const cells = shown.map((c) => ({ ...c, cell: (r) => (c.name === 'time' ? timeOf(form, r.time, list.firstTime, r.before) : c.name === 'source' ? end(r.source, r.sourcePort) : c.name === 'destination' ? end(r.destination, r.destinationPort) : r[c.name]) }));
   const row = (at) => {
     const r = list.row(at);
     if (!r) return null;
