@@ -42,7 +42,6 @@ func setupCommand(s captureService) *menu.Command {
 			{Method: "PUT", Path: "capture-settings", Tagged: true, Help: "Change what captures start with; what is left out stays."},
 			{Method: "PATCH", Path: "capture-settings", Tagged: true},
 		},
-		Topic: "settings",
 		Shape: menu.Object,
 
 		Dialogue: setupDialogue,
