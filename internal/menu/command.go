@@ -337,6 +337,11 @@ func (c *Command) Next(ctx context.Context, caller Caller, given Arguments, mode
 // headers says that the command can show the headers of packets alone.
 func (c *Command) Run(ctx context.Context, caller Caller, given Arguments,
 	mayRead func(packets string, headers bool) error, sink Sink) error {
+	// Who may not have the packets is told so first, and not what else is wrong.
+	err := c.permit(mayRead, func(p *Param) string { return given[p.Name] })
+	if err != nil {
+		return err
+	}
 	args, _, err := c.work(ctx, caller, given, AskNothing)
 	if err != nil {
 		return err
@@ -349,16 +354,26 @@ func (c *Command) Run(ctx context.Context, caller Caller, given Arguments,
 			}
 		}
 	}
+	if err := c.permit(mayRead, func(p *Param) string { return p.text(args) }); err != nil {
+		return err
+	}
+	return c.run(ctx, caller, args, c.ShapeOf(given), sink)
+}
+
+// permit asks mayRead about what each argument of type Packets names.
+func (c *Command) permit(mayRead func(packets string, headers bool) error, nameOf func(*Param) string) error {
 	for i := range c.Params {
-		if p := &c.Params[i]; p.Type == "packets" {
-			if name := p.text(args); name != "" {
-				if err := mayRead(name, p.Headers); err != nil {
-					return err
-				}
+		p := &c.Params[i]
+		if p.Type != "packets" {
+			continue
+		}
+		if name := nameOf(p); name != "" {
+			if err := mayRead(name, p.Headers); err != nil {
+				return err
 			}
 		}
 	}
-	return c.run(ctx, caller, args, c.ShapeOf(given), sink)
+	return nil
 }
 
 // ShapeOf returns the shape of the output with these arguments.

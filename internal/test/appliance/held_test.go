@@ -19,6 +19,7 @@ import (
 	"diagsh/internal/menu"
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/netnstest"
 )
 
 // A heldRequest is a request of which all but the last byte of its body has been sent.
@@ -162,15 +163,18 @@ func (h heldRequest) refused(t *testing.T, a *appliance.Appliance, keeps menu.Ro
 }
 
 // The right to packet contents counts at the end of a request, too, in every command that reads
-// them.
+// them. A command that can show headers alone shows no more.
 func TestHeldRequestsForPayload(t *testing.T) {
 	t.Parallel()
 	const user = "sup"
-	a := start(t, appliance.Options{Config: heldConfig})
-	mustRun(t, a, "userconfig edit sup payload yes; packetcapture start name full interface lo; "+
-		"packetcapture stop full; "+
+	network := netnstest.New(t)
+	network.Veth(t, "eth0", "eth1")
+	a := appliance.Start(t, appliance.Options{Config: heldConfig, Network: network})
+	mustRun(t, a, "userconfig edit sup payload yes; packetcapture start name full interface eth0; "+
 		"packetcapture target new vault url https://127.0.0.1:1/")
-	var held []heldRequest
+	appliance.Send(t, network, "eth1", 3)
+	mustRun(t, a, "packetcapture stop full")
+	var held, headers []heldRequest
 	for _, n := range a.Tree() {
 		for _, p := range n.Params {
 			if p.Type == "packets" && n.Kind == "command" {
@@ -178,16 +182,33 @@ func TestHeldRequestsForPayload(t *testing.T) {
 				if slices.ContainsFunc(n.Params, func(p menu.Param) bool { return p.Name == "target" }) {
 					body += `,"target":"vault"`
 				}
-				held = append(held, hold(t, a, user, "run/"+strings.ReplaceAll(n.Path, " ", "/"), body, n.Role))
+				to := &held
+				if p.Headers {
+					to = &headers
+					if slices.ContainsFunc(n.Params, func(p menu.Param) bool { return p.Name == "position" }) {
+						body += `,"position":"1"`
+					}
+				}
+				*to = append(*to, hold(t, a, user, "run/"+strings.ReplaceAll(n.Path, " ", "/"), body, n.Role))
 			}
 		}
 	}
-	if len(held) < 4 {
-		t.Fatalf("only %d commands read packets", len(held))
+	if len(held) < 4 || len(headers) < 2 {
+		t.Fatalf("only %d commands read packets, and %d their headers", len(held), len(headers))
 	}
 	mustRun(t, a, "userconfig edit sup payload no")
 	for _, h := range held {
 		h.refused(t, a, "")
+	}
+	for _, h := range headers {
+		status, answer := h.release(t)
+		if status == gone {
+			continue // a change of rights may end the session
+		}
+		if status != http.StatusOK {
+			t.Errorf("%s: %d %s", h.resource, status, answer)
+		}
+		headersAlone(t, h.resource, answer)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -63,31 +65,56 @@ func TestWhatIsNotSeenIsNotInferred(t *testing.T) {
 		"op":  {report},
 		"ro":  {"full", "running", packets, report},
 	}
-	likely := map[string]string{"target": "vault", "interface": "eth0", "filter": oracle, "duration": "1s", "packets": "1", "confirm": "yes"}
-	asked := 0
+	likely := map[string]string{"target": "vault", "interface": "eth0", "filter": oracle, "duration": "1s", "packets": "1", "position": "1", "confirm": "yes"}
+	asked, headers := 0, 0
 	for _, node := range a.Tree() {
 		path := strings.ReplaceAll(node.Path, " ", "/")
 		named := slices.IndexFunc(node.Params, func(p menu.Param) bool { return p.Type == "packets" })
 		filtered := slices.IndexFunc(node.Params, func(p menu.Param) bool { return p.Name == "filter" })
-		ask := func(user string, args map[string]string, why string) {
+		answered := func(user string, args map[string]string) (status int, answer string) {
 			t.Helper()
-			asked++
 			for _, p := range node.Params {
 				if value, known := likely[p.Name]; known && args[p.Name] == "" && (p.Required || p.Name == "target") {
 					args[p.Name] = value
 				}
 			}
 			body, _ := json.Marshal(args)
-			if status, answer := a.API(user, "POST", "/v1/run/"+path, string(body)); status != http.StatusForbidden {
+			return a.API(user, "POST", "/v1/run/"+path, string(body))
+		}
+		ask := func(user string, args map[string]string, why string) {
+			t.Helper()
+			asked++
+			if status, answer := answered(user, args); status != http.StatusForbidden {
 				t.Errorf("%s has %s %v (%s): %d %.200s", user, node.Path, args, why, status, answer)
 			}
 		}
 		for user, names := range forbidden {
-			if named >= 0 {
-				for _, name := range names {
+			if named < 0 {
+				continue
+			}
+			for _, name := range names {
+				if user != "sup" || name == report || !node.Params[named].Headers {
 					ask(user, map[string]string{node.Params[named].Name: name}, "the packets are not for it")
+					continue
+				}
+				// The headers of these packets are for it, and nothing behind them.
+				headers++
+				status, answer := answered(user, map[string]string{"name": name})
+				if status != http.StatusOK {
+					t.Errorf("%s has not the headers of %s by %s: %d %.200s", user, name, node.Path, status, answer)
+				}
+				headersAlone(t, user+": "+node.Path+" "+name, answer)
+				for _, p := range node.Params {
+					if strings.HasPrefix(p.Name, "filter") {
+						ask(user, map[string]string{"name": name, p.Name: oracle}, "the filter asks for contents")
+					}
 				}
 			}
+		}
+		if named >= 0 && !menu.ReadOnly.Includes(node.Role) {
+			// Who may not is told so, and not what else is wrong with the request.
+			ask("ro", map[string]string{node.Params[named].Name: "full", "none": "x"}, "the role is too low")
+			ask("op", map[string]string{node.Params[named].Name: report, node.Params[len(node.Params)-1].Name: "\x00"}, "the file is not for it")
 		}
 		if filtered >= 0 && named < 0 {
 			ask("sup", map[string]string{"filter": oracle}, "the filter asks for contents")
@@ -108,6 +135,13 @@ func TestWhatIsNotSeenIsNotInferred(t *testing.T) {
 	}
 	if asked < 40 {
 		t.Errorf("only %d questions", asked)
+	}
+	if headers < 2*3 {
+		t.Errorf("only %d questions for headers", headers)
+	}
+	_, answer := a.API("op", "POST", "/v1/run/packetcapture/packet", `{"name":"full","position":"1"}`)
+	if !strings.Contains(answer, hex.EncodeToString([]byte(appliance.Contents))) {
+		t.Errorf("the contents that nobody sees are not there: %s", answer)
 	}
 
 	// A filter by every way into a capture: at once, planned, behind what ended, and by the
@@ -171,6 +205,43 @@ func TestWhatIsNotSeenIsNotInferred(t *testing.T) {
 	if n := refusals(a, "op", "packetcapture start"); n != 1 {
 		t.Errorf("the refusal has %d lines in the audit log", n)
 	}
+}
+
+// headersAlone checks that an answer has nothing of the packets of appliance.Send behind their
+// headers: no bytes in any writing, and no field that is there.
+func headersAlone(t *testing.T, what, answer string) {
+	t.Helper()
+	contents := []byte(appliance.Contents)
+	for _, secret := range []string{appliance.Contents, hex.EncodeToString(contents), base64.StdEncoding.EncodeToString(contents)} {
+		if strings.Contains(strings.ToLower(answer), strings.ToLower(secret)) {
+			t.Errorf("%s has contents: %s", what, answer)
+		}
+	}
+	var decoded any
+	if err := json.Unmarshal([]byte(answer), &decoded); err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	var look func(v any)
+	look = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, one := range v {
+				look(one)
+			}
+		case map[string]any:
+			offset, _ := v["offset"].(float64)
+			length, _ := v["length"].(float64)
+			captured, _ := v["captured"].(float64)
+			_, placed := v["offset"]
+			if v["bytes"] != nil && v["layers"] != nil || captured > appliance.HeaderBytes || placed && offset+length > appliance.HeaderBytes {
+				t.Errorf("%s has something behind the headers: %v", what, v)
+			}
+			for _, one := range v {
+				look(one)
+			}
+		}
+	}
+	look(decoded)
 }
 
 // socketsTellNothing looks at the packet sockets of a capture as those who may not have its packets
