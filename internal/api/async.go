@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"diagsh/internal/access"
 	"diagsh/internal/api/runs"
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
@@ -182,8 +181,8 @@ func (s *Server) resultOfRun(w http.ResponseWriter, r *http.Request, caller menu
 	if _, err := s.find(caller, one.Path()); err != nil {
 		return err
 	}
-	if one.Payload() && !caller.Payload {
-		return permitContents(caller, roleReadFile, access.File{Payload: true})
+	if began := one.Owner(); !caller.Role.Includes(began.Role) || began.Payload && !caller.Payload {
+		return menu.Errorf(menu.Denied, "Your rights are less than when this run began").WithHint("Run the command again")
 	}
 	return one.Answer(w)
 }

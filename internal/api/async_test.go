@@ -206,3 +206,36 @@ func TestPreferences(t *testing.T) {
 		}
 	}
 }
+
+// A result is for whoever has the rights of the one who began the run, and not for another account
+// that was made later by the same name.
+func TestAResultIsNotForLess(t *testing.T) {
+	t.Parallel()
+	d := newFake(t)
+	_, path := serve(t, d)
+	run := later(t, path, "table", `{"count": 3}`)
+	await.Until(t, "the end of the run", func() bool { return state(t, path, run).State == runs.Done })
+	role := func(r menu.Role) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.roles["admin"] = r
+	}
+	before := menu.Administrator
+	role(menu.Operator)
+	if status, body := curl(t, path, "GET", run+"/result", ""); status != 403 || strings.Contains(body, "index") {
+		t.Errorf("with a lesser role: %d %s", status, body)
+	}
+	role(before)
+	if status, _ := curl(t, path, "GET", run+"/result", ""); status != 200 {
+		t.Errorf("with the same role: %d", status)
+	}
+	d.remade("admin")
+	for _, what := range []string{run, run + "/result"} {
+		if status, body := curl(t, path, "GET", what, ""); status != 404 {
+			t.Errorf("%s of the account before: %d %s", what, status, body)
+		}
+	}
+	if _, list := curl(t, path, "GET", "runs", ""); strings.Contains(list, `"run":`) {
+		t.Errorf("runs of the account before: %s", list)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/feed"
@@ -27,6 +28,7 @@ type fakeAppliance struct {
 
 	mu      sync.Mutex
 	roles   map[string]menu.Role // of users
+	made    map[string]time.Time // the accounts, where a test says it
 	tokens  map[string][]string  // paths of the token that a user came by
 	local   string               // the user that the socket's peer is
 	ended   map[string]chan struct{}
@@ -80,6 +82,13 @@ func (d *fakeAppliance) as(user string) {
 	d.local = user
 }
 
+// remade has an account of the fake one been deleted and made again.
+func (d *fakeAppliance) remade(user string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.made = map[string]time.Time{user: time.Now()}
+}
+
 func (d *fakeAppliance) Console() (menu.Caller, <-chan struct{}, func(), error) {
 	return d.open("admin")
 }
@@ -125,6 +134,7 @@ func (d *fakeAppliance) Current(session string) (menu.Caller, error) {
 	}
 	caller := menu.Caller{
 		User: user, Role: d.roles[user], Session: session, Source: "192.0.2.9", Payload: user != "sup",
+		Account: d.made[user],
 	}
 	if caller.Paths = d.tokens[user]; caller.Paths != nil {
 		caller.Token = "abcd1234"

@@ -1,11 +1,15 @@
 package api
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"diagsh/internal/api/idempotency"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 // acts counts the lines of the audit log about a command.
@@ -108,4 +112,68 @@ func TestAKeyThatIsBeingAnswered(t *testing.T) {
 	if r, _ := post(t, path, "run/silent", "{}", idempotency.Header, "k"); r.StatusCode != 499 {
 		t.Errorf("the first: %s", r.Status)
 	}
+}
+
+// A key belongs to who used it: not to a token of the account, and not to another account that was
+// made later by the same name.
+func TestAKeyIsOfOneOwner(t *testing.T) {
+	t.Parallel()
+	d := newFake(t)
+	_, path := serve(t, d)
+	const key = idempotency.Header
+	post(t, path, "run/table", `{"count": 3}`, key, "k")
+	d.bind("admin", "half")
+	if r, text := post(t, path, "run/table", `{"count": 3}`, key, "k"); r.StatusCode != 403 || r.Header.Get(idempotency.Replayed) != "" {
+		t.Errorf("a token that may not use the command: %s %s", r.Status, text)
+	}
+	d.bind("admin")
+	d.remade("admin")
+	if r, text := post(t, path, "run/table", `{"count": 3}`, key, "k"); r.StatusCode != 200 || r.Header.Get(idempotency.Replayed) != "" {
+		t.Errorf("another account of the name: %s %s", r.Status, text)
+	}
+}
+
+// Who does not read an answer keeps nobody else from one.
+func TestAKeyIsReplayedToOneAtATime(t *testing.T) {
+	t.Parallel()
+	var keys idempotency.Memory
+	once := func(w http.ResponseWriter, key string) {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Header.Set(idempotency.Header, key)
+		if err := keys.Once(w, r, menu.Caller{}, func(w http.ResponseWriter) error { return writeJSON(w, key) }); err != nil {
+			t.Error(err)
+		}
+	}
+	once(httptest.NewRecorder(), "a")
+	stuck := stuckWriter{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	var replay sync.WaitGroup
+	replay.Go(func() { once(stuck, "a") })
+	<-stuck.began
+	others := make(chan struct{})
+	go func() {
+		defer close(others)
+		once(httptest.NewRecorder(), "b")
+	}()
+	await.Until(t, "the answer of another", func() bool {
+		select {
+		case <-others:
+			return true
+		default:
+			return false
+		}
+	})
+	close(stuck.end)
+	replay.Wait()
+}
+
+// A stuckWriter is of a peer who does not read.
+type stuckWriter struct {
+	http.ResponseWriter
+	began, end chan struct{}
+}
+
+func (w stuckWriter) Write(p []byte) (int, error) {
+	close(w.began)
+	<-w.end
+	return w.ResponseWriter.Write(p)
 }

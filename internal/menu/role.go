@@ -1,6 +1,9 @@
 package menu
 
-import "cmp"
+import (
+	"cmp"
+	"time"
+)
 
 // A Role says what its holder may do. As a command's requirement the zero value means
 // Administrator, so a declaration that forgets its role is closed, not open.
@@ -46,14 +49,15 @@ func (r Role) Includes(required Role) bool {
 
 // A Caller is the user who runs a command: name, role, source and session.
 type Caller struct {
-	User    string   `json:"user"`
-	Role    Role     `json:"role"`
-	Source  string   `json:"source"`          // address of the client, or "local" for the appliance's own socket
-	Session string   `json:"session"`         // identifies the login in who, last and the audit log
-	Columns int      `json:"-"`               // of the caller's terminal during a run; 0: none, or unknown
-	ASCII   bool     `json:"-"`               // the caller's terminal shows no other characters
-	Word    string   `json:"-"`               // by which the command was called: its name or an alias
-	Payload bool     `json:"payload"`         // captures may contain it; false only for Support without that permission
-	Token   string   `json:"token,omitempty"` // the API token that the caller came by
-	Paths   []string `json:"paths,omitempty"` // what the token may use (access.Token); empty: everything
+	User    string    `json:"user"`
+	Role    Role      `json:"role"`
+	Source  string    `json:"source"`          // address of the client, or "local" for the appliance's own socket
+	Session string    `json:"session"`         // identifies the login in who, last and the audit log
+	Columns int       `json:"-"`               // of the caller's terminal during a run; 0: none, or unknown
+	ASCII   bool      `json:"-"`               // the caller's terminal shows no other characters
+	Word    string    `json:"-"`               // by which the command was called: its name or an alias
+	Payload bool      `json:"payload"`         // captures may contain it; false only for Support without that permission
+	Token   string    `json:"token,omitempty"` // the API token that the caller came by
+	Account time.Time `json:"-"`               // when the account was made: one of the same name that was made later is another
+	Paths   []string  `json:"paths,omitempty"` // what the token may use (access.Token); empty: everything
 }

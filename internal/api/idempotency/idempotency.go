@@ -1,6 +1,6 @@
 // Package idempotency answers a request that comes again as it was answered the first time, and does
 // nothing twice (the header Idempotency-Key, draft-ietf-httpapi-idempotency-key-header). Keys belong
-// to an account. They are in memory, so they do not outlive the appliance.
+// to an account, or to a token. They are in memory, so they do not outlive the appliance.
 package idempotency
 
 import (
@@ -37,9 +37,21 @@ type Memory struct {
 	entries []*entry // the oldest first
 }
 
+// An owner is whose a key is: of a person's account, or of one token. An account that was made anew
+// by the same name is another one.
+type owner struct {
+	user, token string
+	account     int64
+}
+
+func ownerOf(caller menu.Caller) owner {
+	return owner{caller.User, caller.Token, caller.Account.UnixNano()}
+}
+
 // An entry is a request with a key. All but answered are set when it is added.
 type entry struct {
-	user, key   string
+	owner       owner
+	key         string
 	fingerprint [sha256.Size]byte
 	role        menu.Role
 	payload     bool
@@ -66,7 +78,7 @@ func (m *Memory) Once(w http.ResponseWriter, r *http.Request, caller menu.Caller
 	if err != nil {
 		return err
 	}
-	mine, before := m.begin(&entry{user: caller.User, key: key, fingerprint: fingerprint, role: caller.Role,
+	mine, before := m.begin(&entry{owner: ownerOf(caller), key: key, fingerprint: fingerprint, role: caller.Role,
 		payload: caller.Payload, began: time.Now()})
 	if before {
 		return m.replay(w, mine, fingerprint, caller)
@@ -101,7 +113,7 @@ func (m *Memory) begin(e *entry) (_ *entry, before bool) {
 	m.entries = slices.DeleteFunc(m.entries, func(old *entry) bool { return old.answered && time.Since(old.began) > keep })
 	own := 0
 	for _, old := range m.entries {
-		if old.user != e.user {
+		if old.owner != e.owner {
 			continue
 		}
 		if own++; old.key == e.key {
@@ -109,7 +121,7 @@ func (m *Memory) begin(e *entry) (_ *entry, before bool) {
 		}
 	}
 	if own >= maxOwn {
-		m.dropOldest(func(old *entry) bool { return old.user == e.user })
+		m.dropOldest(func(old *entry) bool { return old.owner == e.owner })
 	}
 	if len(m.entries) >= maxAll {
 		m.dropOldest(func(*entry) bool { return true })
@@ -141,11 +153,12 @@ func (m *Memory) finish(e *entry, answer *recorder, kept bool) {
 // replay answers as before.
 func (m *Memory) replay(w http.ResponseWriter, e *entry, fingerprint [sha256.Size]byte, caller menu.Caller) error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	answered := e.answered // what follows is not changed any more then
+	m.mu.Unlock()
 	switch {
 	case e.fingerprint != fingerprint:
 		return problem.KeyReused.Errorf("The %s came with another request before", Header).WithHint("Use another key for each request")
-	case !e.answered:
+	case !answered:
 		return menu.Errorf(menu.State, "The request with this %s is still being answered", Header).WithHint("Send it again later")
 	case caller.Role != e.role || caller.Payload != e.payload:
 		return menu.Errorf(menu.Denied, "Your rights are others than when this %s was used", Header)

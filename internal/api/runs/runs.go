@@ -82,7 +82,7 @@ type Run struct {
 	body   []byte
 	broken bool // the answer ended before its end
 
-	payload bool // the caller could see packet contents
+	owner menu.Caller // as it was when the run began
 }
 
 // Begin adds a run of a caller. Its identifier is id; cancel ends it.
@@ -107,7 +107,7 @@ func (t *Table) Begin(id string, caller menu.Caller, command string, cancel cont
 	for ; len(own) >= MaxKept; own = t.of(caller.User) {
 		t.drop(own[slices.IndexFunc(own, func(r *Run) bool { return r.state.State != Running })])
 	}
-	r := &Run{table: t, cancel: cancel, done: make(chan struct{}), header: http.Header{}, payload: caller.Payload, state: State{
+	r := &Run{table: t, cancel: cancel, done: make(chan struct{}), header: http.Header{}, owner: caller, state: State{
 		ID: id, Command: command, State: Running, StartTime: time.Now().UTC(), User: caller.User, Token: caller.Token,
 		Result: "/v1/runs/" + id + "/result",
 	}}
@@ -185,8 +185,10 @@ func (t *Table) Get(caller menu.Caller, id string) (*Run, error) {
 	return nil, menu.Errorf(menu.NotFound, "There is no such run").WithHint("GET /v1/runs lists those of your account")
 }
 
+// belongsTo reports whether the run is of the caller's account: one of the same name that was made
+// later is another.
 func (r *Run) belongsTo(caller menu.Caller) bool {
-	return r.state.User == caller.User && (caller.Token == "" || caller.Token == r.state.Token)
+	return r.state.User == caller.User && r.owner.Account.Equal(caller.Account) && (caller.Token == "" || caller.Token == r.state.Token)
 }
 
 // Forget ends a run for the given reason, or forgets one that has ended.
@@ -210,8 +212,8 @@ func (r *Run) State() State {
 // Path returns the path of the run's command in the tree.
 func (r *Run) Path() []string { return strings.Fields(r.state.Command) }
 
-// Payload reports whether the result may have packet contents.
-func (r *Run) Payload() bool { return r.payload }
+// Owner returns the caller who began the run, as it was then.
+func (r *Run) Owner() menu.Caller { return r.owner }
 
 // Done returns a channel that is closed when the run has ended.
 func (r *Run) Done() <-chan struct{} { return r.done }

@@ -289,7 +289,7 @@ func (p *People) callerOf(l *login, session string) (menu.Caller, error) {
 		return menu.Caller{}, errSessionEnded
 	}
 	caller := menu.Caller{User: u.User, Role: u.Role, Source: l.source, Session: session,
-		Payload: u.Payload || u.Role != menu.Support}
+		Payload: u.Payload || u.Role != menu.Support, Account: u.Created}
 	if l.token != "" {
 		return p.callerByToken(l, u, caller)
 	}
