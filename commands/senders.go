@@ -1,7 +1,7 @@
 package commands
 
-// Senders are the commands that send packets to a host that the caller names, by their paths. What faces
-// the network bounds how often it asks for them.
+// Senders are the commands that send packets to a host that the caller names, by their paths, and by
+// those with their aliases. What faces the network bounds how often it asks for them.
 var Senders = []string{
 	"diagnostic network smtpping",
 	"dig",
@@ -11,4 +11,5 @@ var Senders = []string{
 	"telnet",
 	"traceroute",
 	"traceroute6",
+	"tracert",
 }

@@ -233,7 +233,9 @@ func TestSenders(t *testing.T) {
 	tree().Walk(func(path []string, item menu.Item) {
 		c, ok := item.(*menu.Command)
 		if ok && c.Name != "routeget" && slices.ContainsFunc(c.Params, func(p menu.Param) bool { return p.Name == "source" }) {
-			found = append(found, strings.Join(path, " "))
+			for _, name := range append([]string{c.Name}, c.Aliases...) {
+				found = append(found, strings.Join(append(path[:len(path)-1:len(path)-1], name), " "))
+			}
 		}
 	})
 	slices.Sort(found)

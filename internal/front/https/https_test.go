@@ -397,8 +397,10 @@ func TestRatesOfRequests(t *testing.T) {
 	if a.header.Get("Retry-After") != "1" || !strings.Contains(a.body, `/v1/problems/rate"`) || a.header.Get("Content-Type") != problem.MediaType {
 		t.Errorf("%+v", a)
 	}
-	if a := r.ask(c, "POST", "/v1/run/PING/", "{}"); a.status != 429 {
-		t.Errorf("another probe: %d", a.status)
+	for _, path := range []string{"/v1/run/PING/", "/v1/run/%2Fping", "/v1/run/diagnostic/network%2f%2fsmtpping%2F"} {
+		if a := r.ask(c, "POST", path, "{}"); a.status != 429 {
+			t.Errorf("another probe, %s: %d", path, a.status)
+		}
 	}
 	if a := r.ask(c, "POST", "/v1/run/who", "{}"); a.status != 200 {
 		t.Errorf("what sends nothing: %d", a.status)

@@ -80,7 +80,9 @@ func (l *limits) ofAccount(r *http.Request, user string) *menu.Error {
 
 // isProbe reports whether a request has packets sent to other hosts.
 func (l *limits) isProbe(r *http.Request) bool {
-	return r.Method == http.MethodPost && l.sends[strings.ToLower(strings.TrimRight(r.URL.Path, "/"))]
+	// The boundary looks at the words of a path only, however many slashes are between them.
+	words := strings.FieldsFunc(strings.ToLower(r.URL.Path), func(c rune) bool { return c == '/' })
+	return r.Method == http.MethodPost && l.sends["/"+strings.Join(words, "/")]
 }
 
 // tooOften returns the refusal of a request of a name that sends too many, or nil.
