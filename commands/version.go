@@ -55,8 +55,11 @@ func version(s certificateTeller, v Version) *menu.Command {
 			if at, err := time.Parse(time.RFC3339, v.CommitTime); err == nil {
 				of = " of " + menu.UTC(at)
 			}
-			fmt.Fprintf(w, "%s version %s\nBuilt from: %s%s with %s\nKernel:     %s\nHost:       %s\nHTTPS:      SHA256 %s\n", v.Product,
-				v.Version, v.Commit, of, v.Go, v.Kernel, v.Hostname, v.Certificate)
+			fmt.Fprintf(w, "%s version %s\nBuilt from: %s%s with %s\nKernel:     %s\nHost:       %s\n", v.Product,
+				v.Version, v.Commit, of, v.Go, v.Kernel, v.Hostname)
+			// Two rows, since one is wider than a terminal of 80 columns.
+			half := (len(v.Certificate) + 1) / 2
+			fmt.Fprintf(w, "HTTPS:      SHA256 %s\n%19s%s\n", v.Certificate[:half], "", v.Certificate[half:])
 		},
 	}.Command()
 }

@@ -30,7 +30,7 @@ type Flow struct {
 	Retransmissions int64 // packets of TCP, as tshark counts them
 	FromServer      bool  // the first packet is the server's
 	Tunneled        bool  // its packets are in tunnels or have VLAN tags
-	Ended           bool  // of TCP: both sides have sent a FIN, or one a reset
+	Closed          bool  // of TCP: both sides have sent a FIN, or one a reset
 }
 
 // flowKey identifies the flow that packets belong to. Connections of TCP have their own.
@@ -128,7 +128,7 @@ func (f *Flows) count(flow *Flow, h *headers.Headers, p *capture.Packet) {
 		flow.Resets++
 	}
 	flow.Retransmissions = connection.faults.retransmissions
-	flow.Ended = connection.fin[0] && connection.fin[1] || connection.reset[0] || connection.reset[1]
+	flow.Closed = connection.fin[0] && connection.fin[1] || connection.reset[0] || connection.reset[1]
 	if connection.client >= 0 {
 		flow.turn(connection)
 	}

@@ -51,7 +51,7 @@ type flow struct {
 	BytesReceived   int64     `json:"bytesReceived"`
 	Resets          int64     `json:"resets"`
 	Retransmissions int64     `json:"retransmissions"` // as tshark counts them
-	Ended           bool      `json:"ended"`           // a connection whose end was seen
+	Closed          bool      `json:"closed"`          // a connection whose end was seen
 	// that selects its packets; none in tunnels, into which a filter does not see
 	Filter string `json:"filter,omitempty"`
 }
@@ -115,7 +115,7 @@ func (a flowsArgs) page(ctx context.Context, s indexService, caller menu.Caller,
 func flowOf(f *summary.Flow) flow {
 	r := flow{Protocol: f.Protocol, Client: f.Client.Addr().String(), Server: f.Server.Addr().String(), Position: f.Position,
 		FirstTime: time.Unix(0, f.First).UTC(), Seconds: f.Duration().Seconds(), PacketsSent: f.Packets[0], PacketsReceived: f.Packets[1],
-		BytesSent: f.Bytes[0], BytesReceived: f.Bytes[1], Resets: f.Resets, Retransmissions: f.Retransmissions, Ended: f.Ended}
+		BytesSent: f.Bytes[0], BytesReceived: f.Bytes[1], Resets: f.Resets, Retransmissions: f.Retransmissions, Closed: f.Closed}
 	if f.Ports {
 		client, server := int(f.ClientPort), int(f.ServerPort)
 		r.ClientPort, r.ServerPort = &client, &server

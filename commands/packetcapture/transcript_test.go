@@ -8,7 +8,8 @@ import (
 
 func TestTranscripts(t *testing.T) {
 	transcript.Run(t, "testdata", map[string]transcript.Scene{
-		"summary": {Captures: []string{"testdata/slow.pcap"}}, "packets": {Captures: []string{"testdata/slow.pcap"}},
-		"flows": {Captures: []string{"testdata/slow.pcap"}},
+		"summary":               {Captures: []string{"testdata/slow.pcap"}},
+		"packetcapture-packets": {Captures: []string{"testdata/slow.pcap"}},
+		"packetcapture-flows":   {Captures: []string{"testdata/slow.pcap"}},
 	})
 }

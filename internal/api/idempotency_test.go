@@ -97,7 +97,7 @@ func TestAKeyThatIsBeingAnswered(t *testing.T) {
 	d := newFake(t)
 	s, path := serve(t, d)
 	go func() {
-		for range d.began {
+		if _, ok := <-d.began; ok {
 			if r, text := post(t, path, "run/silent", "{}", idempotency.Header, "k"); r.StatusCode != 409 {
 				t.Errorf("while the first is being answered: %s %s", r.Status, text)
 			}
@@ -106,7 +106,6 @@ func TestAKeyThatIsBeingAnswered(t *testing.T) {
 				one.cancel(errInterrupt)
 			}
 			s.mu.Unlock()
-			return
 		}
 	}()
 	if r, _ := post(t, path, "run/silent", "{}", idempotency.Header, "k"); r.StatusCode != 499 {

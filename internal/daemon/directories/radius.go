@@ -124,7 +124,7 @@ func (r *radiusServer) personOf(q question, server string, answer *radiusPacket)
 		kind = attrClass
 	}
 	groups := answer.values(kind)
-	q.note("in %d groups by %s: %s", len(groups), r.c.Attribute, strings.Join(groups, "; "))
+	q.note("groups by %s: %s", r.c.Attribute, cmp.Or(strings.Join(groups, "; "), "none"))
 	role, with, err := rolesOf(r.c.Roles, groups, false)
 	p := access.Person{User: q.user, Role: role, Groups: with, Method: access.RADIUS, Server: server, ID: q.user}
 	for _, a := range answer.attributes {

@@ -35,7 +35,7 @@ func TestOpenSSL(t *testing.T) {
 	if !strings.Contains(strings.ToLower(r.Out), strings.ToLower(a.Fingerprint())) {
 		t.Errorf("the fingerprint is %q, not %s", r.Out, a.Fingerprint())
 	}
-	if r = a.SSH("ro", "version"); !strings.Contains(r.Out, a.Fingerprint()) {
+	if r = a.SSH("ro", "version"); !strings.Contains(strings.Join(strings.Fields(r.Out), ""), "SHA256"+a.Fingerprint()) {
 		t.Errorf("version does not have the fingerprint %s: %s", a.Fingerprint(), r.Out)
 	}
 	a.Terminal("ro", 132, 40).Reads("Certificate of HTTPS: SHA256 " + a.Fingerprint())

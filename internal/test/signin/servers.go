@@ -293,10 +293,15 @@ type RADIUS struct {
 // servers of before 2024.
 func NewRADIUS(t testing.TB, protect bool) *RADIUS {
 	t.Helper()
+	return NewRADIUSAt(t, freePacketPort(t), protect)
+}
+
+// NewRADIUSAt is NewRADIUS on a port of 127.0.0.1.
+func NewRADIUSAt(t testing.TB, port int, protect bool) *RADIUS {
+	t.Helper()
 	root := tree(t, "freeradius")
 	dir := t.TempDir()
 	r := &RADIUS{Secret: "shared with the tests"}
-	port := freePacketPort(t)
 	r.Address = fmt.Sprintf("127.0.0.1:%d", port)
 	always := ""
 	if protect {

@@ -32,6 +32,8 @@ var random = normal{
 	{regexp.MustCompile(`\b[a-hjkmnp-z]{4}[1-9]{4}\b`), "<token>"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "<fingerprint>"},
 	{regexp.MustCompile(`\b(?:[0-9A-F]{2}:){31}[0-9A-F]{2}\b`), "<fingerprint>"},
+	{regexp.MustCompile(`^(HTTPS: +)SHA256 (?:[0-9A-F]{2}:){16}$`), "${1}<fingerprint>"}, // of version, in two rows
+	{regexp.MustCompile(`^ {19}(?:[0-9A-F]{2}:){15}[0-9A-F]{2}$`), "<fingerprint>"},
 	{regexp.MustCompile(`(<fingerprint> chain )[0-9A-F]{8}\b`), "${1}<hash>"},
 	{regexp.MustCompile(`(-----BEGIN [A-Z ]+-----).+?(-----END)`), "$1<pem>$2"},
 	// What a certificate of the appliance's own making calls the machine.

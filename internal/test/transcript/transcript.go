@@ -113,6 +113,8 @@ type Scene struct {
 	Systemd bool
 	// Setup puts others into the network before the appliance is started.
 	Setup func(t testing.TB, network *netnstest.Namespace)
+	// Config returns lines of the configuration file, after Setup. May be nil.
+	Config func(t testing.TB, network *netnstest.Namespace) string
 }
 
 // Run plays the transcripts of a folder, each on an appliance of its own. Scenes are by the name of
@@ -154,6 +156,9 @@ func play(t *testing.T, path string, scene Scene) {
 	}
 	scene.make(t, archive, network)
 	options := appliance.Options{Network: network, Files: scene.Files, SSHOnly: true}
+	if scene.Config != nil {
+		options.Config = scene.Config(t, network)
+	}
 	if scene.Systemd {
 		options.Bus = systemdtest.Boot(t).Bus
 	}
