@@ -43,7 +43,7 @@ func everywhere(t *testing.T, p *browser.Page, what string) {
 	for _, dark := range []bool{false, true} {
 		for _, width := range []int64{320, 768, 1280} {
 			p.Look(browser.Look{Dark: dark, Width: width})
-			p.Accessible(t, fmt.Sprintf("%s, dark %v, %d pixels", what, dark, width))
+			p.Accessible(t, fmt.Sprintf("%s, dark %v, %d pixels", what, dark, width), dark)
 		}
 	}
 }

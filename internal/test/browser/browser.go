@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -31,29 +32,44 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// A Browser is one process of Chromium, whose pages know nothing of each other.
+// A Browser is one process of Chromium, whose pages know nothing of each other. Tests share it.
 type Browser struct {
 	t   testing.TB
 	ctx context.Context
 }
 
-// Open starts a browser that ends with the test.
+var (
+	process = sync.OnceValues(func() (context.Context, error) {
+		program, err := exec.LookPath("chromium")
+		if err != nil {
+			return nil, err
+		}
+		allocator, free := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+			chromedp.ExecPath(program),
+			chromedp.NoSandbox,        // which root cannot have
+			chromedp.IgnoreCertErrors, // the appliance made its certificate itself
+			chromedp.Flag("font-render-hinting", "none"),
+		)...)
+		ctx, end := chromedp.NewContext(allocator)
+		endProcess = func() { end(); free() }
+		return ctx, chromedp.Do(ctx)
+	})
+	endProcess = func() {}
+)
+
+// Open returns the browser for a test, whose pages there end with it. It starts it for the first one.
 func Open(t testing.TB) *Browser {
 	t.Helper()
-	allocator, free := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(netnstest.Tool(t, "chromium")),
-		chromedp.NoSandbox,        // which root cannot have
-		chromedp.IgnoreCertErrors, // the appliance made its certificate itself
-		chromedp.Flag("font-render-hinting", "none"),
-	)...)
-	t.Cleanup(free)
-	ctx, end := chromedp.NewContext(allocator)
-	t.Cleanup(end)
-	if err := chromedp.Do(ctx); err != nil {
+	netnstest.Tool(t, "chromium")
+	ctx, err := process()
+	if err != nil {
 		t.Fatal("start the browser: ", err)
 	}
 	return &Browser{t: t, ctx: ctx}
 }
+
+// Close ends the browser after all tests.
+func Close() { endProcess() }
 
 // A Look is how a page is shown; its zero value is light and 1280 pixels wide.
 type Look struct {

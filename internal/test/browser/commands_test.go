@@ -15,6 +15,7 @@ import (
 
 	"diagsh/internal/menu"
 	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/browser"
 	"diagsh/internal/test/nameserver"
 	"diagsh/internal/test/netnstest"
@@ -126,8 +127,10 @@ func TestCommandsByKeyboard(t *testing.T) {
 	p.Press(" ")
 	p.Choose(button(p, "Run"))
 	p.WaitText(".run-state", "Running")
-	ping(t, a, 20)
-	p.WaitText(".run-state", "Done")
+	await.Until(t, "the end of the stream", func() bool { // it listens a little after it says that it runs
+		ping(t, a, 5)
+		return browser.Eval[bool](p, "document.querySelector('.run-state').innerText.includes('Done')")
+	})
 	if _, content := p.Downloaded(func() { p.Choose(button(p, "Save as file")) }); !bytes.HasPrefix(content, []byte{0x4d, 0x3c, 0xb2, 0xa1}) && !bytes.HasPrefix(content, []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
 		t.Errorf("what was saved begins with % x", content[:min(len(content), 16)])
 	}

@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"diagsh/internal/test/appliance"
@@ -9,15 +10,22 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// browsers bounds how many browsers run at a time: each is several processes, of which more than two
-// leave a small machine no room for others.
-var browsers = make(chan struct{}, 2)
+// TestMain ends the browser that the tests share.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	browser.Close()
+	os.Exit(code)
+}
 
-// open starts a browser when there is room for it.
+// pages bounds how many tests use the browser at a time: more than a few leave a small machine no room
+// for others.
+var pages = make(chan struct{}, 3)
+
+// open returns the browser when there is room for another test.
 func open(t *testing.T) *browser.Browser {
 	t.Helper()
-	browsers <- struct{}{}
-	t.Cleanup(func() { <-browsers })
+	pages <- struct{}{}
+	t.Cleanup(func() { <-pages })
 	return browser.Open(t)
 }
 
