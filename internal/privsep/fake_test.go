@@ -124,7 +124,11 @@ func (a *fakeAppliance) Attach(login, _ string) (menu.Caller, <-chan struct{}, f
 	defer a.mu.Unlock()
 	id := fmt.Sprintf("%s-%d", user, len(a.ended)+1)
 	a.sessions[id], a.ended[id] = user, make(chan struct{})
-	return menu.Caller{User: user, Session: id}, a.ended[id], func() {
+	token := ""
+	if user == "token" {
+		token = "abcd1234"
+	}
+	return menu.Caller{User: user, Session: id, Token: token}, a.ended[id], func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		delete(a.sessions, id)

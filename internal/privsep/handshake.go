@@ -144,6 +144,12 @@ func (m *Monitor) attachSession(q request) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A session of the page ends when its user has left, and one of a program when its token does. So
+	// the front has no choice between them.
+	if (q.Kind == "api") != (caller.Token != "") {
+		detach()
+		return nil, errUnknownRequest
+	}
 	ours, theirs, err := pair()
 	if err != nil {
 		detach()

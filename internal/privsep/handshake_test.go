@@ -1,7 +1,6 @@
 package privsep
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -112,10 +111,11 @@ func TestAttach(t *testing.T) {
 	d := newFake(t)
 	m, _ := newMonitor(t, d)
 	m.adopt("login-op")
+	m.adopt("login-token")
 	front := NewFront(m.Dial)
-	attach := func(kind string) net.Conn {
+	attach := func(user, kind string) net.Conn {
 		t.Helper()
-		f, err := front.Attach(t.Context(), "login-op", kind)
+		f, err := front.Attach(t.Context(), "login-"+user, kind)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,11 +127,11 @@ func TestAttach(t *testing.T) {
 		c.SetDeadline(time.Now().Add(patience))
 		return c
 	}
-	for _, kind := range []string{"web", "api"} {
-		c := attach(kind)
+	for user, kind := range map[string]string{"op": "web", "token": "api"} {
+		c := attach(user, kind)
 		io.WriteString(c, "!")
-		said := make([]byte, 3)
-		if _, err := io.ReadFull(c, said); err != nil || !bytes.Equal(said, []byte("op!")) {
+		said := make([]byte, len(user)+1)
+		if _, err := io.ReadFull(c, said); err != nil || string(said) != user+"!" {
 			t.Errorf("%s: %q, %v", kind, said, err)
 		}
 		d.endAll()
@@ -140,7 +140,9 @@ func TestAttach(t *testing.T) {
 		}
 		c.Close()
 	}
-	for kind, login := range map[string]string{"web": "login-ro", "api": "", "shell": "login-op", "sftp": "login-op", "": "login-op"} {
+	for _, c := range [][2]string{{"web", "login-ro"}, {"api", ""}, {"shell", "login-op"}, {"sftp", "login-op"}, {"", "login-op"},
+		{"api", "login-op"}, {"web", "login-token"}} {
+		kind, login := c[0], c[1]
 		if f, err := front.Attach(t.Context(), login, kind); err == nil {
 			f.Close()
 			t.Errorf("a session %q of the login %q", kind, login)

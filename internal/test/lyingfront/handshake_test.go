@@ -79,7 +79,7 @@ func TestForeignSessionsOfThePage(t *testing.T) {
 	if n := len(b.appliance.Sessions()); n != 1 {
 		t.Errorf("%d sessions", n)
 	}
-	for _, kind := range []string{"shell", "exec", "sftp", "root", ""} {
+	for _, kind := range []string{"shell", "exec", "sftp", "root", "api", ""} {
 		if f, err := b.front.Attach(t.Context(), login.ID, kind); err == nil {
 			f.Close()
 			t.Errorf("a session of the kind %q", kind)
