@@ -39,6 +39,9 @@ func passwd(s passwordService) *menu.Command {
 			return nil
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a passwdArgs, out *menu.Out[passwdResult]) error {
+			if caller.Token != "" { // which may have less rights than the password gives
+				return menu.Errorf(menu.Denied, "A token cannot change the password").WithHint("Log in with the password and change it there")
+			}
 			if err := s.CheckPassword(ctx, caller.User, a.Old); err != nil {
 				return menu.Blame("old", err)
 			}

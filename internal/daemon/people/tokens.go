@@ -73,6 +73,9 @@ func (p *People) DeleteToken(caller menu.Caller, which string) (deleted access.T
 	case i < 0:
 		return access.Token{}, 0, &menu.Error{Code: menu.NotFound, Argument: "token",
 			Message: "You have no token " + menu.Quoted(which), Hint: "`token list` shows those that there are"}
+	case caller.Token != "" && caller.Token != seen[i].ID && caller.Role != menu.Administrator:
+		return access.Token{}, 0, menu.Errorf(menu.Denied, "A token deletes no token but itself, unless it is an administrator's").
+			WithHint("Log in with a password or a key and delete it there")
 	}
 	ended, err = p.deleteTokens(caller.Session, "token deleted", func(t access.Token) bool { return t.ID == seen[i].ID })
 	return seen[i], ended, err

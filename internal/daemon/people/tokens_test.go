@@ -117,6 +117,31 @@ func TestTokenFollowsItsAccount(t *testing.T) {
 	roomtest.WantCode(t, err, menu.Denied)
 }
 
+// A token can take nothing from its account that it does not have: it deletes no other token.
+func TestTokenDeletesNoOther(t *testing.T) {
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
+	other, _ := tokenOf(t, d, "admin", access.Token{Name: "other", Role: menu.Administrator})
+	by := func(role menu.Role) menu.Caller {
+		_, text := tokenOf(t, d, "admin", access.Token{Name: string(role), Role: role})
+		l, err := byToken(t, d, text, "192.0.2.1")
+		roomtest.WantCode(t, err, 0)
+		caller, _, _, err := d.Attach(l.ID, "api")
+		roomtest.WantCode(t, err, 0)
+		return caller
+	}
+	for _, role := range []menu.Role{menu.ReadOnly, menu.Operator, menu.Support} {
+		caller := by(role)
+		for _, which := range []string{other.ID, other.Name} {
+			_, _, err := d.DeleteToken(caller, which)
+			roomtest.WantCode(t, err, menu.Denied)
+		}
+		_, _, err := d.DeleteToken(caller, caller.Token)
+		roomtest.WantCode(t, err, 0)
+	}
+	_, _, err := d.DeleteToken(by(menu.Administrator), other.ID)
+	roomtest.WantCode(t, err, 0)
+}
+
 // Deletion and expiry end the connections of a token and of no other, and it opens nothing more.
 func TestEndOfToken(t *testing.T) {
 	dir := roomtest.DataDir(t)

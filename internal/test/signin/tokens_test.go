@@ -192,3 +192,16 @@ func TestEndOfTokens(t *testing.T) {
 		}
 	}
 }
+
+// The password of an account opens more than a token of it may, so a token cannot change it, not even
+// by the present one.
+func TestTokenChangesNoPassword(t *testing.T) {
+	t.Parallel()
+	a := appliance.Start(t, appliance.Options{})
+	_, secret := newToken(t, a, "op", "name ci")
+	status, answer := newProgram(t, a, "127.0.0.1", secret).do("POST", "/v1/run/passwd",
+		fmt.Sprintf(`{"old":%q,"new":"another correct horse"}`, appliance.Password("op")))
+	if status != http.StatusForbidden || !strings.Contains(answer, "A token cannot") {
+		t.Errorf("%d %s", status, answer)
+	}
+}
