@@ -40,13 +40,13 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request) {
 	if len(body) > 0 {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	r.TransferEncoding = nil
+	r.TransferEncoding, r.Trailer = nil, nil // of trailers the boundary would end the session
 	one.proxy.ServeHTTP(w, r)
 }
 
 // notPassed are headers of requests that are between the client and this process.
 var notPassed = []string{"Authorization", "Cookie", "Origin", "Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode",
-	"Sec-Fetch-Site", "Sec-Fetch-User", "User-Agent", "Accept-Encoding", "Accept-Language", "Expect"}
+	"Sec-Fetch-Site", "Sec-Fetch-User", "User-Agent", "Accept-Encoding", "Accept-Language", "Expect", "Connection", "Upgrade", "Te"}
 
 // proxyTo returns what passes requests on the connection of a session.
 func (s *Server) proxyTo(one *session) *httputil.ReverseProxy {

@@ -1,0 +1,42 @@
+package https
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"testing"
+)
+
+// What is between the client and this process goes no further: each of these requests is answered as
+// without it, and the session stays.
+func TestHopsOfRequests(t *testing.T) {
+	r := newRig(t)
+	c := r.login()
+	cookie := c.Jar.Cookies(&url.URL{Scheme: "https", Host: r.address, Path: "/"})[0]
+	for name, rest := range map[string]string{
+		"trailers":        "Trailer: Authorization, X-A\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nAuthorization: Bearer x\r\nX-A: b\r\n\r\n",
+		"a WebSocket":     "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n{}",
+		"HTTP/2":          "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 2\r\n\r\n{}",
+		"named by TE":     "Connection: TE\r\nTE: trailers, gzip\r\nContent-Length: 2\r\n\r\n{}",
+		"an old kind":     "Keep-Alive: 5\r\nProxy-Connection: close\r\nContent-Length: 2\r\n\r\n{}",
+		"another network": "X-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.1\r\nContent-Length: 2\r\n\r\n{}",
+	} {
+		wire, err := tls.Dial("tcp", r.address, &tls.Config{InsecureSkipVerify: true})
+		check(t, err)
+		fmt.Fprintf(wire, "POST /v1/run/who HTTP/1.1\r\nHost: %s\r\nCookie: %s=%s\r\nContent-Type: application/json\r\n%s",
+			r.address, cookie.Name, cookie.Value, rest)
+		a, err := http.ReadResponse(bufio.NewReader(wire), nil)
+		check(t, err)
+		body, _ := io.ReadAll(a.Body)
+		wire.Close()
+		if a.StatusCode != 200 {
+			t.Errorf("%s: %s %s", name, a.Status, body)
+		}
+		if a := r.ask(c, "GET", "/v1/login", ""); a.status != 200 {
+			t.Fatalf("after %s the session is gone: %+v", name, a)
+		}
+	}
+}
