@@ -128,9 +128,11 @@ function Signed({ who }) {
     <${SessionEnd} /><${Questions} />`;
 }
 
-async function learnWho() {
+// It first asks whether there is a session: the refusal of a request without one would be an error in the console.
+async function learnWho(signedIn) {
   try {
-    session.set(await get('/v1/session'));
+    const known = signedIn || (await get('/v1/login/methods', { background: true })).session;
+    session.set(known ? await get('/v1/session') : false);
   } catch (err) {
     if (err.status === 401) { session.set(false); return; }
     throw err;
@@ -140,12 +142,12 @@ async function learnWho() {
 function App() {
   const who = useStore(session);
   const [failure, setFailure] = useState(null);
-  const begin = () => { setFailure(null); learnWho().catch(setFailure); };
-  useEffect(begin, []);
+  const begin = (signedIn) => { setFailure(null); learnWho(signedIn).catch(setFailure); };
+  useEffect(() => begin(false), []);
   let content;
-  if (failure) content = html`<main class="alone"><h1>No answer</h1><${Problem} failure=${failure} /><p><button type="button" onClick=${begin}>Try again</button></p></main>`;
+  if (failure) content = html`<main class="alone"><h1>No answer</h1><${Problem} failure=${failure} /><p><button type="button" onClick=${() => begin(false)}>Try again</button></p></main>`;
   else if (who === null) content = html`<main class="alone"><${Loading} what="the page" /></main>`;
-  else if (who === false) content = html`<${SignIn} onSignedIn=${begin} />`;
+  else if (who === false) content = html`<${SignIn} onSignedIn=${() => begin(true)} />`;
   else content = html`<${Signed} who=${who} />`;
   return html`${content}<${Notices} />`;
 }

@@ -77,15 +77,12 @@ var fixed = []openapi.Resource{
 	{Method: "GET", Path: "/v1/archive", ID: "getArchive", Help: "Downloads several files as one zip, with a manifest.",
 		Lists: []string{"name"}, Type: "application/zip"},
 	{Method: "POST", Path: "/v1/login", ID: "login", Help: "Signs in by password and sets the cookie of a session; over HTTPS only.",
-		Request: reflect.TypeFor[struct {
-			User     string `json:"user"`
-			Password string `json:"password"`
-		}](), Reply: reflect.TypeFor[map[string]any](), Open: true},
+		Request: reflect.TypeFor[access.PasswordLogin](), Reply: reflect.TypeFor[access.WebLogin](), Open: true},
 	{Method: "GET", Path: "/v1/login", ID: "getLogin", Help: "Says who has signed in; over HTTPS only.",
-		Reply: reflect.TypeFor[map[string]any]()},
+		Reply: reflect.TypeFor[access.WebLogin]()},
 	{Method: "DELETE", Path: "/v1/login", ID: "logout", Help: "Ends the session; over HTTPS only.", Status: http.StatusNoContent},
-	{Method: "GET", Path: "/v1/login/methods", ID: "getLoginMethods", Help: "Lists the ways to sign in; over HTTPS only.",
-		Reply: reflect.TypeFor[map[string]any](), Open: true},
+	{Method: "GET", Path: "/v1/login/methods", ID: "getLoginMethods", Help: "Lists the ways to sign in, and says whether the cookie is of a session; over HTTPS only.",
+		Reply: reflect.TypeFor[access.Welcome](), Open: true},
 	{Method: "GET", Path: "/v1/problems/{type}", ID: "getProblem", Help: "Says what a type of problem means.",
 		Reply: reflect.TypeFor[problemType]()},
 }

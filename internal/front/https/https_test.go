@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"diagsh/internal/access"
 	"diagsh/internal/menu/problem"
 	"diagsh/internal/test/await"
 )
@@ -151,9 +152,12 @@ func TestLogin(t *testing.T) {
 	if former := <-r.appliance.closed; !strings.HasPrefix(former, "op") {
 		t.Errorf("the session before ends not: %q", former)
 	}
-	var me signedIn
+	var me access.WebLogin
 	if err := json.Unmarshal([]byte(second.body), &me); err != nil || me.User != "op" || me.Idle != 1800 || time.Until(me.Ends) < 59*time.Minute {
 		t.Errorf("%s: %v", second.body, err)
+	}
+	if a := r.ask(c, "GET", "/v1/login/methods", ""); !strings.Contains(a.body, `"session":true`) {
+		t.Errorf("with a cookie the methods are %s", a.body)
 	}
 	if got := r.appliance.logins[len(r.appliance.logins)-1].Source; got != "127.0.0.1" {
 		t.Errorf("the login came from %q", got)
@@ -161,7 +165,7 @@ func TestLogin(t *testing.T) {
 	if !slices.Equal(r.appliance.kinds, []string{"web", "web"}) {
 		t.Errorf("the sessions are %q", r.appliance.kinds)
 	}
-	if a := r.ask(r.client(), "GET", "/v1/login/methods", ""); a.body != `{"banner":"authorised\\x1b[2J people\n","methods":[{"kind":"password"}],"others":[{"kind":"oidc","name":"Staff","address":"/v1/login/oidc"}]}`+"\n" {
+	if a := r.ask(r.client(), "GET", "/v1/login/methods", ""); a.body != `{"banner":"authorised\\x1b[2J people\n","session":false,"methods":[{"kind":"password"}],"others":[{"kind":"oidc","name":"Staff","address":"/v1/login/oidc"}]}`+"\n" {
 		t.Errorf("the methods: %s", a.body)
 	}
 	for method, path := range map[string]string{"PUT": "/v1/login", "POST": "/v1/login/methods"} {

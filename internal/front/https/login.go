@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"time"
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
@@ -26,23 +25,8 @@ const (
 	maxPassword = 4096
 )
 
-// A signedIn is what a page is told of its session.
-type signedIn struct {
-	User    string    `json:"user"`
-	Role    menu.Role `json:"role"`
-	Payload bool      `json:"payload"`
-	Source  string    `json:"source"`
-	Session string    `json:"session"`
-	Method  string    `json:"method"`
-	Began   time.Time `json:"startTime"`
-	// The session ends then, and without an act of the user for Idle seconds before; 0 is never.
-	Ends time.Time `json:"endsTime"`
-	Idle int       `json:"idleSeconds"`
-	// Notice is something that the user must know, such as an initial password to change.
-	Notice string `json:"notice,omitempty"`
-}
-
-// methods answers, before the login, by what ways one comes in.
+// methods answers, before the login, by what ways one comes in, and whether that is still to be done: a
+// page that had to try would have an error in its browser's console.
 func (s *Server) methods(w http.ResponseWriter, r *http.Request) {
 	banner, err := s.appliance.Banner(r.Context())
 	if err != nil {
@@ -52,14 +36,13 @@ func (s *Server) methods(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.log.Warn("https: no other ways to sign in", "error", err)
 	}
-	type method struct {
-		Kind string `json:"kind"`
-	}
-	writeJSON(w, struct {
-		Banner  string             `json:"banner"`
-		Methods []method           `json:"methods"`
-		Others  []access.SignInWay `json:"others"`
-	}{menu.CleanLines(banner), []method{{"password"}}, append([]access.SignInWay{}, others...)})
+	one := s.sessionOf(r)
+	writeJSON(w, access.Welcome{
+		Banner:  menu.CleanLines(banner),
+		Session: one != nil && !one.over(),
+		Methods: []access.WelcomeMethod{{Kind: "password"}},
+		Others:  append([]access.SignInWay{}, others...),
+	})
 }
 
 // whoAmI answers who is logged in.
@@ -90,7 +73,7 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, one *session) {
 		send(w, errNoAnswer)
 		return
 	}
-	writeJSON(w, signedIn{User: g.Caller.User, Role: g.Caller.Role, Payload: g.Caller.Payload, Source: g.Caller.Source,
+	writeJSON(w, access.WebLogin{User: g.Caller.User, Role: g.Caller.Role, Payload: g.Caller.Payload, Source: g.Caller.Source,
 		Session: g.Caller.Session, Method: one.login.Method, Began: one.login.Began, Ends: one.ends.UTC(), Idle: g.Idle,
 		Notice: g.Notice})
 }
@@ -129,10 +112,7 @@ func credentialsOf(r *http.Request, body []byte) (access.Credentials, *menu.Erro
 	if !declaredJSON(r) {
 		return access.Credentials{}, errNotJSON
 	}
-	var q struct {
-		User     string      `json:"user"`
-		Password menu.Secret `json:"password"`
-	}
+	var q access.PasswordLogin
 	if json.Unmarshal(body, &q) != nil || q.User == "" || len(q.User) > maxUserName || len(q.Password) > maxPassword {
 		return access.Credentials{}, errNotLogin
 	}

@@ -10,7 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -85,8 +85,15 @@ type Page struct {
 	url       string
 	downloads string
 
-	mu    sync.Mutex
-	wrong []string // what the browser complained of
+	mu       sync.Mutex
+	wrong    []complaint
+	provoked []provocation
+}
+
+// A complaint is what the browser has to say against a page.
+type complaint struct {
+	text string
+	url  string // of what it is about, if it is an answer
 }
 
 // reportPolicy makes what the policy refuses an error of the console.
@@ -113,22 +120,41 @@ func (b *Browser) Page(a *appliance.Appliance, look Look) *Page {
 	p.Look(look)
 	p.do(chromedp.Navigate(p.url + "/"))
 	b.t.Cleanup(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if len(p.wrong) > 0 {
-			p.t.Errorf("the browser complained:\n%s", strings.Join(p.wrong, "\n"))
+		if wrong := p.unprovoked(); len(wrong) > 0 {
+			p.t.Errorf("the browser complained:\n%s", strings.Join(wrong, "\n"))
 		}
 	})
 	return p
 }
 
-// answered is what the browser says of an answer that says no: 501 is what this machine cannot do.
-var answered = regexp.MustCompile(`the server responded with a status of (4\d\d|501)`)
+// Provokes says that a test has the appliance answer with a status that is no success to requests of a
+// path, by its beginning. Every other one is a fault of the page.
+func (p *Page) Provokes(status int, path string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.provoked = append(p.provoked, provocation{fmt.Sprintf("the server responded with a status of %d ", status), p.url + path})
+}
 
-// heard notes what the browser complains of. Answers of the appliance that are no success are not
-// faults of the page: the tests provoke them.
+// A provocation is an entry of the console that a test wants.
+type provocation struct{ text, url string }
+
+// unprovoked returns what the browser complained of and no test wanted.
+func (p *Page) unprovoked() (wrong []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.wrong {
+		if !slices.ContainsFunc(p.provoked, func(w provocation) bool {
+			return strings.Contains(c.text, w.text) && strings.HasPrefix(c.url, w.url)
+		}) {
+			wrong = append(wrong, c.text+" "+c.url)
+		}
+	}
+	return wrong
+}
+
+// heard notes what the browser complains of.
 func (p *Page) heard(event any) {
-	text := ""
+	text, url := "", ""
 	switch e := event.(type) {
 	case *runtime.EventConsoleAPICalled:
 		if e.Type != runtime.ConsoleAPICalledTypeError && e.Type != runtime.ConsoleAPICalledTypeWarning {
@@ -143,17 +169,16 @@ func (p *Page) heard(event any) {
 			text += " " + e.ExceptionDetails.Exception.Description
 		}
 	case *log.EventEntryAdded:
-		refused := e.Entry.Source == log.EntrySourceNetwork && answered.MatchString(e.Entry.Text)
-		if refused || e.Entry.Level != log.EntryLevelError && e.Entry.Level != log.EntryLevelWarning {
+		if e.Entry.Level != log.EntryLevelError && e.Entry.Level != log.EntryLevelWarning {
 			return
 		}
-		text = fmt.Sprint(e.Entry.Source, ": ", e.Entry.Text, " ", e.Entry.URL)
+		text, url = fmt.Sprint(e.Entry.Source, ": ", e.Entry.Text), e.Entry.URL
 	default:
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.wrong = append(p.wrong, text)
+	p.wrong = append(p.wrong, complaint{text, url})
 }
 
 func (p *Page) do(steps ...chromedp.Action[chromedp.Void]) {

@@ -210,6 +210,7 @@ func TestGraph(t *testing.T) {
 		c.say(n%2, "x")
 	}
 	p := b.SignedIn(a, "op", browser.Look{})
+	p.Provokes(400, "/v1/run/packetcapture/graph") // a filter that is wrong
 	p.Go("#/captures/talk.pcap/graph")
 	p.Wait("a graph with its description", "document.querySelector('[role=img][aria-label*=\"Rate over time\"] canvas')")
 	p.Choose(".card .buttons button:last-child")
