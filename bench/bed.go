@@ -37,11 +37,12 @@ type bed struct {
 	close     func()
 }
 
-// A server is a running program that listens for SSH.
+// A server is a running program that listens for SSH, an appliance also for HTTPS.
 type server struct {
 	cmd  *exec.Cmd
 	port string
 	user string
+	page string // the URL of its page, without a slash at its end
 }
 
 func (s *server) target() string { return s.user + "@127.0.0.1" }
@@ -70,7 +71,7 @@ func newBed(ctx context.Context, binary, parent string, rounds int) (b *bed, err
 	if err := command(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", b.key()); err != nil {
 		return nil, err
 	}
-	if b.appliance, err = b.startAppliance(ctx, binary); err != nil {
+	if b.appliance, err = b.startAppliance(ctx, b.data); err != nil {
 		return nil, err
 	}
 	for _, pam := range []bool{false, true} {
@@ -105,16 +106,20 @@ func (b *bed) ssh(ctx context.Context, s *server, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "ssh", append(append(b.options(), "-p", s.port, s.target()), args...)...)
 }
 
-var announcedPort = regexp.MustCompile(`ssh -p (\d+) `)
+var (
+	announcedPort = regexp.MustCompile(`ssh -p (\d+) `)
+	announcedPage = regexp.MustCompile(`(https://\S+?)/?$`)
+)
 
-func (b *bed) startAppliance(ctx context.Context, binary string) (*server, error) {
+// startAppliance starts an appliance that keeps its data in a folder and listens for SSH and HTTPS.
+func (b *bed) startAppliance(ctx context.Context, data string) (*server, error) {
 	config := b.path("config.yaml")
 	text := "hostname: " + hostname + "\nlimits:\n  sessionsPerUser: 200\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, binary, "serve", "--data", b.data, "--ssh", "127.0.0.1:0", "--https", "off", "--config", config,
-		"--admin-key", b.key()+".pub", "--log", b.path("log"))
+	cmd := exec.CommandContext(ctx, b.binary, "serve", "--data", data, "--ssh", "127.0.0.1:0", "--https", "127.0.0.1:0",
+		"--config", config, "--admin-key", b.key()+".pub", "--log", data+".log")
 	output, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -127,6 +132,9 @@ func (b *bed) startAppliance(ctx context.Context, binary string) (*server, error
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		if m := announcedPort.FindStringSubmatch(lines.Text()); m != nil {
 			s.port = m[1]
+		}
+		if m := announcedPage.FindStringSubmatch(lines.Text()); m != nil {
+			s.page = m[1]
 			return s, nil
 		}
 	}

@@ -1,7 +1,7 @@
 // Command bench measures what diagsh promises in figures, each beside a peer where there is one,
 // and prints a table.
 //
-//	go run ./bench                every figure (about fifteen minutes)
+//	go run ./bench                every figure (about twenty-five minutes)
 //	go run ./bench login idle     these
 //	go run ./bench -page docs/performance.md login
 //	                              and puts their rows into the page
@@ -63,6 +63,7 @@ var measurements = []measurement{
 	{"download", download},
 	{"idle", idle},
 	{"sockets", sockets},
+	{"web", web},
 	{"memory", memory},
 	{"large", captureLarge},
 	{"all", captureAll},
