@@ -10,10 +10,6 @@ import (
 	"diagsh/internal/menu"
 )
 
-// maxStreams is how many streams of events a session has at a time: one for each tab of a browser,
-// and some that the peer has left and the appliance does not know of yet.
-const maxStreams = 16
-
 // events tells what changes, until the session ends or the peer goes. It is no act of a user: a
 // page that shows the state does not keep its session open.
 func (s *Server) events(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
@@ -21,7 +17,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, caller menu.Call
 	if err != nil {
 		return err
 	}
-	leave, err := s.enterStream(caller.Session)
+	leave, err := s.streams.Enter(caller.Session)
 	if err != nil {
 		return err
 	}
@@ -89,22 +85,4 @@ func (s *Server) topics() map[string][]string {
 		}
 	})
 	return topics
-}
-
-// enterStream notes a stream of a session, until leave is called.
-func (s *Server) enterStream(session string) (leave func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.streams[session] >= maxStreams {
-		return nil, menu.Errorf(menu.State, "%d streams of events are open in this session, which is the most", maxStreams).
-			WithHint("Close one of them first")
-	}
-	s.streams[session]++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.streams[session]--; s.streams[session] == 0 {
-			delete(s.streams, session)
-		}
-	}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"diagsh/internal/api/sse"
 	"diagsh/internal/menu"
 )
 
@@ -30,7 +31,8 @@ type output struct {
 	began   bool         // something was sent, so the status line has gone
 	records int
 	timer   *time.Timer
-	last    time.Time // of the last send
+	early   *time.Timer // of head
+	last    time.Time   // of the last send
 	err     error
 	ended   bool
 }
@@ -40,6 +42,24 @@ const frameSize = 64 << 10
 
 // gather is how long a piece of output may wait for more. Users do not notice it.
 const gather = 20 * time.Millisecond
+
+// silence is how long a stream of lines waits for its first one until the header goes alone. So who
+// waits can interrupt the run that the header names, and what fails at once still has its status.
+const silence = time.Second
+
+// An eventOutput writes the records of a run as server-sent events.
+type eventOutput struct{ *sse.Records }
+
+func (e eventOutput) finish(err error) error { e.Finish(err); return nil }
+func (e eventOutput) stop()                  { e.Stop() }
+
+// outputFor returns the output of a command for a request.
+func (s *Server) outputFor(w http.ResponseWriter, r *http.Request, shape menu.Shape) runOutput {
+	if shape == menu.Stream && strings.HasPrefix(r.Header.Get("Accept"), sse.Type) {
+		return eventOutput{sse.NewRecords(w, s.quietTime)}
+	}
+	return newOutput(w, r, shape)
+}
 
 func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output {
 	o := &output{w: w, flush: http.NewResponseController(w), form: menu.JSONForm, shape: shape}
@@ -58,10 +78,21 @@ func newOutput(w http.ResponseWriter, r *http.Request, shape menu.Shape) *output
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	case shape == menu.Stream:
 		w.Header().Set("Content-Type", "application/x-ndjson")
+		o.early = time.AfterFunc(silence, o.head)
 	default:
 		w.Header().Set("Content-Type", "application/json")
 	}
 	return o
+}
+
+// head sends the header, if nothing was sent yet.
+func (o *output) head() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.ended && !o.began {
+		o.began = true
+		o.flushNow()
+	}
 }
 
 func (o *output) Form() menu.Form { return o.form }
@@ -267,7 +298,9 @@ func (o *output) stop() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ended = true
-	if o.timer != nil {
-		o.timer.Stop()
+	for _, t := range []*time.Timer{o.timer, o.early} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 }

@@ -54,7 +54,7 @@ func (s *Server) resource(route rest.Route, of *taggedResource) func(http.Respon
 			},
 			output: func(c *menu.Command, args menu.Arguments) (runOutput, error) {
 				if shape := c.ShapeOf(args); shape == menu.Stream || shape == menu.Bytes {
-					out := newOutput(w, r, shape)
+					out := s.outputFor(w, r, shape)
 					if route.Type != "" {
 						w.Header().Set("Content-Type", route.Type)
 					}

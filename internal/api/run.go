@@ -107,7 +107,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, caller menu.Caller)
 	return s.perform(w, r, caller, pathOf(r), form{
 		arguments: func(c *menu.Command) (menu.Arguments, error) { return argumentsOf(r, c) },
 		output: func(c *menu.Command, args menu.Arguments) (runOutput, error) {
-			return newOutput(w, r, c.ShapeOf(args)), nil
+			return s.outputFor(w, r, c.ShapeOf(args)), nil
 		},
 	})
 }

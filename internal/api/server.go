@@ -57,7 +57,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	runs    map[string]*run // commands that run now, by identifier
-	streams map[string]int  // of events, by session
+	streams sse.Places      // of events, by session
 
 	digests digests
 
@@ -75,7 +75,6 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 		log:       log,
 		handoff:   newHandoff(),
 		runs:      map[string]*run{},
-		streams:   map[string]int{},
 		bodyTime:  bodyTime,
 		longRun:   longRun,
 		quietTime: sse.Quiet,

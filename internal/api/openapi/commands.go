@@ -10,12 +10,20 @@ import (
 	"time"
 
 	"diagsh/internal/api/rest"
+	"diagsh/internal/api/sse"
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/schema"
 )
 
 // streamType is the media type of a stream of records.
 const streamType = "application/x-ndjson"
+
+// addStream adds the media types of a stream of records: lines, and events whose data are the lines.
+func addStream(to map[string]content, item *schema.Schema) {
+	for _, kind := range []string{streamType, sse.Type} {
+		to[kind] = content{Schema: &schema.Schema{Type: "string"}, Item: item}
+	}
+}
 
 // command adds the operation that runs a command.
 func (w *writer) command(tree *menu.Menu, path []string, c *menu.Command) {
@@ -37,7 +45,7 @@ func (w *writer) command(tree *menu.Menu, path []string, c *menu.Command) {
 	case c.Shape == menu.Bytes:
 		good["application/octet-stream"] = content{Schema: bytesOf("application/octet-stream")}
 	case c.Shape == menu.Stream:
-		good[streamType] = content{Schema: &schema.Schema{Type: "string"}, Item: item}
+		addStream(good, item)
 	case c.Shape == menu.Object:
 		good["application/json"] = content{Schema: item}
 	case one:
@@ -46,7 +54,7 @@ func (w *writer) command(tree *menu.Menu, path []string, c *menu.Command) {
 		good["application/json"] = content{Schema: list}
 	}
 	if slices.ContainsFunc(c.Params, func(p menu.Param) bool { return p.Stream }) {
-		good[streamType] = content{Schema: &schema.Schema{Type: "string"}, Item: item}
+		addStream(good, item)
 	}
 	o.Responses = run(map[string]*response{"200": {Description: "What the command yields.", Content: good}})
 	w.paths.add(http.MethodPost, rest.Prefix+"run/"+strings.Join(path, "/"), o)
@@ -129,8 +137,9 @@ func (w *writer) success(r rest.Route) *response {
 		kind := cmp.Or(r.Type, "application/octet-stream")
 		return &response{Description: "The bytes, as they come.", Content: map[string]content{kind: {Schema: bytesOf(kind)}}}
 	case c.Shape == menu.Stream:
-		return &response{Description: "A record a line, as they come.",
-			Content: map[string]content{streamType: {Schema: &schema.Schema{Type: "string"}, Item: w.schemas.Of(c.Record)}}}
+		all := map[string]content{}
+		addStream(all, w.schemas.Of(c.Record))
+		return &response{Description: "A record a line or an event, as they come.", Content: all}
 	case r.List != "":
 		s := &schema.Schema{Type: "object", Required: []string{r.List, "nextPageToken"}, Properties: schema.Properties{
 			{Name: r.List, Schema: &schema.Schema{Type: "array", Items: w.schemas.Of(c.Record)}},

@@ -4,6 +4,8 @@ package https_test
 import (
 	"bufio"
 	"context"
+	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/netnstest"
 )
 
 // expect compares a status.
@@ -207,4 +210,30 @@ func TestInterrupts(t *testing.T) {
 	run := r.Header.Get("Diagsh-Run")
 	expect(t, "the interrupt", w.Do("POST", "/v1/interrupt/"+run, struct{}{}), 200)
 	await.Until(t, "the command to end", func() bool { return !running() })
+}
+
+// fetchEvents runs a silent command for events by fetch of Node, interrupts it by the name in its header,
+// and prints its events.
+const fetchEvents = `
+const [url, cookie] = process.argv.slice(1);
+const post = (path, headers, body) => fetch(url + path, { method: 'POST', headers: { Cookie: cookie, 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });
+const answer = await post('/v1/run/netstat/traffic', { Accept: 'text/event-stream' }, { every: 3600 });
+console.log(answer.status, answer.headers.get('Content-Type'));
+await post('/v1/interrupt/' + answer.headers.get('Diagsh-Run'), {}, {});
+console.log((await answer.text()).split('\n').filter((line) => /^event|exit/.test(line)).pop());
+`
+
+// A browser's fetch has the name of a run before its first record, and its records as events.
+func TestFetchOfEvents(t *testing.T) {
+	node := netnstest.Tool(t, "node")
+	a := appliance.Start(t, appliance.Options{})
+	w := a.HTTPS()
+	cookie, _, _ := strings.Cut(w.Login("op", appliance.Password("op")).Header.Get("Set-Cookie"), ";")
+	cmd := exec.CommandContext(t.Context(), node, "--input-type=module", "-e", fetchEvents, "--", a.Outside(), cookie)
+	cmd.Env = append(os.Environ(), "NODE_TLS_REJECT_UNAUTHORIZED=0", "NODE_NO_WARNINGS=1")
+	out, err := cmd.CombinedOutput()
+	const begins, ends = "200 text/event-stream\n", `data: {"exit":130,`
+	if rest, ok := strings.CutPrefix(string(out), begins); err != nil || !ok || !strings.HasPrefix(rest, ends) {
+		t.Errorf("%v: %s", err, out)
+	}
 }
