@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"diagsh/internal/api/idempotency"
 	"diagsh/internal/api/rest"
 	"diagsh/internal/api/sse"
 	"diagsh/internal/menu"
@@ -35,6 +36,7 @@ func (w *writer) command(tree *menu.Menu, path []string, c *menu.Command) {
 		args = append(args, &c.Params[i])
 	}
 	o.Body = requestOf(args)
+	o.Parameters = append(o.Parameters, onceHeader, preferHeader)
 	good := map[string]content{}
 	item := &schema.Schema{}
 	if c.Record != nil {
@@ -59,6 +61,14 @@ func (w *writer) command(tree *menu.Menu, path []string, c *menu.Command) {
 	o.Responses = run(map[string]*response{"200": {Description: "What the command yields.", Content: good}})
 	w.paths.add(http.MethodPost, rest.Prefix+"run/"+strings.Join(path, "/"), o)
 }
+
+// onceHeader keeps a request from being done twice.
+var onceHeader = parameter{Name: idempotency.Header, In: "header", Schema: &schema.Schema{Type: "string"},
+	Description: "Names this request: one that comes again with it within 24 hours is answered as the first one, and nothing is done twice."}
+
+// preferHeader has a command go on in the background.
+var preferHeader = parameter{Name: "Prefer", In: "header", Schema: &schema.Schema{Type: "string"},
+	Description: "respond-async has the command go on as a run in the background, which the answer (202) names; with wait=SECONDS only if it takes longer."}
 
 // operation returns what command and resource have in common.
 func (w *writer) operation(tree *menu.Menu, path []string, c *menu.Command) *operation {
@@ -115,6 +125,9 @@ func (w *writer) resource(r rest.Route) {
 	if r.Tagged && r.Method != http.MethodGet {
 		o.Parameters = append(o.Parameters, parameter{Name: "If-Match", In: "header",
 			Description: "The ETag of what was read: refused with 412 if it has changed since.", Schema: &schema.Schema{Type: "string"}})
+	}
+	if r.Method != http.MethodGet {
+		o.Parameters = append(o.Parameters, onceHeader)
 	}
 	good := w.success(r)
 	text := &schema.Schema{Type: "string"}
