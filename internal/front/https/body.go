@@ -44,3 +44,14 @@ func takeBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *menu
 	control.SetReadDeadline(time.Time{})
 	return body, nil
 }
+
+// bounded gives the body of each request bodyTime, also one that is refused before it is read: package
+// http reads the rest of it before it sends the answer.
+func bounded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+		}
+		h.ServeHTTP(w, r)
+	})
+}

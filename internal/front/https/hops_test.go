@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 )
 
 // What is between the client and this process goes no further: each of these requests is answered as
@@ -38,5 +39,31 @@ func TestHopsOfRequests(t *testing.T) {
 		if a := r.ask(c, "GET", "/v1/login", ""); a.status != 200 {
 			t.Fatalf("after %s the session is gone: %+v", name, a)
 		}
+	}
+}
+
+// Who announces a body and does not send it is answered all the same, also where nobody wants the body,
+// and holds the connection no longer.
+func TestBodiesThatDoNotCome(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for path, want := range map[string]int{"/v1/run/who": 401, "/app.js": 405, "/v1/login/methods": 405, "/v1/login": 400} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			wire, err := tls.Dial("tcp", r.address, &tls.Config{InsecureSkipVerify: true})
+			check(t, err)
+			defer wire.Close()
+			wire.SetDeadline(time.Now().Add(bodyTime + 20*time.Second))
+			fmt.Fprintf(wire, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{", path, r.address)
+			answers := bufio.NewReader(wire)
+			a, err := http.ReadResponse(answers, nil)
+			check(t, err)
+			if io.Copy(io.Discard, a.Body); a.StatusCode != want {
+				t.Errorf("%d", a.StatusCode)
+			}
+			if _, err := answers.ReadByte(); err != io.EOF {
+				t.Errorf("the connection stays open: %v", err)
+			}
+		})
 	}
 }

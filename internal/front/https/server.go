@@ -120,7 +120,7 @@ func (s *Server) handler() http.Handler {
 	// A cookie is not enough: requests that change something must come from the appliance's page.
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { send(w, errCrossOrigin) }))
-	return s.withHeaders(s.limited(patient(protection.Handler(mux))))
+	return bounded(s.withHeaders(s.limited(patient(protection.Handler(mux)))))
 }
 
 // Addr returns the address where the server listens.
