@@ -135,6 +135,13 @@ func (p *Page) Provokes(status int, path string) {
 	p.provoked = append(p.provoked, provocation{fmt.Sprintf("the server responded with a status of %d ", status), p.url + path})
 }
 
+// Breaks says that a test has the appliance break an answer to a request of a path off.
+func (p *Page) Breaks(path string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.provoked = append(p.provoked, provocation{"Failed to load resource: net::ERR_HTTP2_PROTOCOL_ERROR", p.url + path})
+}
+
 // A provocation is an entry of the console that a test wants.
 type provocation struct{ text, url string }
 
