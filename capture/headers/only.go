@@ -27,6 +27,12 @@ func Only(data []byte, link capture.LinkType) []byte {
 // cutAs returns what the program of Cut keeps of a packet.
 func cutAs(data []byte, link capture.LinkType) []byte {
 	head, kind, known := linkHeaderOf(data, link)
+	if known && link != capture.Ethernet { // whose program steps over VLAN tags
+		for n := 0; n < tags && (kind == 0x8100 || kind == 0x88a8 || kind == 0x9100) && len(data) >= head+4; n++ {
+			kind = uint16(data[head+2])<<8 | uint16(data[head+3])
+			head += 4
+		}
+	}
 	switch {
 	case !known:
 		return data[:0]
