@@ -237,5 +237,24 @@ func (v *View) LeftOut() (list []replay.Left, fault error) {
 	return list, fault
 }
 
+// FileNames returns the names of the files.
+func (v *View) FileNames() (names []string) {
+	for _, p := range v.parts {
+		names = append(names, p.source.Name)
+	}
+	return names
+}
+
+// PositionOf returns the position of a packet by the name of its file and its number there, from 1.
+// It returns 0 if the packet is not known.
+func (v *View) PositionOf(file string, inFile int64) int64 {
+	for at, p := range v.parts {
+		if p.source.Name == file && inFile <= p.packets {
+			return v.before(at) + inFile
+		}
+	}
+	return 0
+}
+
 // FileName returns the name of a file, by its number in a Packet.
 func (v *View) FileName(file int) string { return v.parts[file].source.Name }

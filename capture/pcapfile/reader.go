@@ -33,6 +33,9 @@ type Reader struct {
 	section    int // pcapng: the first interface of this section
 
 	body []byte
+
+	copy    io.Writer     // pcapng: gets every block; nil is none
+	comment func() string // what is said of the next packet in the copy
 }
 
 type fileInterface struct {
@@ -69,38 +72,47 @@ const (
 // NewReader reads the beginning of a file. The error is ErrNoCapture, a *PackedError, a
 // *CorruptError, or from in.
 func NewReader(in io.Reader) (*Reader, error) {
-	r := &Reader{in: bufio.NewReaderSize(in, buffer)}
+	r := &Reader{}
+	if err := r.begin(in); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// begin reads the beginning of a file.
+func (r *Reader) begin(in io.Reader) error {
+	r.in = bufio.NewReaderSize(in, buffer)
 	magic, err := r.in.Peek(4)
 	if err != nil {
-		return nil, noCapture(err)
+		return noCapture(err)
 	}
 	if isPacked(magic) {
 		r.packed = true
 		if r.in, err = unpacked(r.in); err != nil {
-			return nil, err
+			return err
 		}
 		if magic, err = r.in.Peek(4); err != nil {
-			return nil, noCapture(err)
+			return noCapture(err)
 		}
 	}
 	switch {
 	case order.Uint32(magic) == blockSection:
 		r.format = capture.PCAPNG
 		if err := r.readBlock(nil); err != nil {
-			return nil, noCapture(err)
+			return noCapture(err)
 		}
-		return r, nil
+		return nil
 	case isMagic(binary.LittleEndian.Uint32(magic)):
 		r.order = binary.LittleEndian
 	case isMagic(binary.BigEndian.Uint32(magic)):
 		r.order = binary.BigEndian
 	default:
-		return nil, packed(magic)
+		return packed(magic)
 	}
 	r.format = capture.PCAP
 	header, err := r.read(pcapHeaderSize)
 	if err != nil {
-		return nil, noCapture(err)
+		return noCapture(err)
 	}
 	r.nano, r.head = r.order.Uint32(header) == magicNano, pcapRecordSize
 	if r.order.Uint32(header) == magicModified {
@@ -115,7 +127,7 @@ func NewReader(in io.Reader) (*Reader, error) {
 		r.swapped = func(kept, length uint32) bool { return kept > length }
 	}
 	if major := r.order.Uint16(header[4:]); major != 2 {
-		return nil, &CorruptError{0, fmt.Sprintf("version %d is not known", major)}
+		return &CorruptError{0, fmt.Sprintf("version %d is not known", major)}
 	}
 	r.interfaces = []fileInterface{{
 		// The upper bits say how long the frame check sequence is.
@@ -123,7 +135,7 @@ func NewReader(in io.Reader) (*Reader, error) {
 		snapLength: r.order.Uint32(header[16:]),
 	}}
 	r.offset = pcapHeaderSize
-	return r, nil
+	return nil
 }
 
 // Begins reports whether a file with these first four bytes may be a capture file. A file of gzip
@@ -236,8 +248,6 @@ func (r *Reader) readRecord(p *capture.Packet) error {
 
 // readBlock reads one block. If it is a packet's, p has data after that.
 func (r *Reader) readBlock(p *capture.Packet) error {
-	// A block's byte order is that of its section, whose header has it in the four bytes after the
-	// usual eight.
 	head, err := r.in.Peek(8)
 	switch {
 	case len(head) == 0:
@@ -246,17 +256,8 @@ func (r *Reader) readBlock(p *capture.Packet) error {
 		return rest(err)
 	}
 	if bytes.Equal(head[:4], []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
-		magic, err := r.in.Peek(12)
-		if err != nil {
-			return rest(err)
-		}
-		switch {
-		case binary.LittleEndian.Uint32(magic[8:]) == byteOrderMagic:
-			r.order = binary.LittleEndian
-		case binary.BigEndian.Uint32(magic[8:]) == byteOrderMagic:
-			r.order = binary.BigEndian
-		default:
-			return r.corrupt("a section in no byte order")
+		if head, err = r.readOrder(); err != nil {
+			return err
 		}
 	}
 	kind, length := r.order.Uint32(head), r.order.Uint32(head[4:])
@@ -291,11 +292,38 @@ func (r *Reader) readBlock(p *capture.Packet) error {
 		return err
 	}
 	r.offset += int64(length)
+	if r.copy != nil {
+		return r.pass(kind, block, p)
+	}
 	return nil
+}
+
+// readOrder reads the byte order of a section, which its header has in the four bytes after the usual
+// eight. All blocks of the section have it. head is the header until there; a Peek before is not
+// valid any more.
+func (r *Reader) readOrder() (head []byte, err error) {
+	head, err = r.in.Peek(12)
+	if err != nil {
+		return nil, rest(err)
+	}
+	switch {
+	case binary.LittleEndian.Uint32(head[8:]) == byteOrderMagic:
+		r.order = binary.LittleEndian
+	case binary.BigEndian.Uint32(head[8:]) == byteOrderMagic:
+		r.order = binary.BigEndian
+	default:
+		return nil, r.corrupt("a section in no byte order")
+	}
+	return head, nil
 }
 
 // skip skips a block of a kind that does not matter here.
 func (r *Reader) skip(length uint32) error {
+	if r.copy != nil {
+		n, err := io.CopyN(r.copy, r.in, int64(length))
+		r.offset += n
+		return rest(err)
+	}
 	if _, err := r.in.Discard(int(length) - 4); err != nil {
 		return rest(err)
 	}

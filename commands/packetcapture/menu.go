@@ -19,6 +19,7 @@ type Services interface {
 	captureService
 	packetService
 	indexService
+	noteService
 	exportService
 }
 
@@ -40,6 +41,7 @@ func Menu(s Services) *menu.Menu {
 			showCommand(s),
 			packetsCommand(s),
 			packetCommand(s),
+			noteMenu(s),
 			flowsCommand(s),
 			followstreamCommand(s),
 			graphCommand(s),

@@ -175,6 +175,15 @@ type SavedFilter struct {
 	Expression string `json:"expression"`
 }
 
+// A Note is what a user noted at a packet of a capture file. Without a text it is a mark.
+type Note struct {
+	File   string    `json:"file"`
+	InFile int64     `json:"inFile"` // number of the packet in the file, from 1
+	Text   string    `json:"text,omitempty"`
+	Author string    `json:"author"`
+	Time   time.Time `json:"time"`
+}
+
 // A File is a finished file of the diagnostic directory.
 type File struct {
 	Name     string    `json:"name"`

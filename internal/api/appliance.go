@@ -82,9 +82,10 @@ type Files interface {
 	// Contents returns what is known of the contents of a file.
 	Contents(name string) access.Contents
 
-	// Converts reports whether a file of packets has another format than the named one, pcap or
-	// pcapng.
-	Converts(name, format string) (bool, error)
+	// Converts reports whether a file of packets is written anew in a format, pcap or pcapng: it has
+	// another one, or there are notes at its packets, which pcapng has as comments. notes is another
+	// text for each state of those, and empty without.
+	Converts(name, format string) (needed bool, notes string, err error)
 
 	// Convert writes the packets of a file in a format. An error that is a *menu.Error comes before
 	// anything was written.

@@ -1,12 +1,9 @@
 package api
 
 import (
-	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"mime"
 	"net/http"
@@ -14,7 +11,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 
 	"diagsh/internal/access"
@@ -55,11 +51,16 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Ca
 		return err
 	}
 	if format := r.URL.Query().Get("format"); format != "" {
-		other, err := s.converts(caller, name, format)
+		needed, tag, err := s.converts(caller, name, format)
 		if err != nil {
 			return err
 		}
-		if other {
+		if needed {
+			w.Header().Set("ETag", tag)
+			if strings.Contains(r.Header.Get("If-None-Match"), tag) {
+				w.WriteHeader(http.StatusNotModified)
+				return nil
+			}
 			return s.convertFile(w, r, caller, name, format)
 		}
 	}
@@ -79,11 +80,7 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Ca
 
 // describeFile answers with the head of a file, which is no download.
 func (s *Server) describeFile(w http.ResponseWriter, r *http.Request, caller menu.Caller, name string) error {
-	info, err := s.mayRead(caller, name)
-	if err != nil {
-		return err
-	}
-	f, err := s.appliance.OpenFile(info.Name)
+	info, f, err := s.openAllowed(caller, name)
 	if err != nil {
 		return err
 	}
@@ -97,9 +94,9 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, info access.F
 	if err != nil {
 		return err
 	}
-	sum, known := s.digests.get(tag)
+	sum, known := s.digests.Get(tag)
 	if !known && wantsDigest(r) {
-		if sum, err = s.digests.of(r.Context(), f, tag); err != nil {
+		if sum, err = s.digests.Of(r.Context(), f, tag); err != nil {
 			return err
 		}
 		known = true
@@ -141,14 +138,20 @@ func wantsDigest(r *http.Request) bool {
 	return false
 }
 
-// converts reports whether a file has another format than the one that is asked for, if the caller
-// may read it.
-func (s *Server) converts(caller menu.Caller, name, format string) (bool, error) {
-	info, err := s.mayRead(caller, name)
+// converts reports whether a file is written anew for the format that is asked for, if the caller
+// may read it. The entity tag of that is weak: another version of the appliance may write other
+// bytes. It is another one when the file or its notes are.
+func (s *Server) converts(caller menu.Caller, name, format string) (needed bool, tag string, err error) {
+	info, f, err := s.openAllowed(caller, name)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
-	return s.appliance.Converts(info.Name, format)
+	defer f.Close()
+	needed, notes, err := s.appliance.Converts(info.Name, format)
+	if err == nil && needed {
+		tag, err = tagOf(f)
+	}
+	return needed, fmt.Sprintf(`W/"%s-%s%s"`, strings.Trim(tag, `"`), format, notes), err
 }
 
 // convertFile answers with the packets of a file in another format. Such an answer has no ranges.
@@ -171,6 +174,7 @@ func (s *Server) convertFile(w http.ResponseWriter, r *http.Request, caller menu
 	}
 	if err != nil {
 		w.Header().Del("Content-Disposition")
+		w.Header().Del("ETag")
 	}
 	return err
 }
@@ -197,72 +201,4 @@ func (c *countedWriter) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	c.written += int64(n)
 	return n, err
-}
-
-// maxDigests bounds the digests that are kept.
-const maxDigests = 1000
-
-// digests keep the SHA-256 of files by their entity tags. Their zero value is ready.
-type digests struct {
-	making sync.Mutex // held while one is computed: two at a time would only share the disk
-
-	mu    sync.Mutex
-	known map[string][]byte
-	order []string // of the tags, the oldest first
-}
-
-func (d *digests) get(tag string) (sum []byte, known bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	sum, known = d.known[tag]
-	return sum, known
-}
-
-func (d *digests) keep(tag string, sum []byte) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.known == nil {
-		d.known = map[string][]byte{}
-	}
-	if _, again := d.known[tag]; !again {
-		d.order = append(d.order, tag)
-	}
-	d.known[tag] = sum
-	if len(d.order) > maxDigests {
-		delete(d.known, d.order[0])
-		d.order = d.order[1:]
-	}
-}
-
-// of computes the digest of an open file, whose position stays.
-func (d *digests) of(ctx context.Context, f *os.File, tag string) ([]byte, error) {
-	d.making.Lock()
-	defer d.making.Unlock()
-	if sum, known := d.get(tag); known {
-		return sum, nil
-	}
-	h := sha256.New()
-	if err := sumUp(ctx, h, io.NewSectionReader(f, 0, 1<<62)); err != nil {
-		return nil, err
-	}
-	sum := h.Sum(nil)
-	d.keep(tag, sum)
-	return sum, nil
-}
-
-// sumUp adds what is read to a hash, until ctx ends.
-func sumUp(ctx context.Context, h hash.Hash, from io.Reader) error {
-	buffer := make([]byte, 256<<10)
-	for {
-		n, err := from.Read(buffer)
-		h.Write(buffer[:n])
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
 }

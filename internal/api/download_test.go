@@ -133,10 +133,20 @@ func TestAFileInAnotherFormat(t *testing.T) {
 	if e := d.last(); e.Act != access.ActDownload || e.Arguments["bytes"] != "16" {
 		t.Errorf("it is audited as %+v", e)
 	}
+	tag := r.Header.Get("ETag")
+	for range 2 {
+		if r, _ := get(t, path, "GET", "files/a.pcap?format=pcapng", "If-None-Match", tag); r.StatusCode != http.StatusNotModified || r.Header.Get("ETag") != tag {
+			t.Errorf("what the client has: %s %v", r.Status, r.Header)
+		}
+	}
+	d.notes = "other notes"
+	if r, _ := get(t, path, "GET", "files/a.pcap?format=pcapng", "If-None-Match", tag); r.StatusCode != http.StatusOK || r.Header.Get("ETag") == tag {
+		t.Errorf("with notes that changed: %s %v", r.Status, r.Header)
+	}
 	if _, body := get(t, path, "GET", "files/a.pcap?format=pcap"); body != "contents of a" {
 		t.Errorf("the format that it has: %q", body)
 	}
-	if r, body := get(t, path, "GET", "files/headers.pcap?format=pcapng"); r.StatusCode != http.StatusConflict || r.Header.Get("Content-Disposition") != "" {
+	if r, body := get(t, path, "GET", "files/headers.pcap?format=pcapng"); r.StatusCode != http.StatusConflict || r.Header.Get("Content-Disposition")+r.Header.Get("ETag") != "" {
 		t.Errorf("what does not fit: %s %s", r.Status, body)
 	}
 	d.as("sup")
@@ -268,20 +278,5 @@ func TestAnArchiveBreaksWhenTheRoleGoes(t *testing.T) {
 	}
 	if e := d.last(); e.Act != access.ActRefused || e.Path != "headers.pcap" {
 		t.Errorf("the file that was refused is audited as %+v", e)
-	}
-}
-
-func TestDigestsAreBounded(t *testing.T) {
-	t.Parallel()
-	var d digests
-	for n := range maxDigests + 5 {
-		d.keep(fmt.Sprint(n), []byte{1})
-		d.keep(fmt.Sprint(n), []byte{2})
-	}
-	if _, known := d.get("4"); known || len(d.known) != maxDigests || len(d.order) != maxDigests {
-		t.Errorf("%d digests are kept", len(d.known))
-	}
-	if sum, known := d.get("5"); !known || sum[0] != 2 {
-		t.Error("a digest is not the last one")
 	}
 }

@@ -24,7 +24,8 @@ import (
 
 // A fakeAppliance is an appliance made of maps: enough to hold the boundary to its promises.
 type fakeAppliance struct {
-	dir string
+	dir   string
+	notes string // the revision of the notes of every file
 
 	mu      sync.Mutex
 	roles   map[string]menu.Role // of users
@@ -245,8 +246,11 @@ func (d *fakeAppliance) Contents(name string) access.Contents {
 	return access.Contents{Capture: "c-" + name}
 }
 
-func (d *fakeAppliance) Converts(name, format string) (bool, error) {
-	return !strings.HasSuffix(name, "."+format), nil
+func (d *fakeAppliance) Converts(name, format string) (bool, string, error) {
+	if format == "pcapng" {
+		return true, d.notes, nil
+	}
+	return !strings.HasSuffix(name, "."+format), "", nil
 }
 
 func (d *fakeAppliance) Convert(_ context.Context, name, format string, out io.Writer) error {

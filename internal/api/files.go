@@ -78,9 +78,8 @@ func (s *Server) mayRead(caller menu.Caller, name string) (access.File, error) {
 	return f, err
 }
 
-// openFile opens a file that the caller may read. It audits the download before the first byte can
-// be read, whatever becomes of the appliance later. The caller reports the end by downloaded.
-func (s *Server) openFile(caller menu.Caller, name string) (access.File, *os.File, error) {
+// openAllowed opens a file that the caller may read, and audits a refusal or a failure.
+func (s *Server) openAllowed(caller menu.Caller, name string) (access.File, *os.File, error) {
 	info, err := s.mayRead(caller, name)
 	if err != nil {
 		return info, nil, err
@@ -88,10 +87,18 @@ func (s *Server) openFile(caller menu.Caller, name string) (access.File, *os.Fil
 	f, err := s.appliance.OpenFile(info.Name)
 	if err != nil {
 		s.appliance.Record(fileEvent(caller, access.ActDownload, name, err))
-		return info, nil, err
 	}
-	s.downloaded(caller, info.Name, "-")
-	return info, f, nil
+	return info, f, err
+}
+
+// openFile opens a file that the caller may read. It audits the download before the first byte can
+// be read, whatever becomes of the appliance later. The caller reports the end by downloaded.
+func (s *Server) openFile(caller menu.Caller, name string) (access.File, *os.File, error) {
+	info, f, err := s.openAllowed(caller, name)
+	if err == nil {
+		s.downloaded(caller, info.Name, "-")
+	}
+	return info, f, err
 }
 
 // downloaded audits a download: the number of bytes read, or "-" at its beginning.

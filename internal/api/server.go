@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"diagsh/internal/api/digests"
 	"diagsh/internal/api/idempotency"
 	"diagsh/internal/api/runs"
 	"diagsh/internal/api/sse"
@@ -59,7 +60,7 @@ type Server struct {
 	runs    map[string]*run // commands that run now, by identifier
 	streams sse.Places      // of events, by session
 
-	digests digests
+	digests digests.Digests
 
 	background runs.Table // commands that go on without their connections
 	keys       idempotency.Memory

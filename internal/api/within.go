@@ -29,9 +29,6 @@ func (s *Server) RunWithin(ctx context.Context, caller menu.Caller, path []strin
 // OpenWithin opens a file of the diagnostic directory as a part of another act of the caller. It
 // audits a refusal like that of a download.
 func (s *Server) OpenWithin(caller menu.Caller, name string) (*os.File, error) {
-	info, err := s.mayRead(caller, name)
-	if err != nil {
-		return nil, err
-	}
-	return s.appliance.OpenFile(info.Name)
+	_, f, err := s.openAllowed(caller, name)
+	return f, err
 }

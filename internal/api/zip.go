@@ -106,7 +106,7 @@ func (s *Server) addTo(ctx context.Context, a *archive.Writer, session, name str
 		return err
 	}
 	if after, err := tagOf(f); err == nil && after == tag {
-		s.digests.keep(tag, sum)
+		s.digests.Keep(tag, sum)
 	}
 	return ctx.Err()
 }

@@ -237,7 +237,7 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 	d.opened(d.Queue)
 	d.Table, err = captures.Open(captures.Options{
 		Dir: o.Dir, Product: o.Product, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: d.log,
-		Tell: d.Teller(capturesTopic), Settled: d.Teller(settingsTopic),
+		Tell: d.Teller(capturesTopic), Settled: d.Teller(settingsTopic), Noted: d.Teller(notesTopic),
 	})
 	if err != nil {
 		return err

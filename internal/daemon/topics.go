@@ -15,6 +15,7 @@ const (
 	settingsTopic  = "settings"
 	exportsTopic   = "exports"
 	targetsTopic   = "targets"
+	notesTopic     = "notes"
 	filesTopic     = access.FilesTopic
 	reportsTopic   = "reports"
 	sessionsTopic  = "sessions"
@@ -47,6 +48,7 @@ func (d *Daemon) addTopics() {
 		{Name: settingsTopic, Read: onlyName},
 		{Name: exportsTopic, Read: told(d.Copy), Running: d.Sending},
 		{Name: targetsTopic, Read: func(name string) (any, bool) { return named{name}, d.CheckTarget(name) == nil }},
+		{Name: notesTopic, Read: onlyName},
 		{Name: filesTopic, Read: told(func(name string) (access.File, bool) {
 			f, err := d.StatFile(name)
 			return f, err == nil

@@ -28,6 +28,7 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
+	"diagsh/internal/daemon/captures/notes"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/files"
 	"diagsh/internal/daemon/settings"
@@ -46,6 +47,7 @@ type Options struct {
 	Exports  *exports.Queue   // which tells the Table by Released and TargetGone
 	Tell     access.Teller    // of captures, by name
 	Settled  access.Teller    // that the settings changed
+	Noted    access.Teller    // of notes at packets, by the names of the files
 	Log      *slog.Logger
 }
 
@@ -71,6 +73,7 @@ type Table struct {
 	capturesFile store.JSON[capturesFile]
 	settingsFile store.JSON[settingsFile]
 	saved        savedFilters
+	notes        *notes.Book
 	volume       *pcapfile.Volume
 	rings        *afpacket.Spare
 
@@ -108,6 +111,10 @@ func Open(o Options) (*Table, error) {
 	}
 	t.entries = slices.DeleteFunc(file.Captures, func(r *entry) bool { return r == nil })
 	if err := t.saved.open(filepath.Join(o.Dir, "filters.json")); err != nil {
+		return nil, err
+	}
+	var err error
+	if t.notes, err = notes.Open(filepath.Join(o.Dir, "notes.json"), o.Noted); err != nil {
 		return nil, err
 	}
 	stored := settingsFile{firstSettings()}
@@ -285,6 +292,7 @@ func (t *Table) DeleteCapture(_ menu.Caller, name string) error {
 			t.saveCaptures()
 			return menu.Failing("delete the file", err)
 		}
+		t.forgetNotes(f.Name)
 	}
 	t.drop(r)
 	t.saveCaptures()

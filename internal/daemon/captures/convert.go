@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -37,23 +38,24 @@ func (t *Table) Contents(name string) access.Contents {
 }
 
 // Converts implements api.Files.
-func (t *Table) Converts(name, format string) (bool, error) {
+func (t *Table) Converts(name, format string) (needed bool, notes string, err error) {
 	r, file, err := t.packetReader(name)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	defer file.Close()
 	switch format := capture.Format(format); {
 	case format != capture.PCAP && format != capture.PCAPNG:
-		return false, menu.BadArgument("format", "There is no format %s", menu.Quoted(string(format))).
+		return false, "", menu.BadArgument("format", "There is no format %s", menu.Quoted(string(format))).
 			WithHint("The formats are pcap and pcapng")
-	default:
-		return r.Format() != format, nil
+	case format == capture.PCAPNG:
+		notes = t.notes.Revision(name)
 	}
+	return r.Format() != capture.Format(format) || notes != "", notes, nil
 }
 
 // packetReader opens a file of packets.
-func (t *Table) packetReader(name string) (*pcapfile.Reader, io.Closer, error) {
+func (t *Table) packetReader(name string) (*pcapfile.Reader, *os.File, error) {
 	f, err := t.directory.OpenFile(name)
 	if err != nil {
 		return nil, nil, err
@@ -75,7 +77,13 @@ func (t *Table) Convert(ctx context.Context, name, format string, out io.Writer)
 	}
 	defer file.Close()
 	buffered := bufio.NewWriterSize(out, 256<<10)
-	if err := t.convert(ctx, r, capture.Format(format), buffered); err != nil {
+	comments := t.commentsOf(name, capture.Format(format))
+	if r.Format() == capture.PCAPNG && capture.Format(format) == capture.PCAPNG {
+		err = copyCommented(ctx, file, comments, buffered)
+	} else {
+		err = t.convert(ctx, r, capture.Format(format), comments, buffered)
+	}
+	if err != nil {
 		if errors.Is(err, capture.ErrMixedLinkTypes) {
 			return menu.Errorf(menu.State, "The packets of %s are of several link types, which do not fit into one pcap file",
 				menu.Quoted(name)).WithHint("Take it as pcapng")
@@ -85,9 +93,29 @@ func (t *Table) Convert(ctx context.Context, name, format string, out io.Writer)
 	return buffered.Flush()
 }
 
+// copyCommented writes a pcapng file with comments on its packets, and all that it has otherwise.
+func copyCommented(ctx context.Context, file *os.File, comments map[int64]string, out io.Writer) error {
+	return pcapfile.CopyCommented(until{ctx, out}, io.NewSectionReader(file, 0, 1<<62),
+		func(number int64) string { return comments[number] })
+}
+
+// An until is a writer until a context ends.
+type until struct {
+	ctx context.Context
+	out io.Writer
+}
+
+func (u until) Write(b []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.out.Write(b)
+}
+
 // convert writes all whole packets. What the end of the file has of another one is left out, as
 // every reader of the file does.
-func (t *Table) convert(ctx context.Context, r *pcapfile.Reader, format capture.Format, out io.Writer) error {
+func (t *Table) convert(ctx context.Context, r *pcapfile.Reader, format capture.Format, comments map[int64]string,
+	out io.Writer) error {
 	var p capture.Packet
 	err := r.Next(&p) // which reads the interfaces before it
 	interfaces := r.Interfaces()
@@ -102,13 +130,15 @@ func (t *Table) convert(ctx context.Context, r *pcapfile.Reader, format capture.
 	if failed != nil {
 		return failed
 	}
+	number := int64(0)
 	for known := len(interfaces); err == nil; err = r.Next(&p) {
+		number++
 		for ; known < r.NumInterfaces(); known++ {
 			if err := stream.AddInterface(r.Interfaces()[known]); err != nil {
 				return err
 			}
 		}
-		if err := errors.Join(stream.Write([]capture.Packet{p}), ctx.Err()); err != nil {
+		if err := errors.Join(stream.WriteCommented(&p, comments[number]), ctx.Err()); err != nil {
 			return err
 		}
 	}

@@ -66,6 +66,7 @@ func (t *Table) exportCapture(r *entry, s capture.Status) {
 func (t *Table) Sweep(time.Time) {
 	t.exportUnqueued()
 	t.saveIfDirty()
+	t.sweepNotes()
 }
 
 // exportUnqueued queues the files of captures that ended while that was not possible.

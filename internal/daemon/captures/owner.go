@@ -38,6 +38,7 @@ func (o captureFiles) MayRemove(name string) error {
 func (o captureFiles) Removed(names ...string) {
 	o.table.removed(names)
 	o.table.saveCaptures()
+	o.table.forgetNotes(names...)
 }
 
 // Expendable implements files.Owner: the files of captures that have ended, unless they are

@@ -86,6 +86,9 @@ func (t *Table) Losses() (losses []access.Loss) {
 	if n := t.saved.count(); n > 0 {
 		losses = append(losses, access.Loss{What: "filters that users keep", Count: n})
 	}
+	if n := t.notes.Count(); n > 0 {
+		losses = append(losses, access.Loss{What: "notes at packets of captures", Count: n})
+	}
 	return losses
 }
 
@@ -98,6 +101,9 @@ func (t *Table) Reset() error {
 	}
 	t.current = firstSettings()
 	t.settled.Changed(captureSettings)
+	if err := t.notes.Forget(func(string) bool { return true }); err != nil {
+		return err
+	}
 	return t.saved.forgetAll()
 }
 
