@@ -37,7 +37,7 @@ export function Downloads({ files }) {
   return html`<${MenuButton} label="Download File">
     <li><button type="button" onClick=${() => each('')}>As stored</button></li>
     ${captures && html`<li><button type="button" onClick=${() => each('pcap')}>As pcap</button></li>
-      <li><button type="button" onClick=${() => each('pcapng')}>As pcapng</button></li>`}
+      <li><button type="button" onClick=${() => each('pcapng')}>As pcapng, with notes</button></li>`}
     <li><button type="button" onClick=${() => get([archiveAddress(names)])}>As one zip, with a list of contents</button></li>
   <//>`;
 }

@@ -9,6 +9,7 @@ import { Grid } from './grid.js';
 import { usePackets } from './packetlist.js';
 import { packet as fetchPacket } from './packetsapi.js';
 import { PacketHead } from './packethead.js';
+import { NoteMark, PacketNote, useNotes } from './packetnotes.js';
 import { address, go } from './router.js';
 import { usePayload, useRemembered, useStore } from './state.js';
 import { asFailure } from './api.js';
@@ -50,6 +51,7 @@ export function Packets({ name, parts, query }) {
   const [index, setIndex] = useState(-1);
   useStore(zone);
   const list = usePackets(name, filter, frozen);
+  const notes = useNotes(name, list.complete);
   useEffect(() => { setTyped(filter); setIndex(-1); }, [filter, name]);
 
   // A capture that runs has more packets with each event, and is complete after the last one.
@@ -77,7 +79,9 @@ export function Packets({ name, parts, query }) {
   }, [position, list, list.known, list.complete]);
 
   const shown = everyColumn.filter((c) => columns.includes(c.name));
-  const cells = shown.map((c) => ({ ...c, cell: (r) => (c.name === 'time' ? timeOf(form, r.time, list.firstTime, r.before) : c.name === 'source' ? end(r.source, r.sourcePort) : c.name === 'destination' ? end(r.destination, r.destinationPort) : r[c.name]) }));
+  const marked = (r) => notes.at(r.position) && html`<${NoteMark} note=${notes.at(r.position)} />`;
+  const content = (c, r) => (c.name === 'time' ? timeOf(form, r.time, list.firstTime, r.before) : c.name === 'source' ? end(r.source, r.sourcePort) : c.name === 'destination' ? end(r.destination, r.destinationPort) : r[c.name]);
+  const cells = shown.map((c, n) => ({ ...c, cell: (r) => (n === 0 ? html`${marked(r)}${content(c, r)}` : content(c, r)) }));
   const row = (at) => {
     const r = list.row(at);
     if (!r) return null;
@@ -105,7 +109,7 @@ export function Packets({ name, parts, query }) {
       <${Grid} label="Packets" columns=${cells} length=${list.length} row=${row} selected=${index} onSelect=${select} onOpen=${() => document.querySelector('.fields [tabindex="0"]')?.focus()}
         onWindow=${(from, to) => list.want(from, to)} stick=${follow} onScrolled=${() => setFollow(false)}
         empty=${list.known && !list.failure ? (filter ? 'No packet matches the filter.' : 'There are no packets.') : ''} /></div>
-      ${position > 0 && html`<${Detail} key=${name} name=${name} position=${position} filter=${filter} onFilter=${(text) => { setTyped(text); apply(text); }} />`}</div>`;
+      ${position > 0 && html`<${Detail} key=${name} name=${name} position=${position} notes=${notes} filter=${filter} onFilter=${(text) => { setTyped(text); apply(text); }} />`}</div>`;
 }
 
 function GoTo({ onGo }) {
@@ -122,7 +126,7 @@ export function joined(filter, word, more) {
 }
 
 /** Detail is the chosen packet: fields, and bytes for whoever may see them. */
-function Detail({ name, position, filter, onFilter }) {
+function Detail({ name, position, notes, filter, onFilter }) {
   const payload = usePayload();
   const [shown, setShown] = useState({ packet: null, failure: null });
   const [chosen, setChosen] = useState({ path: '', item: null });
@@ -149,6 +153,7 @@ function Detail({ name, position, filter, onFilter }) {
       ${item && item.filter && html`<span class="row" role="group" aria-label="Use the field as filter"><button type="button" class="small" onClick=${() => use('only')}>Use as filter</button>
         <button type="button" class="small" onClick=${() => use('and')}>And</button><button type="button" class="small" onClick=${() => use('and not')}>And not</button><code>${item.filter}</code></span>`}
     </div>
+    ${notes.may && html`<${PacketNote} name=${name} position=${packet.position} note=${notes.at(packet.position)} onChanged=${notes.again} />`}
     <div class="detail-panes"><${Fields} layers=${packet.layers || []} chosen=${chosen.path} onChoose=${(path, one) => setChosen({ path, item: one })} />
       ${payload && bytes && html`<${Bytes} bytes=${bytes} marked=${marked} onByte=${pick} />`}</div>
   </section>`;

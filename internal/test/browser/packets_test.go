@@ -140,6 +140,70 @@ func TestPacketsByKeyboard(t *testing.T) {
 	q.Wait("the row", "document.querySelector('.grid-row.selected')?.innerText.startsWith('4')")
 }
 
+// A note at the chosen packet, by keyboard: its row is marked with the words in reach of a screen
+// reader, another window has it at once, and it goes along as pcapng. Who sees headers only and who
+// may only look are offered none.
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	c := newTape(t, a, "noted.pcap")
+	c.open()
+	c.say(0, "hello")
+	const mark = ".grid-row[aria-rowindex='3'] .note-mark[role=img]"
+	label := func(text string) string {
+		return fmt.Sprintf("document.querySelector(%q)?.getAttribute('aria-label') === %q", mark, text)
+	}
+	p, q := b.SignedIn(a, "op", browser.Look{}), b.SignedIn(a, "admin", browser.Look{})
+	for _, page := range []*browser.Page{p, q} {
+		page.Go("#/captures/noted.pcap/packets/2")
+		page.WaitText(".packet-detail h2", "Packet 2")
+	}
+	p.TabTo(".note-only-mark")
+	p.Press(" ")
+	p.WaitText(".packet-note", "Marked op")
+	p.Wait("the marked row", label("Marked"))
+	p.Wait("the focus", "document.activeElement.matches('.note-text')")
+	p.Press(kb.Enter)
+	p.Wait("the field", "document.activeElement.matches('.packet-note input')")
+	const text = "<b>late</b> answer"
+	p.Press(append(strings.Split(text, ""), kb.Enter)...)
+	p.WaitText(".packet-note", "Note: "+text)
+	q.WaitText(".packet-note", "Note: "+text)
+	for _, page := range []*browser.Page{p, q} {
+		page.Wait("the row with the note", label("Note: "+text))
+	}
+	if n := browser.Eval[int](p, "document.querySelectorAll('.note-mark').length"); n != 1 {
+		t.Errorf("%d rows are marked", n)
+	}
+	p.Accessible(t, "a packet with a note", false)
+
+	// Escape leaves the note as it was.
+	p.TabTo(".note-text")
+	p.Press(kb.Enter)
+	p.Wait("the field", "document.activeElement.matches('.packet-note input')")
+	p.Press("x", kb.Escape)
+	p.Wait("the focus", "document.activeElement.matches('.note-text')")
+	p.WaitText(".packet-note", "Note: "+text)
+
+	r := a.Web("op").Do("GET", "/v1/files/noted.pcap?format=pcapng", nil)
+	if r.Status != 200 || !strings.Contains(string(r.Body), text) {
+		t.Errorf("the pcapng is %d without the note", r.Status)
+	}
+
+	q.TabTo(".note-delete")
+	q.Press(" ")
+	p.WaitText(".packet-note", "Add a note")
+	p.Wait("no mark", "!document.querySelector('.note-mark')")
+
+	s := b.SignedIn(a, "sup", browser.Look{})
+	s.Go("#/captures/noted.pcap/packets/2")
+	s.WaitText(".packet-detail h2", "Packet 2")
+	s.WaitText(".fields", "Transmission Control Protocol")
+	if browser.Eval[bool](s, "Boolean(document.querySelector('.packet-note'))") {
+		t.Error("who sees headers only is offered a note")
+	}
+}
+
 // What strangers send is text wherever it is shown.
 func TestHostilePackets(t *testing.T) {
 	t.Parallel()
