@@ -18,6 +18,8 @@ export function SessionEnd() {
   useEvent('session', (data) => {
     if (!data) return;
     const who = session.value;
+    // Another tab has signed out and somebody else in: nothing of the former user may stay on the screen.
+    if (who && data.caller && data.caller.user !== who.caller.user) { location.reload(); return; }
     if (who && JSON.stringify(data.caller) !== JSON.stringify(who.caller)) session.set({ ...who, caller: data.caller });
     setEnd(data.secondsLeft === undefined ? null : { at: Date.now() + data.secondsLeft * 1000, why: data.why });
   });

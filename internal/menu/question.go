@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -131,7 +132,10 @@ func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p
 		}
 		return nil
 	}
-	if len(q.Choices) > 0 && (text != "" || p.Type == "list") {
+	if caller.Exact && p.Main && len(p.Choices) == 0 && len(q.Choices) > 0 && !q.Open && !q.names(text) {
+		return Errorf(NotFound, "There is no %s %s", p.Name, Quoted(text))
+	}
+	if len(q.Choices) > 0 && (text != "" || p.Type == "list") && !(caller.Exact && q.Open) {
 		chosen, err := q.choose(text)
 		if err != nil {
 			return err
@@ -164,6 +168,11 @@ func (q *Question) choose(text string) (string, error) {
 		values = append(values, v)
 	}
 	return strings.Join(values, ","), nil
+}
+
+// names reports whether text is the name of a choice, and not its number or its beginning.
+func (q *Question) names(text string) bool {
+	return slices.ContainsFunc(q.Choices, func(c Choice) bool { return strings.EqualFold(text, c.Value) })
 }
 
 func (q *Question) chooseOne(text string) (string, error) {
