@@ -31,7 +31,7 @@ func (c *Certificates) CertificateStatus() access.Certificates {
 		}
 	}
 	slices.SortFunc(s.Others, func(a, b access.Certificate) int {
-		return cmp.Or(b.End.Compare(a.End), strings.Compare(a.Fingerprint, b.Fingerprint))
+		return cmp.Or(strings.Compare(a.Subject, b.Subject), b.End.Compare(a.End), strings.Compare(a.Fingerprint, b.Fingerprint))
 	})
 	if r, err := c.readRequest(); err != nil {
 		c.o.Log.Error("the request for a certificate cannot be read", "error", err)
