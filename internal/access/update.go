@@ -50,6 +50,8 @@ type Listener interface {
 type SessionEnd struct {
 	Idle     time.Time // if nothing is heard of the session until then
 	Absolute time.Time // whatever happens
+	// IdleTimeout is how long after an act Idle is; 0 if that is not known.
+	IdleTimeout time.Duration
 }
 
 // FilesTopic is the topic of the files of the diagnostic directory, which no command lists.

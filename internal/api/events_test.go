@@ -198,6 +198,8 @@ func TestAStreamWarnsOfItsEnd(t *testing.T) {
 		{"neither", access.SessionEnd{}, ""},
 		{"far", access.SessionEnd{Idle: time.Now().Add(time.Hour), Absolute: time.Now().Add(2 * time.Hour)}, ""},
 		{"idle", access.SessionEnd{Idle: time.Now().Add(2 * time.Minute), Absolute: time.Now().Add(time.Hour)}, `"why":"idle"`},
+		{"just used", access.SessionEnd{Idle: time.Now().Add(4 * time.Minute), IdleTimeout: 4 * time.Minute}, ""},
+		{"idle for a half", access.SessionEnd{Idle: time.Now().Add(2 * time.Minute), IdleTimeout: 4 * time.Minute}, `"why":"idle"`},
 		{"absolute", access.SessionEnd{Idle: time.Now().Add(time.Hour), Absolute: time.Now().Add(50 * time.Second)}, `"why":"absolute"`},
 	} {
 		d := newFake(t)

@@ -11,7 +11,8 @@ import (
 )
 
 // warnBefore are the times before the end of a session at which its streams are told, the longest
-// first.
+// first. Before an idle end they are at most half of the time that a session may be idle: else each
+// act of a user would lead to the next warning.
 var warnBefore = []time.Duration{5 * time.Minute, time.Minute}
 
 // Events of the stream itself.
@@ -91,11 +92,11 @@ func (e *Stream) look() bool {
 	if err != nil {
 		return false
 	}
-	left, why := e.left()
+	left, most, why := e.left()
 	before := e.warned
 	e.warned = 0
 	for _, limit := range warnBefore {
-		if why != "" && left <= limit {
+		if limit = min(limit, most); why != "" && left <= limit {
 			e.warned = limit
 		}
 	}
@@ -116,26 +117,31 @@ func equal(a, b menu.Caller) bool {
 	return string(marshaled(a)) == string(marshaled(b))
 }
 
-// left returns the time until the session ends, and why it does; why is empty if it does not.
-func (e *Stream) left() (left time.Duration, why string) {
+// left returns the time until the session ends, at most how long before that a warning comes, and why
+// it ends; why is empty if it does not.
+func (e *Stream) left() (left, most time.Duration, why string) {
 	end := e.of.Ending()
+	most = warnBefore[0]
 	if !end.Idle.IsZero() {
 		left, why = time.Until(end.Idle), "idle"
+		if end.IdleTimeout > 0 {
+			most = min(most, end.IdleTimeout/2)
+		}
 	}
 	if !end.Absolute.IsZero() && (why == "" || end.Absolute.Before(end.Idle)) {
-		left, why = time.Until(end.Absolute), "absolute"
+		left, most, why = time.Until(end.Absolute), warnBefore[0], "absolute"
 	}
-	return left, why
+	return left, most, why
 }
 
 // untilWarning returns when the next warning may be due.
 func (e *Stream) untilWarning() time.Duration {
-	left, why := e.left()
+	left, most, why := e.left()
 	if why == "" {
 		return time.Hour
 	}
 	for _, limit := range warnBefore {
-		if left > limit {
+		if limit = min(limit, most); left > limit {
 			return left - limit
 		}
 	}

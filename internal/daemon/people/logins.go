@@ -344,6 +344,7 @@ func (p *People) SessionOpen(id string) bool {
 // Ending implements api.Sessions.
 func (p *People) Ending(session string) access.SessionEnd {
 	end := p.sessions.ending(session, p.settings.IdleTimeout(), p.settings.LongestWebSession())
+	end.IdleTimeout = p.settings.IdleTimeout()
 	s, ok := p.sessions.session(session)
 	if !ok {
 		return end
