@@ -275,3 +275,13 @@ func tlsFor(s settings.Server, host string) (*tls.Config, error) {
 	}
 	return c, nil
 }
+
+// inWords returns why a server could not be asked. A time that was over is one thing, whoever noticed
+// it: the context, the socket or the library, which tells it by its text alone.
+func inWords(err error) string {
+	var slow interface{ Timeout() bool }
+	if errors.As(err, &slow) && slow.Timeout() || strings.Contains(err.Error(), "timed out") {
+		return "timeout: it did not answer in time"
+	}
+	return err.Error()
+}

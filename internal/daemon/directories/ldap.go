@@ -84,8 +84,8 @@ func (l *ldapServer) connected(ctx context.Context, q question, do func(*ldap.Co
 	for _, server := range l.c.Servers {
 		c, end, err := l.dial(ctx, server, q)
 		if err != nil {
-			silent = append(silent, fmt.Sprintf("%s: %v", server, err))
-			q.note("%s: %v", server, err)
+			silent = append(silent, server+": "+inWords(err))
+			q.note("%s: %s", server, inWords(err))
 			continue
 		}
 		defer end()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -42,8 +41,8 @@ func (r *radiusServer) ask(ctx context.Context, q question) (access.Person, erro
 		if err == nil {
 			return r.personOf(q, server, answer)
 		}
-		silent = append(silent, fmt.Sprintf("%s: %v", server, err))
-		q.note("%s: %v", server, err)
+		silent = append(silent, server+": "+inWords(err))
+		q.note("%s: %s", server, inWords(err))
 	}
 	return access.Person{}, refused(unanswered, "no server can be used: %s", strings.Join(silent, "; "))
 }
