@@ -15,21 +15,23 @@ func (a *Appliance) PID() int { return a.process.Process.Pid }
 // Sessions are the session processes.
 func (a *Appliance) Sessions() []int {
 	a.t.Helper()
-	return slices.DeleteFunc(a.children(), isFront)
+	return slices.DeleteFunc(a.children(), IsFront)
 }
 
 // Front is the process that listens on the network, or 0 when there is none.
 func (a *Appliance) Front() int {
 	a.t.Helper()
 	for _, pid := range a.children() {
-		if isFront(pid) {
+		if IsFront(pid) {
 			return pid
 		}
 	}
 	return 0
 }
 
-func isFront(pid int) bool {
+// IsFront reports whether a process listens on the network. A list of children may miss one while
+// threads end (proc(5)), so whether a front is still there is asked of the process itself.
+func IsFront(pid int) bool {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return strings.HasPrefix(string(text), "diagsh\x00front\x00")
 }

@@ -23,14 +23,14 @@ func TestLiveTableMarksChanges(t *testing.T) {
 	var l net.Listener
 	network.Do(t, func() {
 		var err error
-		if l, err = net.Listen("tcp", "127.0.0.1:4711"); err != nil {
+		if l, err = net.Listen("tcp", "127.0.0.53:4711"); err != nil {
 			t.Error(err)
 		}
 	})
-	p.Wait("the new row", row("new", "127.0.0.1:4711"))
+	p.Wait("the new row", row("new", "127.0.0.53:4711"))
 	l.Close()
-	p.Wait("the row that is gone", row("gone", "127.0.0.1:4711"))
-	p.Wait("the table without it", "!document.querySelector('main').innerText.includes('127.0.0.1:4711')")
+	p.Wait("the row that is gone", row("gone", "127.0.0.53:4711"))
+	p.Wait("the table without it", "!document.querySelector('main').innerText.includes('127.0.0.53:4711')")
 	p.Type("main input[type=search]", "LISTEN")
 	p.WaitText("main p[role=status]", "rows")
 

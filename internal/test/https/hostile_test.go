@@ -111,9 +111,9 @@ func (a *attacked) logsIn(what string) {
 // stands expects the appliance to be what it was: the same front, with little memory.
 func (a *attacked) stands(what string) {
 	a.t.Helper()
-	if now := a.Front(); now != a.front {
+	if !appliance.IsFront(a.front) {
 		a.t.Errorf("%s: the front has ended, another one has its place\n%s", what, a.Log())
-		a.front = now
+		a.front = a.Front()
 	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.front))
 	if err != nil {
