@@ -4,16 +4,6 @@ import { useEffect, useRef, useState } from './vendor/preact.js';
 import { Failure, get, post } from './api.js';
 import { Field, html, Problem } from './ui.js';
 
-// What the address says of a sign-in elsewhere that failed. It says so once.
-function failedElsewhere() {
-  const said = new URLSearchParams(location.search).get('signin');
-  if (!said) return null;
-  history.replaceState(null, '', location.pathname + location.hash);
-  return said === 'denied'
-    ? new Failure({ kind: 'denied', detail: 'You were not let in', hint: 'Try again, or ask an administrator to look into the audit log' })
-    : new Failure({ kind: 'state', detail: 'Signing in there does not work now', hint: 'Try again later, or sign in with a password' });
-}
-
 /** Why a sign-in elsewhere led to nothing, by the word in the address that it came back to. */
 const refusals = {
   unavailable: { detail: 'The other way to sign in is not available now', hint: 'Sign in with a password, or try again later' },
@@ -31,7 +21,7 @@ function refusedElsewhere() {
 /** SignIn is the page of somebody who is not signed in. */
 export function SignIn({ onSignedIn }) {
   const [methods, setMethods] = useState(null);
-  const [failure, setFailure] = useState(failedElsewhere);
+  const [failure, setFailure] = useState(refusedElsewhere);
   const [busy, setBusy] = useState(false);
   const user = useRef(null);
   useEffect(() => {
