@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"diagsh/internal/test/await"
 )
 
 // PID is the appliance's process.
@@ -18,42 +20,47 @@ func (a *Appliance) Sessions() []int {
 	return slices.DeleteFunc(a.children(), IsFront)
 }
 
-// Front is the process that listens on the network, or 0 when there is none.
+// Front is the process that listens on the network. It waits for one: the place of one that was killed
+// is taken a moment later.
 func (a *Appliance) Front() int {
 	a.t.Helper()
-	for _, pid := range a.children() {
-		if IsFront(pid) {
-			return pid
-		}
-	}
-	return 0
+	var fronts []int
+	await.Until(a.t, "a process that listens on the network", func() bool {
+		fronts = slices.DeleteFunc(a.children(), func(pid int) bool { return !IsFront(pid) })
+		return len(fronts) > 0
+	})
+	return fronts[0]
 }
 
-// IsFront reports whether a process listens on the network. A list of children may miss one while
-// threads end (proc(5)), so whether a front is still there is asked of the process itself.
+// IsFront reports whether a process listens on the network.
 func IsFront(pid int) bool {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return strings.HasPrefix(string(text), "diagsh\x00front\x00")
 }
 
-// children are the processes that the appliance has started, whichever of its threads that was
-// (proc(5)).
+// children are the processes that the appliance has started, whichever of its threads that was. The
+// kernel's own lists, /proc/PID/task/TID/children, may miss one while threads end (proc(5)), so each
+// process is asked for its parent.
 func (a *Appliance) children() []int {
 	a.t.Helper()
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", a.PID()))
+	processes, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		a.t.Fatal(err)
 	}
 	var all []int
-	for _, list := range lists {
-		text, _ := os.ReadFile(list) // a thread may have ended meanwhile
-		for _, word := range strings.Fields(string(text)) {
-			pid, err := strconv.Atoi(word)
-			if err != nil {
-				a.t.Fatal(err)
-			}
-			all = append(all, pid)
+	for _, name := range processes {
+		text, _ := os.ReadFile(name) // it may have ended meanwhile
+		_, rest, _ := strings.Cut(string(text), ") ")
+		var state string
+		var parent int
+		if fmt.Sscan(rest, &state, &parent); parent != a.PID() {
+			continue
 		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		all = append(all, pid)
 	}
 	return all
 }

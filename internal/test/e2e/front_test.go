@@ -209,7 +209,6 @@ func (b *bed) loginsEnded() {
 // come in. The sessions of before have ended then.
 func (b *bed) killFront() (away time.Duration) {
 	b.t.Helper()
-	await.Until(b.t, "a front", func() bool { return b.Front() != 0 })
 	front, sessions := b.Front(), b.Sessions()
 	if err := unix.Kill(front, unix.SIGKILL); err != nil {
 		b.t.Fatal(err)
