@@ -31,7 +31,8 @@ test: packages build ## install what the tests need, then run all tests, those w
 	@mkdir -p bin/mould; as="DIAGSH_BINARY=$(CURDIR)/bin/diagsh DIAGSH_MOULD=$(CURDIR)/bin/mould"; \
 	root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH $$as CI=$$CI"; \
 	env $$as $(GO) test -p 6 -parallel 8 -vet=off -trimpath -ldflags=-w -timeout 13m $${root:+"$$root"} \
-		./internal/test/e2e ./commands ./capture/filter ./internal/test/appliance ./internal/test/automation ./capture ./...
+		./internal/test/browser ./internal/test/e2e ./internal/scaffold ./commands ./capture/filter ./internal/test/https \
+		./internal/test/contract ./internal/test/appliance ./internal/test/automation ./capture ./...
 
 quick: ## run the tests that need no namespace, no root and no long comparison, for the edit loop
 	@$(GO) test -short -p 4 -trimpath -ldflags=-w ./...
