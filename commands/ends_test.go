@@ -162,6 +162,7 @@ var runnables = []runnable{
 	{line: "commit"},
 	{line: "clearchanges confirm yes"},
 	{line: "showchanges"},
+	{line: "commitlist"},
 	{line: "commitdetail"},
 	{line: "rollbackconfig 1 confirm no"},
 	{line: "showconfig"},

@@ -84,6 +84,7 @@ func Tree(s Services, v Version) *menu.Menu {
 			commit(s),
 			clearchanges(s),
 			showchanges(s),
+			commitlist(s),
 			commitdetail(s),
 			rollbackconfig(s),
 			showconfig(s),

@@ -9,8 +9,6 @@ import { Act } from './managed.js';
 import { clean, cleanLines } from './values.js';
 import { lookForCommit } from './waiting.js';
 
-const shownCommits = 10;
-
 /** Changes shows what a change takes away and what it puts there. */
 export function Changes({ list, label, none = 'No changes' }) {
   if (!list.length) return html`<p class="quiet">${none}.</p>`;
@@ -26,9 +24,7 @@ async function load(signal, background, allowed) {
   const last = await lookForCommit(background);
   const pending = allowed('showchanges') ? await run('showchanges', {}, options) : null;
   const shown = await run('showconfig', pending && pending.length ? { pending: true } : {}, options);
-  const numbers = Array.from({ length: Math.min(shownCommits, last.number + 1) }, (_, i) => last.number - i);
-  const commits = await Promise.all(numbers.map((number) => (number === last.number ? last : run('commitdetail', { number }, options).catch(() => null))));
-  return { last, pending, shown, commits: commits.filter(Boolean) };
+  return { last, pending, shown, commits: await run('commitlist', {}, options) };
 }
 
 /** settings are the commands that change what is pending: their records are changes. */

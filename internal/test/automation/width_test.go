@@ -21,7 +21,7 @@ var usual = []string{
 	"netstat routes", "netstat routes numeric yes", "netstat queues", "tcpservices",
 	"diagnostic network arpshow", "diagnostic network ndpshow", "diagnostic disk_usage", "diagnostic services status", "diagnostic reporting list",
 	"etherconfig media list", "etherconfig vlan list", "etherconfig mtu list", "etherconfig loopback status", "etherconfig multicast status",
-	"userconfig list", "showchanges", "showconfig", "commitdetail", "auditverify", "dnsstatus",
+	"userconfig list", "showchanges", "showconfig", "commitdetail", "commitlist", "auditverify", "dnsstatus",
 }
 
 func TestUsualCommandsFit80Columns(t *testing.T) {

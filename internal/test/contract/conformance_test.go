@@ -109,7 +109,7 @@ var calls = []call{
 	{"GET /v1/configuration", ``, ""}, {"GET /v1/configuration/candidate", ``, ""}, {"GET /v1/configuration/changes", ``, ""},
 	{"DELETE /v1/configuration/candidate", ``, ""},
 	{"etherconfig mtu edit", `{"interface":"x0","mtu":1400}`, ""}, {"commit", `{"comment":"tests"}`, ""}, {"commitdetail", ``, ""},
-	{"GET /v1/configuration/commits/1", ``, ""},
+	{"commitlist", ``, ""}, {"GET /v1/configuration/commits", ``, ""}, {"GET /v1/configuration/commits/1", ``, ""},
 	{"etherconfig mtu edit", `{"interface":"x0","mtu":1410}`, ""}, {"POST /v1/configuration/commits", `{"comment":"more"}`, ""},
 	{"rollbackconfig", `{"number":1,"confirm":true}`, ""}, {"clearchanges", `{"confirm":true}`, ""},
 	{"POST /v1/configuration/commits/1/rollback", ``, ""}, {"DELETE /v1/configuration/candidate", ``, ""},
