@@ -77,3 +77,18 @@ func FuzzIDN(f *testing.F) {
 		}
 	})
 }
+
+// A name that is too long only as the DNS has it is refused in words that say so: its user counts
+// the letters of the language.
+func TestTooLongAsTheDNSHasIt(t *testing.T) {
+	for name, xn := range map[string]bool{
+		strings.Repeat("a", 64) + ".test":  false,
+		strings.Repeat("漢字", 25) + ".test": true,
+	} {
+		_, err := whole(name)
+		var wrong *NameError
+		if !errors.As(err, &wrong) || strings.Contains(wrong.Reason, "xn--") != xn {
+			t.Errorf("whole(%q) = %v", name, err)
+		}
+	}
+}

@@ -212,6 +212,9 @@ func whole(name string) (string, error) {
 		return "", &NameError{name, "It is empty"}
 	}
 	if _, ok := dns.IsDomainName(fqdn); !ok || strings.Contains(fqdn, "..") {
+		if ascii != name {
+			return "", &NameError{name, "In the form that the DNS has (xn--...) its parts have 1 to 63 characters, all of it at most 253"}
+		}
 		return "", &NameError{name, "Its parts have 1 to 63 characters, all of it at most 253"}
 	}
 	return fqdn, nil

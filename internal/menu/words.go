@@ -24,7 +24,7 @@ const maxLine = 64 << 10
 // backslash escapes `"` and `\`; outside both it escapes any character.
 func Split(line string) ([][]Word, error) {
 	if len(line) > maxLine {
-		return nil, Errorf(Usage, "The line is longer than %d characters", maxLine)
+		return nil, Errorf(Usage, "The line is longer than %d bytes", maxLine)
 	}
 	commands := [][]Word{nil}
 	for i := 0; i < len(line); {

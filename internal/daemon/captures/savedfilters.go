@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/store"
@@ -14,7 +15,7 @@ import (
 // Bounds of the filters that users keep.
 const (
 	maxSavedFilters    = 100     // of a user
-	maxSavedFilterName = 64      // bytes
+	maxSavedFilterName = 64      // characters
 	maxSavedFilter     = 4 << 10 // bytes
 )
 
@@ -79,7 +80,8 @@ func (t *Table) SaveFilter(user string, f access.SavedFilter) error {
 	switch {
 	case f.Name == "":
 		return menu.BadArgument("name", "The name is empty")
-	case len(f.Name) > maxSavedFilterName || strings.ContainsFunc(f.Name, unicode.IsControl):
+	case utf8.RuneCountInString(f.Name) > maxSavedFilterName || !utf8.ValidString(f.Name) ||
+		strings.ContainsFunc(f.Name, unicode.IsControl):
 		return menu.BadArgument("name", "The name is not one that can be kept").
 			WithHint("It has at most %d characters of text", maxSavedFilterName)
 	case len(f.Expression) > maxSavedFilter:

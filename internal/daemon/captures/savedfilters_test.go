@@ -26,6 +26,13 @@ func TestSavedFilters(t *testing.T) {
 	}
 	roomtest.WantCode(t, save("ann", "  ", "port 1"), menu.Usage)
 	roomtest.WantCode(t, save("ann", "a\x1bb", "port 1"), menu.Usage)
+	// A name is counted in characters, as the refusal says.
+	if err := save("eve", strings.Repeat("ü", maxSavedFilterName), "icmp"); err != nil {
+		t.Error(err)
+	}
+	roomtest.WantCode(t, save("eve", strings.Repeat("ü", maxSavedFilterName+1), "icmp"), menu.Usage)
+	roomtest.WantCode(t, save("eve", "\xff", "icmp"), menu.Usage)
+	d.ForgetFilters("eve")
 	roomtest.WantCode(t, save("ann", "long", strings.Repeat("x", maxSavedFilter+1)), menu.Usage)
 	roomtest.WantCode(t, d.DeleteFilter("bob", "Mail"), menu.NotFound)
 	if err := d.Close(t.Context()); err != nil {

@@ -42,7 +42,7 @@ func checkPassword(user string, password menu.Secret) error {
 	p := string(password)
 	wrong := func(message string) error {
 		return menu.BadArgument("password", "%s", message).
-			WithHint("A password has 8 to 1024 characters and is neither the user name nor a common word")
+			WithHint("A password has at least 8 characters, at most 1024 bytes, and is neither the user name nor a common word")
 	}
 	switch {
 	case utf8.RuneCountInString(p) < minPasswordRunes:
