@@ -82,7 +82,7 @@ func FuzzIDN(f *testing.F) {
 // the letters of the language.
 func TestTooLongAsTheDNSHasIt(t *testing.T) {
 	for name, xn := range map[string]bool{
-		strings.Repeat("a", 64) + ".test":    false,
+		strings.Repeat("a", 64) + ".test":     false,
 		strings.Repeat("漢ü語ж中", 10) + ".test": true,
 	} {
 		_, err := whole(name)

@@ -65,6 +65,7 @@ type Daemon struct {
 	*captures.Table
 	*reportsRoom
 
+	dir     string // the data directory
 	product string
 	https   bool
 	log     *slog.Logger
@@ -104,7 +105,7 @@ func Open(o Options) (*Daemon, error) {
 	if o.Dir == "" {
 		return nil, errors.New("no data directory is given")
 	}
-	d := &Daemon{started: time.Now(), product: o.Product, https: o.HTTPS, log: o.Log, names: names.NewResolver()}
+	d := &Daemon{started: time.Now(), dir: o.Dir, product: o.Product, https: o.HTTPS, log: o.Log, names: names.NewResolver()}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -158,7 +159,7 @@ func (d *Daemon) open(o Options) error {
 		Dir: o.Dir, AdminKeyFile: o.AdminKeyFile, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Log: d.log,
 		Tell: d.Teller(sessionsTopic), TellAccounts: d.Teller(accountsTopic), TellTokens: d.tokensTeller(),
 		OnDeleted: func(user string) { d.Drop(user); d.ForgetFilters(user) },
-		Directory: d.Directories,
+		Directory: d.Directories, SetAside: d.setAside,
 	}); err != nil {
 		return err
 	}
@@ -179,7 +180,7 @@ func (d *Daemon) open(o Options) error {
 		return err
 	}
 	d.reportsRoom, err = reports.Open(reports.Options{Dir: o.Dir, Files: d.Directory, Product: o.Product,
-		Hostname: d.Hostname, Tell: d.Teller(reportsTopic), Log: d.log})
+		Hostname: d.Hostname, Tell: d.Teller(reportsTopic), SetAside: d.setAside, Log: d.log})
 	if err != nil {
 		return err
 	}
@@ -208,7 +209,8 @@ func (d *Daemon) openCommits(o Options) (err error) {
 	d.Apply(committed) // a certificate is for the host name that is committed
 	d.certificatesRoom, err = certificates.Open(certificates.Options{
 		Dir: o.Dir, Log: d.log, Hostname: d.Hostname, System: d.System, SystemFailed: d.SystemFailed,
-		Wanted: func() []string { return d.Values(config.Certificate) },
+		Wanted:   func() []string { return d.Values(config.Certificate) },
+		SetAside: d.setAside,
 	})
 	if err != nil {
 		return err
@@ -229,7 +231,7 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 	d.Queue, err = exports.Open(exports.Options{
 		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, Hostname: d.Hostname, System: d.System,
 		OnDone: func(file string) { d.Released(file) }, OnTargetGone: func(target string) { d.TargetGone(target) },
-		Tell: d.Teller(exportsTopic), TellTargets: d.Teller(targetsTopic),
+		Tell: d.Teller(exportsTopic), TellTargets: d.Teller(targetsTopic), SetAside: d.setAside,
 	})
 	if err != nil {
 		return err
@@ -238,6 +240,7 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 	d.Table, err = captures.Open(captures.Options{
 		Dir: o.Dir, Product: o.Product, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: d.log,
 		Tell: d.Teller(capturesTopic), Settled: d.Teller(settingsTopic), Noted: d.Teller(notesTopic),
+		SetAside: d.setAside,
 	})
 	if err != nil {
 		return err

@@ -27,8 +27,10 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 	for _, r := range []resetter{d.People, d.Table, d.Queue, d.certificatesRoom} {
 		list = append(list, r.Losses()...)
 	}
-	if !files {
-		return list, nil
+	aside, err := d.asideLosses()
+	list = append(list, aside...)
+	if !files || err != nil {
+		return list, err
 	}
 	usage, err := d.DirectoryUse()
 	if err != nil {
@@ -58,6 +60,7 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 		{"reset the settings of captures", d.Table.Reset},
 		{"forget the targets of captures", d.Queue.Reset},
 		{"delete the certificates", d.certificatesRoom.Reset},
+		{"remove the damaged files that were set aside", d.removeAside},
 		{"empty the diagnostic directory", func() error {
 			if !files {
 				return nil

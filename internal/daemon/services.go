@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"diagsh/diag/services"
@@ -44,7 +45,7 @@ func (d *Daemon) openServices(o Options) (err error) {
 
 // Trouble says in full sentences what an administrator should mend; empty if nothing.
 func (d *Daemon) Trouble() string {
-	sentences := d.Ignored()
+	sentences := slices.Concat(d.asideTrouble(), d.Ignored())
 	if s := d.AuditTrouble(); s != "" {
 		sentences = append([]string{s}, sentences...)
 	}

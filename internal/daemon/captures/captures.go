@@ -43,11 +43,12 @@ type Options struct {
 	LastSign time.Time // when the appliance that ran before was last seen to do something
 	Settings *settings.Settings
 	Audit    *audit.Log
-	Files    *files.Directory // that captures are written into
-	Exports  *exports.Queue   // which tells the Table by Released and TargetGone
-	Tell     access.Teller    // of captures, by name
-	Settled  access.Teller    // that the settings changed
-	Noted    access.Teller    // of notes at packets, by the names of the files
+	Files    *files.Directory   // that captures are written into
+	Exports  *exports.Queue     // which tells the Table by Released and TargetGone
+	Tell     access.Teller      // of captures, by name
+	Settled  access.Teller      // that the settings changed
+	Noted    access.Teller      // of notes at packets, by the names of the files
+	SetAside func(store.Damage) // is told of damaged files; nil: Open fails
 	Log      *slog.Logger
 }
 
@@ -102,26 +103,29 @@ func Open(o Options) (*Table, error) {
 		product: o.Product, tell: o.Tell, settled: o.Settled, log: o.Log, lastSign: o.LastSign,
 		indexes: index.NewLibrary(indexBytes),
 		root:    o.Files.Root(), path: o.Files.Path(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep),
-		capturesFile: store.JSON[capturesFile]{Path: filepath.Join(o.Dir, "captures.json"), Version: 2},
-		settingsFile: store.JSON[settingsFile]{Path: filepath.Join(o.Dir, "settings.json"), Version: 2},
+		capturesFile: store.JSON[capturesFile]{Path: filepath.Join(o.Dir, "captures.json"), Version: 2, SetAside: o.SetAside},
+		settingsFile: store.JSON[settingsFile]{Path: filepath.Join(o.Dir, "settings.json"), Version: 2, SetAside: o.SetAside},
 	}
 	var file capturesFile
 	if _, err := t.capturesFile.Load(&file); err != nil {
 		return nil, err
 	}
 	t.entries = slices.DeleteFunc(file.Captures, func(r *entry) bool { return r == nil })
-	if err := t.saved.open(filepath.Join(o.Dir, "filters.json")); err != nil {
+	if err := t.saved.open(filepath.Join(o.Dir, "filters.json"), o.SetAside); err != nil {
 		return nil, err
 	}
 	var err error
-	if t.notes, err = notes.Open(filepath.Join(o.Dir, "notes.json"), o.Noted); err != nil {
+	if t.notes, err = notes.Open(filepath.Join(o.Dir, "notes.json"), o.Noted, o.SetAside); err != nil {
 		return nil, err
 	}
 	stored := settingsFile{firstSettings()}
-	if _, err := t.settingsFile.Load(&stored); err != nil {
+	known, err := t.settingsFile.Load(&stored)
+	if err != nil {
 		return nil, err
 	}
-	t.current = stored.Settings
+	if t.current = firstSettings(); known {
+		t.current = stored.Settings
+	}
 	o.Files.Register(captureFiles{t})
 	return t, nil
 }

@@ -33,8 +33,8 @@ type savedFiltersFile struct {
 	Users map[string][]access.SavedFilter `json:"users"`
 }
 
-func (s *savedFilters) open(path string) error {
-	s.file = store.JSON[savedFiltersFile]{Path: path, Version: 1}
+func (s *savedFilters) open(path string, setAside func(store.Damage)) error {
+	s.file = store.JSON[savedFiltersFile]{Path: path, Version: 1, SetAside: setAside}
 	_, err := s.file.Load(&s.now)
 	return err
 }
@@ -128,8 +128,12 @@ func (s *savedFilters) forgetAll() error {
 	if len(s.now.Users) == 0 {
 		return nil
 	}
-	s.now = savedFiltersFile{}
-	return s.file.Store(s.now)
+	next := savedFiltersFile{Users: map[string][]access.SavedFilter{}}
+	if err := s.file.Store(next); err != nil {
+		return menu.Failing("delete the filters", err)
+	}
+	s.now = next
+	return nil
 }
 
 func (s *savedFilters) count() (n int) {

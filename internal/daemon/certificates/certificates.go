@@ -37,6 +37,9 @@ type Options struct {
 	// System and SystemFailed write into the audit log.
 	System       func(path, message string, arguments map[string]string)
 	SystemFailed func(path, message string)
+	// SetAside is told of a damaged file with the account at the CA; nil: it stays until another one
+	// takes its place.
+	SetAside func(store.Damage)
 	// Wanted returns what the setting Certificate is in every configuration that a commit can make
 	// hold. What it does not name goes.
 	Wanted func() []string
@@ -79,7 +82,7 @@ func nameOf(setting string) string {
 // key can be made.
 func Open(o Options) (*Certificates, error) {
 	c := &Certificates{o: o, folder: filepath.Join(o.Dir, "certificates"), pairs: map[string]*pair{}}
-	c.acme.file = store.JSON[acmeAccount]{Path: filepath.Join(c.folder, "acme-account.json"), Version: 1}
+	c.acme.file = store.JSON[acmeAccount]{Path: filepath.Join(c.folder, "acme-account.json"), Version: 1, SetAside: o.SetAside}
 	c.acme.stop = func() {}
 	c.request = store.JSON[storedRequest]{Path: filepath.Join(c.folder, "request.json"), Version: 1}
 	c.readAll()

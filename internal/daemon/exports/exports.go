@@ -46,6 +46,9 @@ type Options struct {
 	// OnTargetGone is told that a target was deleted. Another one of its name has no file yet.
 	OnTargetGone func(target string)
 
+	// SetAside is told of damaged files. If it is nil, Open fails.
+	SetAside func(store.Damage)
+
 	// Tell tells of copies, by the names that copyName gives them. TellTargets tells of targets.
 	Tell, TellTargets access.Teller
 }
@@ -65,6 +68,7 @@ type Queue struct {
 	storing sync.Mutex // held while a file is written; taken before mu
 	mu      sync.Mutex
 	targets []storedTarget
+	lost    bool // a damaged file with targets was set aside: one that is not known may be in it
 	queue   []*capture.Export
 	resting map[string]time.Time // when targets that were not reachable are tried again
 	ending  *capture.Export      // is over, but the disk does not know yet
@@ -93,8 +97,8 @@ const keptExports = 1000
 func Open(o Options) (*Queue, error) {
 	q := &Queue{
 		o:           o,
-		targetsFile: store.JSON[targetsFile]{Path: filepath.Join(o.Dir, "targets.json"), Version: 1},
-		queueFile:   store.JSON[queueFile]{Path: filepath.Join(o.Dir, "exports.json"), Version: 1},
+		targetsFile: store.JSON[targetsFile]{Path: filepath.Join(o.Dir, "targets.json"), Version: 1, SetAside: o.SetAside},
+		queueFile:   store.JSON[queueFile]{Path: filepath.Join(o.Dir, "exports.json"), Version: 1, SetAside: o.SetAside},
 		keyFile:     filepath.Join(o.Dir, "export.key"),
 		wake:        make(chan struct{}, 1),
 		stop:        func() {},
@@ -108,6 +112,11 @@ func Open(o Options) (*Queue, error) {
 	if _, err := q.queueFile.Load(&queue); err != nil {
 		return nil, err
 	}
+	aside, err := store.AsideFiles(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	q.lost = slices.ContainsFunc(aside, func(path string) bool { return store.FormerName(path) == filepath.Base(q.targetsFile.Path) })
 	q.targets = targets.Targets
 	q.queue = slices.DeleteFunc(queue.Exports, func(e *capture.Export) bool { return e == nil })
 	for _, e := range q.queue {
@@ -240,7 +249,7 @@ func (q *Queue) Losses() []access.Loss {
 func (q *Queue) Reset() error {
 	q.mu.Lock()
 	targets, copies := q.targets, q.queue
-	q.targets, q.queue = nil, nil
+	q.targets, q.queue, q.lost = nil, nil, false
 	clear(q.resting)
 	if q.giveUp != nil {
 		q.giveUp()

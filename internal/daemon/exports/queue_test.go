@@ -13,6 +13,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 )
 
@@ -392,4 +393,37 @@ func TestQueueThatCannotBeWritten(t *testing.T) {
 	if _, err := r.q.Add("", []string{"a.pcap"}, "vault", "anna"); menu.AsError(err).Code != menu.Failed {
 		t.Errorf("a copy that is not on the disk: %v", err)
 	}
+}
+
+// Copies to targets of a damaged file wait until there is such a target again, also over restarts:
+// a copy that failed for good lets go of its file.
+func TestCopiesWaitForLostTargets(t *testing.T) {
+	g, to := newGate(t)
+	r := newRig(t)
+	r.o.Tell = func(...string) { r.news <- struct{}{} }
+	r.file("a.pcap")
+	r.target("vault", to, false)
+	r.add("anna", "vault", "a.pcap")
+	var told []store.Damage
+	r.o.SetAside = func(d store.Damage) { told = append(told, d) }
+	if err := os.WriteFile(filepath.Join(r.o.Dir, "targets.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for tries := range 2 {
+		r.open()
+		r.q.Start()
+		r.await("a try", func() bool { return r.q.Exports()[0].Tries > tries })
+		if e := r.q.Exports()[0]; e.State != capture.ExportWaiting || !strings.Contains(e.Error, "damaged") || len(r.done) != 0 {
+			t.Errorf("the copy is %+v, done are %q", e, r.done)
+		}
+		r.q.Close(t.Context())
+	}
+	if len(told) != 1 {
+		t.Errorf("told was %+v", told)
+	}
+	r.open()
+	r.target("vault", to, false)
+	g.opens()
+	r.q.Start()
+	r.await("the copy", func() bool { return len(r.done) == 1 })
 }

@@ -134,7 +134,10 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 	}
 	sum, summed := e.SHA256, cmp.Or(e.Bytes, -1)
 	q.mu.Unlock()
-	if i < 0 {
+	switch {
+	case i < 0 && q.lost:
+		return failed(nil, "the targets were in a file that was damaged; the copy waits until there is a target %s again", e.Target)
+	case i < 0:
 		return menu.Errorf(menu.NotFound, "There is no target %s any more", e.Target)
 	}
 	u, s, err := parseURL(stored.URL)

@@ -48,6 +48,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/settings"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/daemon/tokens"
 	"diagsh/internal/loglimit"
 	"diagsh/internal/menu"
@@ -66,9 +67,10 @@ type Options struct {
 	Directory    Directory         // knows people who have no account here; may be nil
 	Settings     *settings.Settings
 	Audit        *audit.Log
-	Tell         access.Teller // of sessions, by their identifiers
-	TellAccounts access.Teller // of accounts, by the names of their users
-	TellTokens   access.Teller // of tokens, by the names of their users
+	SetAside     func(store.Damage) // is told of a damaged file of tokens; nil: Open fails
+	Tell         access.Teller      // of sessions, by their identifiers
+	TellAccounts access.Teller      // of accounts, by the names of their users
+	TellTokens   access.Teller      // of tokens, by the names of their users
 	Log          *slog.Logger
 }
 
@@ -121,7 +123,7 @@ func Open(o Options) (*People, error) {
 	}
 	p.sessions = newSessionTable(o.Settings.SessionLimits(), p.past, o.Audit.Record)
 	p.sessions.tell = o.Tell
-	if p.tokens, err = tokens.Open(o.Dir, o.TellTokens); err == nil {
+	if p.tokens, err = tokens.Open(o.Dir, o.TellTokens, o.SetAside); err == nil {
 		p.histories, err = openHistories(filepath.Join(o.Dir, "history"))
 	}
 	if err == nil {

@@ -46,7 +46,8 @@ type Options struct {
 	Files    *files.Directory // that reports are written into
 	Product  string           // name and version, as reports say them
 	Hostname func() string
-	Tell     access.Teller // of reports, by the names of their files
+	Tell     access.Teller      // of reports, by the names of their files
+	SetAside func(store.Damage) // is told of a damaged file; nil: Open fails
 	Log      *slog.Logger
 }
 
@@ -80,7 +81,7 @@ func (f *reportsFile) UnmarshalJSON(data []byte) error {
 // Open reads the table, removes what a crash left of reports that were being made, and registers
 // the owner of the files.
 func Open(o Options) (*Reports, error) {
-	r := &Reports{o: o, file: store.JSON[reportsFile]{Path: filepath.Join(o.Dir, "reports.json"), Version: 1}, partTime: partTime}
+	r := &Reports{o: o, file: store.JSON[reportsFile]{Path: filepath.Join(o.Dir, "reports.json"), Version: 1, SetAside: o.SetAside}, partTime: partTime}
 	var file reportsFile
 	if _, err := r.file.Load(&file); err != nil {
 		return nil, err

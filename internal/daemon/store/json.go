@@ -3,7 +3,13 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 )
 
 // JSON is a file that holds one T, which marshals to a JSON object. The member "version" of the
@@ -13,32 +19,102 @@ type JSON[T any] struct {
 	// Version is the form that Store writes, 1 or more. A file that says none has the version 0. T
 	// reads every form from 0 to Version; Load refuses a newer one.
 	Version int
+	// SetAside, if it is set, is told of a damaged file that Load has renamed. Without it a damaged
+	// file is an error of Load.
+	SetAside func(Damage)
 }
 
-// Load reads the file into v and reports whether there is one. Its error names the file.
+// A Damage is a file that could not be read as what it should be, and has another name now. Nothing
+// of it is lost.
+type Damage struct {
+	Path  string // that it had
+	Aside string // that it has
+	Err   error  // what is wrong with it
+}
+
+// asideWord stands in the names of files that are set aside, after the former name and before the
+// time in UTC.
+const asideWord = ".damaged-"
+
+// AsideFiles returns the paths of the files in a directory that were set aside, in the order of
+// their names.
+func AsideFiles(dir string) (paths []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if strings.Contains(e.Name(), asideWord) {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, err
+}
+
+// FormerName returns the name that a file had before it was set aside.
+func FormerName(aside string) string {
+	name, _, _ := strings.Cut(filepath.Base(aside), asideWord)
+	return name
+}
+
+// Load reads the file into v and reports whether there is one. Its error names the file. A file that
+// a newer build wrote is an error. A damaged one is set aside: there is none then, and v is zero.
 func (f JSON[T]) Load(v *T) (found bool, err error) {
 	data, err := Read(f.Path)
 	if err != nil || data == nil {
 		return false, err
 	}
+	newer, damage := f.decode(data, v)
+	if newer != nil {
+		return false, newer
+	}
+	if damage == nil {
+		return true, nil
+	}
+	damage = fmt.Errorf("%s is damaged: %w", f.Path, damage)
+	if f.SetAside == nil {
+		return false, damage
+	}
+	var none T
+	*v = none
+	return false, f.setAside(damage)
+}
+
+// decode reads data into v. newer is the error of a form that this build does not know.
+func (f JSON[T]) decode(data []byte, v *T) (newer, damage error) {
 	var form struct {
 		Version int `json:"version"`
 	}
 	// Forms of the version 0 need not be objects.
 	if object := bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")); object {
-		err = json.Unmarshal(data, &form)
-	}
-	if err == nil {
-		err = CheckVersion(f.Path, form.Version, f.Version)
-		if err != nil {
-			return false, err
+		if err := json.Unmarshal(data, &form); err != nil {
+			return nil, err
 		}
-		err = json.Unmarshal(data, v)
 	}
-	if err != nil {
-		return false, fmt.Errorf("%s is damaged: %w", f.Path, err)
+	if err := CheckVersion(f.Path, form.Version, f.Version); err != nil {
+		return err, nil
 	}
-	return true, nil
+	return nil, json.Unmarshal(data, v)
+}
+
+// setAside gives the file a name that no other has.
+func (f JSON[T]) setAside(damage error) error {
+	stamp := f.Path + asideWord + time.Now().UTC().Format("20060102-150405")
+	aside := stamp
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		aside = fmt.Sprintf("%s-%d", stamp, n)
+	}
+	if err := os.Rename(f.Path, aside); err != nil {
+		return errors.Join(damage, err)
+	}
+	if err := SyncDirectory(filepath.Dir(f.Path)); err != nil {
+		return errors.Join(damage, err)
+	}
+	f.SetAside(Damage{Path: f.Path, Aside: aside, Err: damage})
+	return nil
 }
 
 // CheckVersion returns an error for whoever starts the appliance if the file at path says a version

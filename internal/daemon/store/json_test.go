@@ -59,3 +59,39 @@ func TestJSON(t *testing.T) {
 		t.Errorf("an empty object becomes %s, %v", data, err)
 	}
 }
+
+// A damaged file gets another name with all that it holds, each its own, and there is none then. One
+// of a newer build stays.
+func TestDamagedFileIsSetAside(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "odd[name")
+	os.Mkdir(dir, 0o700)
+	var told []Damage
+	file := JSON[table]{Path: filepath.Join(dir, "table.json"), Version: 2, SetAside: func(d Damage) { told = append(told, d) }}
+	for i, text := range []string{"", "{", `{"version":1,"names":["a",{}]}`} {
+		os.WriteFile(file.Path, []byte(text), 0o600)
+		v := table{Names: []string{"as before"}}
+		if found, err := file.Load(&v); found || err != nil || v.Names != nil {
+			t.Errorf("%q: %v, %v, %v", text, found, err, v)
+		}
+		if len(told) != i+1 {
+			t.Fatalf("%q was told as %+v", text, told)
+		}
+		d := told[i]
+		if kept, err := os.ReadFile(d.Aside); err != nil || string(kept) != text || d.Path != file.Path || FormerName(d.Aside) != "table.json" || d.Err == nil {
+			t.Errorf("%q is set aside as %+v with %q, %v", text, d, kept, err)
+		}
+		if _, err := os.Stat(file.Path); err == nil {
+			t.Errorf("%q is still there", text)
+		}
+	}
+	if list, err := AsideFiles(dir); len(list) != len(told) || err != nil {
+		t.Errorf("the files that were set aside are %q, %v", list, err)
+	}
+	os.WriteFile(file.Path, []byte(`{"version":3}`), 0o600)
+	if _, err := file.Load(new(table)); err == nil || len(told) != 3 {
+		t.Errorf("a newer file: %v, told %d", err, len(told))
+	}
+	if list, err := AsideFiles(filepath.Join(dir, "none")); list != nil || err != nil {
+		t.Errorf("of no directory: %q, %v", list, err)
+	}
+}

@@ -4,12 +4,14 @@
 package tokens
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base32"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -57,6 +59,35 @@ type file struct {
 	Tokens []record `json:"tokens"`
 }
 
+// UnmarshalJSON refuses the whole file where any of it is not as Store writes it. A token of which a
+// member is not known might have lost what bounds it.
+func (f *file) UnmarshalJSON(data []byte) error {
+	type members file
+	read := struct {
+		Version int `json:"version"`
+		members
+	}{}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&read); err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, r := range read.Tokens {
+		switch {
+		case r.ID == "" || known[r.ID]:
+			return fmt.Errorf("the token %s is there twice or has no identifier", menu.Quoted(r.ID))
+		case r.User == "" || !r.Role.Valid() || len(r.Hash) != len(hashOf("")):
+			return fmt.Errorf("the token %s has no user, role or hash", menu.Quoted(r.ID))
+		case r.Sources == nil || r.Paths == nil:
+			return fmt.Errorf("the token %s does not say from where and for what it is", menu.Quoted(r.ID))
+		}
+		known[r.ID] = true
+	}
+	*f = file(read.members)
+	return nil
+}
+
 // Tokens are all tokens. Their methods may be called from any goroutine.
 type Tokens struct {
 	file store.JSON[file]
@@ -69,18 +100,15 @@ type Tokens struct {
 }
 
 // Open reads the tokens in a data directory. tell is told the name of each user whose tokens
-// change.
-func Open(dir string, tell access.Teller) (*Tokens, error) {
+// change. A damaged file is set aside, so that no token holds, unless setAside is nil.
+func Open(dir string, tell access.Teller, setAside func(store.Damage)) (*Tokens, error) {
 	t := &Tokens{tokens: map[string]record{}, tell: tell,
-		file: store.JSON[file]{Path: filepath.Join(dir, "tokens.json"), Version: version}}
+		file: store.JSON[file]{Path: filepath.Join(dir, "tokens.json"), Version: version, SetAside: setAside}}
 	var read file
 	if _, err := t.file.Load(&read); err != nil {
 		return nil, err
 	}
 	for _, r := range read.Tokens {
-		if _, twice := t.tokens[r.ID]; twice || r.ID == "" {
-			return nil, fmt.Errorf("%s: the token %s is there twice or has no identifier", t.file.Path, menu.Quoted(r.ID))
-		}
 		t.tokens[r.ID] = r
 	}
 	return t, nil

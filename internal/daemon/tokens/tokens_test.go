@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/roomtest"
 )
 
 func open(t *testing.T, dir string) *Tokens {
 	t.Helper()
-	all, err := Open(dir, nil)
+	all, err := Open(dir, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +133,8 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// A change that cannot be written did not happen, and a newer or damaged file is refused.
+// A change that cannot be written did not happen, and a newer file is refused, as a damaged one is
+// where it cannot be set aside.
 func TestFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	os.Mkdir(dir, 0o700)
@@ -154,8 +156,42 @@ func TestFile(t *testing.T) {
 		`{"version":2,"tokens":[]}`: "written by a newer diagsh", `{"version":1,"tokens":[{}]}`: "no identifier", `{`: "damaged",
 	} {
 		os.WriteFile(filepath.Join(dir, "tokens.json"), []byte(text), 0o600)
-		if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Open(dir, nil, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// Of a damaged file no token holds: a part of it might have lost what bounds it. The next token is
+// kept as ever.
+func TestDamagedFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "tokens.json")
+	wanted := access.Token{Name: "ci", User: "ops", Role: menu.Operator, Expires: time.Now().Add(time.Hour), Sources: []string{"192.0.2.0/24"}, Paths: []string{"status"}}
+	_, text := mustMake(t, open(t, dir), wanted)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, damage := range [][2]string{
+		{`"sources"`, `"tources"`}, {`"paths"`, `"pathz"`}, {`"operator"`, `"oqerator"`}, {`"user": "ops"`, `"user": ""`}, {`"sha256": "`, `"sha256": "0`}, {"}", ""},
+	} {
+		damaged := strings.Replace(string(whole), damage[0], damage[1], 1)
+		if damaged == string(whole) {
+			t.Fatalf("%q is not in the file:\n%s", damage[0], whole)
+		}
+		os.WriteFile(path, []byte(damaged), 0o600)
+		var told []store.Damage
+		all, err := Open(dir, nil, func(d store.Damage) { told = append(told, d) })
+		if err != nil || len(told) != 1 || len(all.List("")) != 0 {
+			t.Errorf("%q: %v, told %+v", damage, err, told)
+			continue
+		}
+		if _, err := all.Check(text, "192.0.2.1", time.Now()); err == nil {
+			t.Errorf("%q: a token of the damaged file opens", damage)
+		}
+		if _, again := mustMake(t, all, wanted); len(open(t, dir).List("ops")) != 1 || again == text {
+			t.Errorf("%q: the next token is not kept", damage)
 		}
 	}
 }

@@ -41,9 +41,9 @@ type content struct {
 	Files map[string][]access.Note `json:"files"`
 }
 
-// Open reads the notes that are kept at path.
-func Open(path string, tell access.Teller) (*Book, error) {
-	b := &Book{file: store.JSON[content]{Path: path, Version: 1}, tell: tell}
+// Open reads the notes that are kept at path. A damaged file is set aside, unless setAside is nil.
+func Open(path string, tell access.Teller, setAside func(store.Damage)) (*Book, error) {
+	b := &Book{file: store.JSON[content]{Path: path, Version: 1, SetAside: setAside}, tell: tell}
 	_, err := b.file.Load(&b.now)
 	return b, err
 }

@@ -15,7 +15,7 @@ func TestBook(t *testing.T) {
 	t.Parallel()
 	var told []string
 	path := filepath.Join(t.TempDir(), "notes.json")
-	b, err := Open(path, func(names ...string) { told = append(told, names...) })
+	b, err := Open(path, func(names ...string) { told = append(told, names...) }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestBook(t *testing.T) {
 	if want := []string{"a.pcap", "b.pcap", "b.pcap"}; !slices.Equal(told, want) {
 		t.Errorf("told of %q", told)
 	}
-	if b, err = Open(path, nil); err != nil || b.Count() != maxOfFile+2 || b.Of("a.pcap")[1].Text != "again" {
+	if b, err = Open(path, nil, nil); err != nil || b.Count() != maxOfFile+2 || b.Of("a.pcap")[1].Text != "again" {
 		t.Fatalf("the file has %d notes, %v", b.Count(), err)
 	}
 	if list := b.Of("b.pcap", "none"); len(list) != 2 || list[0].InFile != 1 {
