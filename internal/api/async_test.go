@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,26 +12,10 @@ import (
 	"diagsh/internal/test/await"
 )
 
-// post sends a request with a body on a connection of its own, and header fields.
+// post sends a request with a body and header fields.
 func post(t *testing.T, path, resource, body string, fields ...string) (*http.Response, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), "POST", "http://appliance/v1/"+resource, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(fields); i += 2 {
-		request.Header.Set(fields[i], fields[i+1])
-	}
-	response, err := socketClient(path).Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return response, "broken off: " + string(text)
-	}
-	return response, string(text)
+	return exchange(t, path, "POST", resource, body, fields...)
 }
 
 // later begins a command in the background, and returns the path of the run below /v1/.

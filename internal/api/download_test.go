@@ -20,26 +20,10 @@ import (
 	"diagsh/internal/menu"
 )
 
-// get sends a request on the socket with header fields, given as name, value.
+// get sends a request without a body on the socket, with header fields.
 func get(t *testing.T, path, method, resource string, fields ...string) (*http.Response, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, "http://appliance/v1/"+resource, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(fields); i += 2 {
-		request.Header.Set(fields[i], fields[i+1])
-	}
-	response, err := socketClient(path).Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return response, "broken off: " + string(body)
-	}
-	return response, string(body)
+	return exchange(t, path, method, resource, "", fields...)
 }
 
 func digestOf(text string) string {

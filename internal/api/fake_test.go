@@ -354,10 +354,16 @@ func withTopic(c *menu.Command, topic string) *menu.Command {
 	return c
 }
 
-// serve starts a boundary around the appliance and returns its socket.
+// serve starts a boundary around the appliance with its own commands, and returns its socket.
 func serve(t testing.TB, d *fakeAppliance) (*Server, string) {
 	t.Helper()
-	s := NewServer(d, d.tree(), slog.New(slog.DiscardHandler))
+	return serveTree(t, d, d.tree())
+}
+
+// serveTree starts a boundary around the appliance with these commands, and returns its socket.
+func serveTree(t testing.TB, d *fakeAppliance, tree *menu.Menu) (*Server, string) {
+	t.Helper()
+	s := NewServer(d, tree, slog.New(slog.DiscardHandler))
 	path := filepath.Join(t.TempDir(), "api.sock")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -423,13 +429,17 @@ func socketClient(path string) *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 }
 
-// curl sends a request on the socket, and returns the status and the body.
-func curl(t *testing.T, path, method, resource, body string) (int, string) {
+// exchange sends a request on a connection of its own, with header fields given as name, value. It
+// returns the answer and its body.
+func exchange(t *testing.T, path, method, resource, body string, fields ...string) (*http.Response, string) {
 	t.Helper()
 	url := "http://appliance/v1/" + resource
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i < len(fields); i += 2 {
+		request.Header.Set(fields[i], fields[i+1])
 	}
 	response, err := socketClient(path).Do(request)
 	if err != nil {
@@ -438,9 +448,16 @@ func curl(t *testing.T, path, method, resource, body string) (int, string) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return response.StatusCode, "broken off: " + string(text)
+		return response, "broken off: " + string(text)
 	}
-	return response.StatusCode, string(text)
+	return response, string(text)
+}
+
+// curl is exchange for who looks at the status and the body alone.
+func curl(t *testing.T, path, method, resource, body string) (int, string) {
+	t.Helper()
+	response, text := exchange(t, path, method, resource, body)
+	return response.StatusCode, text
 }
 
 // hasCode reports whether err is a refusal by the appliance, of that code.

@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -108,34 +105,10 @@ func (s *things) tree() *menu.Menu {
 func serveThings(t *testing.T, s *things) (*fakeAppliance, func(method, resource, body string, headers ...string) (*http.Response, string)) {
 	t.Helper()
 	d := newFake(t)
-	server := NewServer(d, s.tree(), slog.New(slog.DiscardHandler))
-	path := filepath.Join(t.TempDir(), "api.sock")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	t.Cleanup(func() { server.Close(); <-done })
+	_, path := serveTree(t, d, s.tree())
 	return d, func(method, resource, body string, headers ...string) (*http.Response, string) {
 		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), method, "http://appliance/v1/"+resource, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := 0; i < len(headers); i += 2 {
-			request.Header.Set(headers[i], headers[i+1])
-		}
-		response, err := socketClient(path).Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		text, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response, string(text)
+		return exchange(t, path, method, resource, body, headers...)
 	}
 }
 
