@@ -11,6 +11,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/pcapfile"
+	"diagsh/internal/test/packetfile"
 )
 
 // A disk that takes nothing for 100 ms, again and again, costs no packet. The buffers for such
@@ -77,15 +78,7 @@ func TestStallingDisk(t *testing.T) {
 	if most < 8<<20 {
 		t.Logf("this machine sent too few packets for the test to say much")
 	}
-	f, err := os.Open(filepath.Join(b.path, "capture.pcap"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapfile.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := packetfile.Open(t, filepath.Join(b.path, "capture.pcap"))
 	var p capture.Packet
 	for n := range sent {
 		if err := r.Next(&p); err != nil || binary.BigEndian.Uint64(p.Data[14:]) != uint64(n) {

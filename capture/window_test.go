@@ -12,6 +12,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
+	"diagsh/internal/test/packetfile"
 )
 
 // windowPackets returns how many packets go through a ring. WINDOW_PACKETS=3000000 make windows is
@@ -62,15 +63,7 @@ func (s *numberedSource) Counters() []capture.Counters {
 // numbersOf reads a file whose packets bear numbers, which must follow each other.
 func numbersOf(t *testing.T, path string, want int) (next, packets int) {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapfile.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := packetfile.Open(t, path)
 	var p capture.Packet
 	for r.Next(&p) == nil {
 		n, err := strconv.ParseInt(string(p.Data[14:30]), 16, 64)

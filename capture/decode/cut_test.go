@@ -12,7 +12,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"diagsh/capture"
-	"diagsh/capture/pcapfile"
+	"diagsh/internal/test/packetfile"
 )
 
 // TestNothingIsSaidOfWhatIsCut: wherever a packet is cut, nothing is said about it that the whole
@@ -63,12 +63,7 @@ const corpusStep = 25
 // eachPacket reads a file of the corpus.
 func eachPacket(t testing.TB, path string, see func(int, *capture.Packet, capture.Interface)) {
 	t.Helper()
-	in, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	r, err := pcapfile.NewReader(in)
+	r, err := packetfile.Try(t, path)
 	if err != nil {
 		if os.Getenv("CAPTURES") == "" {
 			t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/packetfile"
 )
 
 var ethernet = capture.Interface{Name: "eth0", LinkType: capture.Ethernet}
@@ -231,15 +232,7 @@ func TestAddressesAreTsharks(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
-		in, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer in.Close()
-		r, err := pcapfile.NewReader(in)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := packetfile.Open(t, path)
 		var p capture.Packet
 		seen, agreed := 0, 0
 		for n := 0; r.Next(&p) == nil; n++ {
@@ -290,19 +283,11 @@ func FuzzDecode(f *testing.F) {
 		f.Add(uint16(1), data)
 	}
 	for _, name := range []string{"en10mb", "raw", "sll", "sll2", "null", "ppp", "loop", "ieee802_11", "radiotap"} {
-		in, err := os.Open(filepath.Join("..", "filter", "testdata", "corpus", "packets", name+".pcap"))
-		if err != nil {
-			f.Fatal(err)
-		}
-		r, err := pcapfile.NewReader(in)
-		if err != nil {
-			f.Fatal(err)
-		}
+		r := packetfile.Open(f, filepath.Join("..", "filter", "testdata", "corpus", "packets", name+".pcap"))
 		var p capture.Packet
 		for n := 0; n < 200 && r.Next(&p) == nil; n++ {
 			f.Add(uint16(r.Interfaces()[0].LinkType), bytes.Clone(p.Data))
 		}
-		in.Close()
 	}
 	f.Fuzz(func(t *testing.T, link uint16, data []byte) {
 		before := bytes.Clone(data)

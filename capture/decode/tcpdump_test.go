@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"diagsh/capture"
-	"diagsh/capture/pcapfile"
 	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/packetfile"
 )
 
 // corpus returns the files that views are tested with: those of the filter's corpus, or all below
@@ -53,13 +53,8 @@ func TestLinesOfTheCorpusAreTcpdumps(t *testing.T) {
 			t.Fatalf("%s: %v", path, err)
 		}
 		lines := numbered(out)
-		in, err := os.Open(path)
+		r, err := packetfile.Try(t, path)
 		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := pcapfile.NewReader(in)
-		if err != nil {
-			in.Close()
 			if len(out) > 0 {
 				t.Errorf("%s: %v, and tcpdump reads it", path, err)
 			}
@@ -89,7 +84,6 @@ func TestLinesOfTheCorpusAreTcpdumps(t *testing.T) {
 				t.Errorf("%s, packet %d:\n%s\nand not\n%s", path, n, b, a)
 			}
 		}
-		in.Close()
 	}
 	t.Logf("%d lines of %d files", compared, files)
 }

@@ -14,9 +14,9 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/filter"
-	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/packetfile"
 )
 
 // files returns the captures of the repository, or all below the directory CAPTURES.
@@ -44,12 +44,7 @@ func files(t testing.TB) (list []string) {
 // each calls f for every packet of a file.
 func each(t testing.TB, path string, f func(number int, p *capture.Packet, on capture.Interface)) {
 	t.Helper()
-	in, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	r, err := pcapfile.NewReader(in)
+	r, err := packetfile.Try(t, path)
 	if err != nil {
 		return
 	}

@@ -2,14 +2,13 @@ package headers
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"golang.org/x/net/bpf"
 
 	"diagsh/capture"
-	"diagsh/capture/pcapfile"
+	"diagsh/internal/test/packetfile"
 )
 
 // Only keeps what a capture of headers would have kept, and nothing that its contents could be in.
@@ -20,15 +19,7 @@ func TestOnlyIsWhatACaptureOfHeadersKeeps(t *testing.T) {
 	}
 	compared, cut := 0, 0
 	for _, path := range paths {
-		in, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer in.Close()
-		r, err := pcapfile.NewReader(in)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := packetfile.Open(t, path)
 		for n := 1; ; n++ {
 			var p capture.Packet
 			if r.Next(&p) != nil {

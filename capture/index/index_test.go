@@ -19,6 +19,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
+	"diagsh/internal/test/packetfile"
 )
 
 // made returns packets of several interfaces whose data say their number.
@@ -110,15 +111,7 @@ func wait(t testing.TB, v *View, f *Filter) Progress {
 func plain(t testing.TB, paths ...string) (list []capture.Packet, on []capture.Interface) {
 	t.Helper()
 	for _, path := range paths {
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		r, err := pcapfile.NewReader(f)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := packetfile.Open(t, path)
 		for {
 			var p capture.Packet
 			if err := r.Next(&p); err != nil {

@@ -3,29 +3,20 @@ package summary
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 
 	"diagsh/capture"
-	"diagsh/capture/pcapfile"
 	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/packetfile"
 )
 
 // flowsOf lists the flows of a file.
 func flowsOf(t testing.TB, path string) *Flows {
 	t.Helper()
-	in, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	r, err := pcapfile.NewReader(in)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := packetfile.Open(t, path)
 	f := NewFlows()
 	for n := int64(1); ; n++ {
 		var p capture.Packet

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -16,8 +15,8 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"diagsh/capture"
-	"diagsh/capture/pcapfile"
 	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/packetfile"
 )
 
 // segment returns a TCP packet from a client to port 25, or back.
@@ -119,15 +118,7 @@ func TestOutOfOrder(t *testing.T) {
 // corpus.
 func TestCountsAreTsharks(t *testing.T) {
 	path := filepath.Join("..", "filter", "testdata", "corpus", "packets", "en10mb.pcap")
-	in, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	r, err := pcapfile.NewReader(in)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := packetfile.Open(t, path)
 	c := NewCounter()
 	var p capture.Packet
 	for r.Next(&p) == nil {
