@@ -70,11 +70,17 @@ func (c *certificates) of(chain [][]byte) (*tls.Certificate, error) {
 // acmeProtocol is what a CA negotiates that looks whether a name is the appliance's (RFC 8737).
 const acmeProtocol = "acme-tls/1"
 
+// maxName is the largest number of bytes of a host name (RFC 1035 section 2.3.4).
+const maxName = 255
+
 // config returns nil for clients; for a CA that looks whether a name is the appliance's, what shows
 // it the certificate that it is to see. Such a connection ends after its handshake.
 func (c *certificates) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != acmeProtocol {
 		return nil, nil
+	}
+	if len(hello.ServerName) > maxName {
+		return nil, errors.New("the name that is asked for is none of a host")
 	}
 	chain, err := c.appliance.Challenge(hello.Context(), hello.ServerName)
 	if err != nil {

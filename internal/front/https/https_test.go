@@ -56,8 +56,8 @@ func TestHandshakes(t *testing.T) {
 	if r.appliance.asked != 2 {
 		t.Errorf("the certificate was fetched %d times", r.appliance.asked)
 	}
-	challenge := func() (tls.ConnectionState, error) {
-		c, err := tls.Dial("tcp", r.address, &tls.Config{InsecureSkipVerify: true, ServerName: "mx1.example.com", NextProtos: []string{"acme-tls/1"}})
+	challenge := func(name string) (tls.ConnectionState, error) {
+		c, err := tls.Dial("tcp", r.address, &tls.Config{InsecureSkipVerify: true, ServerName: name, NextProtos: []string{"acme-tls/1"}})
 		if err != nil {
 			return tls.ConnectionState{}, err
 		}
@@ -67,13 +67,21 @@ func TestHandshakes(t *testing.T) {
 		}
 		return c.ConnectionState(), nil
 	}
-	if s, err := challenge(); err == nil {
+	if s, err := challenge("mx1.example.com"); err == nil {
 		t.Errorf("without an order at a CA there is a challenge: %+v", s)
 	}
-	r.appliance.mu.Lock()
-	r.appliance.challenged = "mx1.example.com"
-	r.appliance.mu.Unlock()
-	if s, err := challenge(); err != nil || s.NegotiatedProtocol != "acme-tls/1" {
+	order := func(name string) {
+		r.appliance.mu.Lock()
+		defer r.appliance.mu.Unlock()
+		r.appliance.challenged = name
+	}
+	long := strings.Repeat("x.", maxName)
+	order(strings.TrimSuffix(long, "."))
+	if _, err := challenge(long); err == nil {
+		t.Error("the appliance is asked about a name that no host can have")
+	}
+	order("mx1.example.com")
+	if s, err := challenge("mx1.example.com"); err != nil || s.NegotiatedProtocol != "acme-tls/1" {
 		t.Errorf("the challenge of an order: %v, %+v", err, s)
 	}
 	if got := r.ask(r.client(), "GET", "/", "").header.Get("Strict-Transport-Security"); got != strictTransport {
@@ -355,6 +363,30 @@ func TestTokens(t *testing.T) {
 	if a := r.ask(c, "GET", "/v1/x", "", "Authorization", "Bearer good"); a.status != 200 {
 		t.Errorf("after the idle end: %+v", a)
 	}
+}
+
+// A server ends though a token is being checked, which it gives up.
+func TestEndsWhileATokenLogsIn(t *testing.T) {
+	r := newRig(t)
+	c := r.client()
+	c.Timeout = patience
+	asked := make(chan struct{})
+	t.Cleanup(func() { <-asked })
+	t.Cleanup(r.stop)
+	go func() {
+		defer close(asked)
+		q, err := http.NewRequest("GET", "https://"+r.address+"/v1/x", nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		q.Header.Set("Authorization", "Bearer slow")
+		if a, err := c.Do(q); err == nil {
+			a.Body.Close()
+			t.Errorf("it was answered with %s", a.Status)
+		}
+	}()
+	<-r.appliance.waiting
 }
 
 // Sessions of tokens are bounded: those that are not in use make room.

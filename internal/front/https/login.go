@@ -99,12 +99,17 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 		s.loginFailed(w, r, err)
 		return
 	}
+	s.admit(w, r, one)
+	s.tell(w, r, one)
+}
+
+// admit gives a browser its new session. One that it had before ends.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, one *session) {
 	if former := s.sessionOf(r); former != nil {
 		former.end()
 	}
 	connOf(r).Known()
 	http.SetCookie(w, cookie(s.sessions.add(one)))
-	s.tell(w, r, one)
 }
 
 // credentialsOf reads the user name and the password of a request.

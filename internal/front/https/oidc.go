@@ -15,8 +15,9 @@ const signInCookieName = "__Host-diagsh-signin"
 // signInTime is how long that cookie is kept in seconds, as long as the appliance waits.
 const signInTime = 10 * 60
 
-// maxCallback bounds each value that a browser brings back, in bytes.
-const maxCallback = 4 << 10
+// maxCallback bounds what a browser brings back, in bytes: as JSON, which may need six for each of
+// them, it must fit into a request to the appliance.
+const maxCallback = 8 << 10
 
 // signInCookie returns the cookie of a sign-in. It must come along when the provider sends the browser
 // back, which is a request from another site: so it is Lax (RFC 6265bis section 5.6.7).
@@ -55,7 +56,7 @@ func (s *Server) endOIDC(w http.ResponseWriter, r *http.Request) {
 		back.Fault = "nothing"
 	}
 	http.SetCookie(w, signInCookie("", -1))
-	if max(len(back.State), len(back.Code), len(back.Fault), len(back.Binding)) > maxCallback {
+	if len(back.State)+len(back.Code)+len(back.Fault)+len(back.Binding) > maxCallback {
 		s.sendBack(w, r, menu.Errorf(menu.Denied, "The provider's answer is too long"))
 		return
 	}
@@ -64,11 +65,7 @@ func (s *Server) endOIDC(w http.ResponseWriter, r *http.Request) {
 		s.sendBack(w, r, err)
 		return
 	}
-	if former := s.sessionOf(r); former != nil {
-		former.end()
-	}
-	connOf(r).Known()
-	http.SetCookie(w, cookie(s.sessions.add(one)))
+	s.admit(w, r, one)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 

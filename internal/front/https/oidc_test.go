@@ -35,9 +35,10 @@ func TestSignInByProvider(t *testing.T) {
 		"state=s&code=wrong":          "/?signin=denied",
 		"state=s&error=access_denied": "/?signin=denied",
 		"":                            "/?signin=denied",
-		"state=" + strings.Repeat("s", maxCallback+1):  "/?signin=denied",
-		"state=s&code=silent":                          "/?signin=unavailable",
-		"state=s&code=good&code=other&state=other&x=y": "/",
+		"state=" + strings.Repeat("s", maxCallback+1):                 "/?signin=denied",
+		"state=s&code=good&error=" + strings.Repeat("<", maxCallback): "/?signin=denied",
+		"state=s&code=silent":                                         "/?signin=unavailable",
+		"state=s&code=good&code=other&state=other&x=y":                "/",
 	} {
 		begin()
 		a := r.ask(c, "GET", "/v1/login/oidc/callback?"+query, "")

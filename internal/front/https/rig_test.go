@@ -30,6 +30,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 )
 
 func check(t testing.TB, err error) {
@@ -67,7 +68,7 @@ type fakeAppliance struct {
 	kinds      []string
 	open       map[string]net.Conn // the appliance's ends of sessions, by login
 	closed     chan string         // logins that ended
-	waiting    chan struct{}       // a login of the user "slow" waits
+	waiting    chan struct{}       // a login of the user "slow" or by the token waits
 	gaveUp     chan struct{}       // and does not any more
 }
 
@@ -146,7 +147,7 @@ func (c *fakeClient) Login(o access.Credentials) (access.Login, error) {
 	c.a.logins = append(c.a.logins, o)
 	user := o.User
 	switch {
-	case user == "slow":
+	case user == "slow", o.Token == "slow":
 		c.a.mu.Unlock()
 		close(c.a.waiting)
 		<-c.ended
@@ -274,6 +275,7 @@ type rig struct {
 	appliance *fakeAppliance
 	server    *Server
 	address   string
+	stop      func() // ends the server
 }
 
 func newRig(t testing.TB) *rig {
@@ -294,11 +296,17 @@ func newRig(t testing.TB) *rig {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()
-	t.Cleanup(func() {
+	end := sync.OnceFunc(func() {
 		stop()
-		check(t, <-served)
+		select {
+		case err := <-served:
+			check(t, err)
+		case <-time.After(await.Patience):
+			t.Error("the server does not end")
+		}
 	})
-	return &rig{t, a, s, l.Addr().String()}
+	t.Cleanup(end)
+	return &rig{t, a, s, l.Addr().String(), end}
 }
 
 // client returns a client with a memory for cookies.

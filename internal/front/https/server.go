@@ -149,8 +149,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	unhook := context.AfterFunc(ctx, func() {
 		defer close(ended)
 		s.listener.Close()
-		s.sessions.endAll()
-		s.tokens.endAll()
+		endAll(append(s.sessions.all(), s.tokens.all()...))
 		s.stop()
 		s.http.Close()
 	})

@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -208,12 +210,18 @@ func (t *sessionTable) find(cookie string) *session {
 	return t.sessions[sha256.Sum256([]byte(cookie))]
 }
 
-// endAll ends all sessions.
-func (t *sessionTable) endAll() {
+// all returns the sessions.
+func (t *sessionTable) all() []*session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.sessions))
+}
+
+// endAll ends sessions, and returns when they have ended. It is called without the lock of a table,
+// which a session takes at its end.
+func endAll(sessions []*session) {
 	var ending sync.WaitGroup
-	for _, one := range t.sessions {
+	for _, one := range sessions {
 		ending.Go(one.end)
 	}
 	ending.Wait()

@@ -121,15 +121,20 @@ func (t *tokenTable) endIdle(before time.Time) {
 	}
 }
 
-// endAll ends all sessions.
-func (t *tokenTable) endAll() {
+// all returns the sessions that have begun.
+func (t *tokenTable) all() (list []*session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var ending sync.WaitGroup
 	for _, one := range t.sessions {
-		ending.Go(one.end)
+		select {
+		case <-one.ready:
+			if one.session != nil {
+				list = append(list, one.session)
+			}
+		default: // its login is given up with the server's context
+		}
 	}
-	ending.Wait()
+	return list
 }
 
 // end ends the session, if the login has made one.
