@@ -182,6 +182,9 @@ func (l *limiter) take() time.Duration {
 	return time.Duration(max(0, -l.left) * float64(l.every))
 }
 
+// giveBack gives back a time that was taken and not used.
+func (l *limiter) giveBack() { l.left = min(l.burst, l.left+1) }
+
 // wait waits until one more time is allowed, or ctx is done.
 func (l *limiter) wait(ctx context.Context) error { return sleep(ctx, l.take()) }
 

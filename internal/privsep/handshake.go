@@ -40,10 +40,7 @@ func (h *handshakeSigner) sign(ctx context.Context, q request) (reply, error) {
 	if h.certificates == nil {
 		return reply{}, errUnknownRequest
 	}
-	h.mu.Lock()
-	pause := h.allowed.take()
-	h.mu.Unlock()
-	if err := sleep(ctx, pause); err != nil {
+	if err := h.allow(ctx); err != nil {
 		return reply{}, err
 	}
 	select {
@@ -60,6 +57,21 @@ func (h *handshakeSigner) sign(ctx context.Context, q request) (reply, error) {
 		err = menu.Errorf(menu.State, "The certificate has changed meanwhile")
 	}
 	return reply{Signature: signature}, err
+}
+
+// allow waits until one more signature is allowed, or ctx is done. Then it has taken nothing: those
+// who went away in a flood do not keep others waiting after it.
+func (h *handshakeSigner) allow(ctx context.Context) error {
+	h.mu.Lock()
+	pause := h.allowed.take()
+	h.mu.Unlock()
+	err := sleep(ctx, pause)
+	if err != nil {
+		h.mu.Lock()
+		h.allowed.giveBack()
+		h.mu.Unlock()
+	}
+	return err
 }
 
 // chain replies with the certificate, unless the front names the one that there is.

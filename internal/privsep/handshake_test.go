@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -150,4 +151,23 @@ func TestAttach(t *testing.T) {
 			t.Errorf("a session %q of the login %q: %v", kind, login, err)
 		}
 	}
+}
+
+// Those who go away while they wait for a signature do not keep others waiting after them.
+func TestAFloodOfHandshakesIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signer := newHandshakeSigner(&fakeCertificates{})
+		flood, end := context.WithCancel(t.Context())
+		var gone sync.WaitGroup
+		for range handshakeBurst + 5000 {
+			gone.Go(func() { signer.allow(flood) })
+		}
+		synctest.Wait()
+		end()
+		gone.Wait()
+		began := time.Now()
+		if err := signer.allow(t.Context()); err != nil || time.Since(began) > handshakeEvery {
+			t.Errorf("the next one is allowed after %v, %v", time.Since(began), err)
+		}
+	})
 }
