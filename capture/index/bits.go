@@ -1,6 +1,9 @@
 package index
 
-import "math/bits"
+import (
+	"math/bits"
+	"sort"
+)
 
 // A bitmap says for each packet of a file whether it is selected. It grows at its end. Parts in
 // which all packets are alike take no memory for them.
@@ -54,16 +57,9 @@ func (b *bitmap) list(first int64, count int) (numbers []int64) {
 		return nil
 	}
 	// the last chunk with no more than first before it
-	low, high := 0, len(b.chunks)
-	for high-low > 1 {
-		if middle := (low + high) / 2; b.chunks[middle].before <= first {
-			low = middle
-		} else {
-			high = middle
-		}
-	}
-	skip := first - b.chunks[low].before
-	for n := low; n < len(b.chunks); n++ {
+	from := sort.Search(len(b.chunks), func(n int) bool { return b.chunks[n].before > first }) - 1
+	skip := first - b.chunks[from].before
+	for n := from; n < len(b.chunks); n++ {
 		numbers, skip = b.chunks[n].list(numbers, int64(n)*chunkPackets, skip, count)
 		if len(numbers) == count {
 			break

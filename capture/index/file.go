@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sort"
 	"sync"
 	"syscall"
 	"time"
@@ -278,15 +279,8 @@ func (x *indexed) place(number int64) (pcapfile.Layout, pcapfile.Mark, int64) {
 
 // mark returns the mark of an entry.
 func (p *places) mark(n int) pcapfile.Mark {
-	low, high := 0, len(p.turns)
-	for high-low > 1 {
-		if middle := (low + high) / 2; p.turns[middle].entry <= n {
-			low = middle
-		} else {
-			high = middle
-		}
-	}
-	m := p.turns[low].mark
+	after := sort.Search(len(p.turns), func(i int) bool { return p.turns[i].entry > n })
+	m := p.turns[after-1].mark
 	m.Offset = p.entries[n].offset
 	return m
 }
@@ -311,7 +305,8 @@ func (p *places) add(before pcapfile.Mark, time int64) {
 	p.packets++
 }
 
-// thin keeps every second entry.
+// thin keeps every second entry. None moves to a place after its own, so mark still reads those to
+// come as they were.
 func (p *places) thin() {
 	kept := p.entries[:0:len(p.entries)]
 	var turns []turn
@@ -322,7 +317,6 @@ func (p *places) thin() {
 		}
 		kept = append(kept, p.entries[n])
 	}
-	// mark reads entries that are moved already only for offsets, which are in m.
 	p.entries, p.turns, p.stride = kept, turns, 2*p.stride
 }
 

@@ -2,7 +2,6 @@ package pcapfile
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"io"
 
@@ -109,6 +108,3 @@ func (l Layout) From(file io.ReadSeeker, m Mark, in *bufio.Reader) (*Reader, err
 
 // Interface returns one of the interfaces seen so far, by its number.
 func (r *Reader) Interface(n uint32) capture.Interface { return r.interfaces[n].Interface }
-
-// isPacked reports whether a file that starts like this is one of gzip.
-func isPacked(magic []byte) bool { return bytes.HasPrefix(magic, []byte{0x1f, 0x8b}) }

@@ -52,3 +52,6 @@ func (u *unpacker) Read(b []byte) (int, error) {
 	}
 	return n, &CorruptError{Text: "what gzip packed is damaged"}
 }
+
+// isPacked reports whether a file that starts like this is one of gzip.
+func isPacked(magic []byte) bool { return bytes.HasPrefix(magic, []byte{0x1f, 0x8b}) }

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/mail"
 	"net/url"
 	"strings"
@@ -35,7 +36,7 @@ func readNames(text string) (string, error) {
 		names = append(names, name)
 	}
 	if len(names) > mostNames {
-		return "", errors.New("it is at most 100 host names")
+		return "", fmt.Errorf("it is at most %d host names", mostNames)
 	}
 	return strings.Join(names, ","), nil
 }

@@ -30,16 +30,12 @@ func (t *Table) OpenPackets(caller menu.Caller, name string) (*index.View, error
 }
 
 func (t *Table) openPackets(name string) (*index.View, error) {
-	_, missing := t.directory.FileInfo(name)
-	if missing == nil {
+	status, isFile, err := t.packetsOf(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case isFile:
 		return t.indexes.Open(0, false, t.indexSource(name, func() (*os.File, error) { return t.directory.OpenFile(name) }, false))
-	}
-	status, err := t.Capture(name)
-	if err != nil {
-		if t.directory.Growing(name) {
-			return nil, missing
-		}
-		return nil, noPackets(name)
 	}
 	var sources []index.Source
 	for _, f := range status.Files {

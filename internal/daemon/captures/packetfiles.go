@@ -36,16 +36,12 @@ func (t *Table) Packets(name string) (f access.File, known bool) {
 // directory, or the files of a capture. Of those that are not closed yet it has what is on the disk
 // so far.
 func (t *Table) PacketFiles(name string) ([]replay.Opener, error) {
-	_, missing := t.directory.FileInfo(name)
-	if missing == nil {
+	status, isFile, err := t.packetsOf(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case isFile:
 		return []replay.Opener{t.opener(name)}, nil
-	}
-	status, err := t.Capture(name)
-	if err != nil {
-		if t.directory.Growing(name) {
-			return nil, missing
-		}
-		return nil, noPackets(name)
 	}
 	var files []replay.Opener
 	for _, f := range status.Files {
@@ -55,6 +51,23 @@ func (t *Table) PacketFiles(name string) ([]replay.Opener, error) {
 		return nil, wrongState(name, "has no file any more", "")
 	}
 	return files, nil
+}
+
+// packetsOf returns what a name stands for: a finished file, or a capture with its status.
+func (t *Table) packetsOf(name string) (status capture.Status, isFile bool, err error) {
+	_, missing := t.directory.FileInfo(name)
+	if missing == nil {
+		return status, true, nil
+	}
+	status, err = t.Capture(name)
+	switch {
+	case err == nil:
+	case t.directory.Growing(name):
+		err = missing
+	default:
+		err = noPackets(name)
+	}
+	return status, false, err
 }
 
 // FileNames completes names of finished files, without regard to case. It returns at most the given

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"iter"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -74,10 +75,8 @@ func outline(t reflect.Type, above []reflect.Type) any {
 	case reflect.Map:
 		return map[string]any{"map": outline(t.Elem(), above)}
 	case reflect.Struct:
-		for _, outer := range above {
-			if outer == t {
-				return "any" // a record in itself
-			}
+		if slices.Contains(above, t) {
+			return "any" // a record in itself
 		}
 		above = append(above[:len(above):len(above)], t)
 		object := outlined{}

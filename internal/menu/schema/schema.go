@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -201,7 +202,7 @@ func (c *Components) nameFor(t reflect.Type, want string) string {
 		name = upperFirst(folder) + name
 	}
 	for base, n := name, 2; c.taken[strings.ToLower(name)]; n++ {
-		name = base + string(rune('0'+n))
+		name = base + strconv.Itoa(n)
 	}
 	return name
 }
