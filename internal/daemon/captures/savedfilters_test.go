@@ -2,6 +2,8 @@ package captures
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +61,17 @@ func TestSavedFilters(t *testing.T) {
 	}
 	if losses := d.Table.Losses(); len(losses) != 1 || losses[0].Count != 1 {
 		t.Errorf("factory values would take away %v", losses)
+	}
+	// What the disk does not know has not happened.
+	blocked := filepath.Join(dir, ".filters.json.new")
+	if err := os.Mkdir(blocked, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Table.Reset(); err == nil || len(d.SavedFilters("bob")) != 1 {
+		t.Errorf("after factory values that could not be written there are %v, %v", d.SavedFilters("bob"), err)
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
 	}
 	if err := d.Table.Reset(); err != nil || len(d.SavedFilters("bob")) > 0 {
 		t.Errorf("after factory values there are %v, %v", d.SavedFilters("bob"), err)

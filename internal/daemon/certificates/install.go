@@ -276,12 +276,12 @@ func (c *Certificates) Reset() error {
 		}
 		delete(c.pairs, name)
 	}
-	c.acme.account = acmeAccount{}
 	for _, path := range []string{c.request.Path, c.acme.file.Path} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
+	c.acme.account = acmeAccount{}
 	return nil
 }
 

@@ -152,35 +152,45 @@ func (q *Queue) Close(ctx context.Context) error {
 	}
 }
 
-// saveTargets returns when the disk has the targets, and saveQueue when it has the queue.
-func (q *Queue) saveTargets() error {
-	return save(q, q.targetsFile, func() targetsFile { return targetsFile{q.targets} })
-}
-
-func (q *Queue) saveQueue() error {
-	return save(q, q.queueFile, func() queueFile {
-		over := 0
-		for i := len(q.queue) - 1; i >= 0; i-- {
-			if finished(q.queue[i]) {
-				if over++; over > keptExports {
-					q.queue = slices.Delete(q.queue, i, i+1)
-				}
-			}
-		}
-		return queueFile{q.queue}
-	})
-}
-
-func save[T any](q *Queue, file store.JSON[T], content func() T) error {
+// changeTargets makes the targets what edit returns of a copy of them, when the disk has them. If it
+// cannot, or edit has an error, they stay as they were. edit is called with mu held.
+func (q *Queue) changeTargets(edit func([]storedTarget) ([]storedTarget, error)) error {
 	q.storing.Lock()
 	defer q.storing.Unlock()
 	q.mu.Lock()
-	data, err := file.Encode(content())
+	next, err := edit(slices.Clone(q.targets))
 	q.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return store.Replace(file.Path, data)
+	if err := q.targetsFile.Store(targetsFile{next}); err != nil {
+		return menu.Failing("keep the targets", err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.targets = next
+	return nil
+}
+
+// saveQueue returns when the disk has the queue as it is now.
+func (q *Queue) saveQueue() error {
+	q.storing.Lock()
+	defer q.storing.Unlock()
+	q.mu.Lock()
+	over := 0
+	for i := len(q.queue) - 1; i >= 0; i-- {
+		if finished(q.queue[i]) {
+			if over++; over > keptExports {
+				q.queue = slices.Delete(q.queue, i, i+1)
+			}
+		}
+	}
+	data, err := q.queueFile.Encode(queueFile{q.queue})
+	q.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return store.Replace(q.queueFile.Path, data)
 }
 
 // ExportKey returns the public key by which the appliance logs in at targets, in the form of
@@ -247,6 +257,13 @@ func (q *Queue) Losses() []access.Loss {
 // Reset takes away the targets, the copies that wait or are under way, and the key: captures of the
 // next owner are not the last one's.
 func (q *Queue) Reset() error {
+	q.storing.Lock()
+	for _, path := range []string{q.targetsFile.Path, q.queueFile.Path, q.keyFile} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			q.storing.Unlock()
+			return err
+		}
+	}
 	q.mu.Lock()
 	targets, copies := q.targets, q.queue
 	q.targets, q.queue, q.lost = nil, nil, false
@@ -255,6 +272,7 @@ func (q *Queue) Reset() error {
 		q.giveUp()
 	}
 	q.mu.Unlock()
+	q.storing.Unlock()
 	for _, t := range targets {
 		q.o.OnTargetGone(t.Name)
 		q.o.TellTargets.Changed(t.Name)
@@ -262,13 +280,5 @@ func (q *Queue) Reset() error {
 	for _, e := range copies {
 		q.o.Tell.Changed(copyName(e))
 	}
-	q.storing.Lock()
-	defer q.storing.Unlock()
-	var errs []error
-	for _, path := range []string{q.targetsFile.Path, q.queueFile.Path, q.keyFile} {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return nil
 }

@@ -16,8 +16,11 @@ func finished(e *capture.Export) bool {
 // Add adds copies of files to a target, and returns when the disk has them. of is the capture of
 // the files, or "". A file that waits for the target already waits once. If a user asks for it, its
 // turn comes at once; access.System is the owner of copies that the target's own setting asks for.
+// If the disk cannot have them, copies that a user asks for are not added. Those of access.System
+// stay: their files may not be deleted, and the next time that the queue is written has them.
 func (q *Queue) Add(of string, files []string, target, owner string) ([]capture.Export, error) {
 	var added []capture.Export
+	var fresh []*capture.Export
 	q.mu.Lock()
 	if owner != access.System {
 		delete(q.resting, target)
@@ -28,6 +31,7 @@ func (q *Queue) Add(of string, files []string, target, owner string) ([]capture.
 			i = len(q.queue)
 			q.queue = append(q.queue, &capture.Export{File: f, Capture: of, Target: target, State: capture.ExportWaiting,
 				Queued: time.Now(), Owner: owner})
+			fresh = append(fresh, q.queue[i])
 		}
 		if owner != access.System {
 			q.queue[i].NextTry = time.Time{}
@@ -37,10 +41,26 @@ func (q *Queue) Add(of string, files []string, target, owner string) ([]capture.
 	}
 	q.mu.Unlock()
 	if err := q.saveQueue(); err != nil {
+		if owner != access.System {
+			q.takeBack(fresh)
+		}
 		return nil, menu.Failing("keep the queue of copies", err)
 	}
 	q.changed()
 	return added, nil
+}
+
+// takeBack removes copies that the disk does not have, but for one that is under way.
+func (q *Queue) takeBack(copies []*capture.Export) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.queue = slices.DeleteFunc(q.queue, func(e *capture.Export) bool {
+		goes := slices.Contains(copies, e) && e.State == capture.ExportWaiting
+		if goes {
+			q.o.Tell.Changed(copyName(e))
+		}
+		return goes
+	})
 }
 
 // Waiting reports whether a file is still to be copied, or the disk does not know yet that it was.

@@ -390,8 +390,31 @@ func TestQueueThatCannotBeWritten(t *testing.T) {
 	if _, err := r.q.AddTarget(t.Context(), menu.Caller{}, capture.Target{Name: "vault", URL: "https://host/"}, ""); err == nil || len(r.q.Targets()) != 0 {
 		t.Errorf("a target that is not on the disk: %v; the targets are %+v", err, r.q.Targets())
 	}
-	if _, err := r.q.Add("", []string{"a.pcap"}, "vault", "anna"); menu.AsError(err).Code != menu.Failed {
-		t.Errorf("a copy that is not on the disk: %v", err)
+	if _, err := r.q.Add("", []string{"a.pcap"}, "vault", "anna"); menu.AsError(err).Code != menu.Failed || r.q.Waiting("a.pcap") {
+		t.Errorf("a copy that is not on the disk: %v; the queue is %+v", err, r.q.Exports())
+	}
+	// What a target asks for stays: nothing may delete the file before it is copied.
+	if _, err := r.q.Add("", []string{"b.pcap"}, "vault", access.System); err == nil || !r.q.Waiting("b.pcap") {
+		t.Errorf("a copy that a target asks for: %v; the queue is %+v", err, r.q.Exports())
+	}
+}
+
+// A target that cannot be taken off the disk is still there, for all: after a restart it would be.
+func TestTargetThatCannotBeDeleted(t *testing.T) {
+	r := newRig(t)
+	_, to := newGate(t)
+	r.target("vault", to, false)
+	if err := os.Mkdir(filepath.Join(r.o.Dir, ".targets.json.new"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.q.DeleteTarget(menu.Caller{}, "vault"); menu.AsError(err).Code != menu.Failed || len(r.q.Targets()) != 1 || len(r.gone) != 0 {
+		t.Errorf("deleted: %v; the targets are %+v, gone are %q", err, r.q.Targets(), r.gone)
+	}
+	if err := os.Remove(filepath.Join(r.o.Dir, ".targets.json.new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.q.DeleteTarget(menu.Caller{}, "vault"); err != nil || len(r.q.Targets()) != 0 || !slices.Equal(r.gone, []string{"vault"}) {
+		t.Errorf("deleted again: %v; the targets are %+v, gone are %q", err, r.q.Targets(), r.gone)
 	}
 }
 

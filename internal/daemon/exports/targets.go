@@ -72,41 +72,34 @@ func (q *Queue) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target, 
 			WithHint("It is SHA256: and 43 characters, as ssh-keygen -l prints it")
 	}
 	t.Login = s.login(u, string(secret))
-	q.mu.Lock()
-	taken := slices.ContainsFunc(q.targets, func(other storedTarget) bool { return other.Name == t.Name })
-	if !taken {
-		q.targets = append(q.targets, storedTarget{t, string(secret)})
-	}
-	q.mu.Unlock()
-	if taken {
-		return t, &menu.Error{Code: menu.State, Argument: "name", Message: "There is a target " + t.Name + " already",
-			Hint: "Choose another name, or delete that one"}
-	}
-	if err := q.saveTargets(); err != nil {
-		q.removeTarget(t.Name)
-		return t, menu.Failing("keep the target", err)
+	if err := q.changeTargets(func(targets []storedTarget) ([]storedTarget, error) {
+		if slices.ContainsFunc(targets, isTarget(t.Name)) {
+			return nil, &menu.Error{Code: menu.State, Argument: "name", Message: "There is a target " + t.Name + " already",
+				Hint: "Choose another name, or delete that one"}
+		}
+		return append(targets, storedTarget{t, string(secret)}), nil
+	}); err != nil {
+		return t, err
 	}
 	q.o.TellTargets.Changed(t.Name)
 	return t, nil
 }
 
-func (q *Queue) removeTarget(name string) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	before := len(q.targets)
-	q.targets = slices.DeleteFunc(q.targets, func(t storedTarget) bool { return t.Name == name })
-	return len(q.targets) < before
+func isTarget(name string) func(storedTarget) bool {
+	return func(t storedTarget) bool { return t.Name == name }
 }
 
 // DeleteTarget forgets a target. Copies to it that wait, or are under way, fail.
 func (q *Queue) DeleteTarget(_ menu.Caller, name string) error {
-	if !q.removeTarget(name) {
-		return q.CheckTarget(name)
+	if err := q.CheckTarget(name); err != nil {
+		return err
+	}
+	if err := q.changeTargets(func(targets []storedTarget) ([]storedTarget, error) {
+		return slices.DeleteFunc(targets, isTarget(name)), nil
+	}); err != nil {
+		return err
 	}
 	q.giveUpOn(name)
-	if err := q.saveTargets(); err != nil {
-		return menu.Failing("keep the targets", err)
-	}
 	q.o.OnTargetGone(name)
 	q.o.TellTargets.Changed(name)
 	q.Hurry() // Copies to it fail now.
