@@ -86,3 +86,36 @@ func TestSuggestions(t *testing.T) {
 		t.Errorf("%v, %v", p.rows, err)
 	}
 }
+
+// Who names a resource names each choice of a list by its whole name, and several of them.
+func TestExactNamesInAList(t *testing.T) {
+	type args struct {
+		Interfaces []string `arg:"interfaces,positional:1" ask:"Interfaces" help:"Names."`
+	}
+	var got []string
+	c := menu.Decl[args, int]{
+		Name: "stream", Help: "Help.", Role: menu.ReadOnly,
+		Ask: func(_ context.Context, _ menu.Caller, _ args, q *menu.Question) error {
+			q.Choices = []menu.Choice{{Value: "lo"}, {Value: "eth0"}}
+			return nil
+		},
+		Run:  func(_ context.Context, _ menu.Caller, a args, _ *menu.Out[int]) error { got = a.Interfaces; return nil },
+		Text: func(io.Writer, int) {},
+	}.Command()
+	for _, test := range []struct {
+		given          string
+		exact, refused bool
+	}{{"lo,eth0", true, false}, {"LO", true, false}, {"lo,eth0", false, false}, {"l,2", false, false},
+		{"l", true, true}, {"1", true, true}, {"lo,eth", true, true}, {"lo,nosuch", true, true}} {
+		got = nil
+		var p page
+		p.form = menu.JSONForm
+		err := c.Run(t.Context(), menu.Caller{Exact: test.exact}, menu.Arguments{"interfaces": test.given}, nil, &p)
+		if fault := menu.AsError(err); test.refused && (fault == nil || fault.Code != menu.Usage || fault.Argument != "interfaces") {
+			t.Errorf("%s is refused as %+v", test.given, fault)
+		}
+		if !test.refused && (err != nil || len(got) == 0) {
+			t.Errorf("%s, exact %v: %v, %v", test.given, test.exact, got, err)
+		}
+	}
+}

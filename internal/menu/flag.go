@@ -196,7 +196,7 @@ func (c *Command) looksLikePair(words []Word) bool {
 func (p *Param) fits(text string) bool {
 	if len(p.Choices) > 0 {
 		q := p.question()
-		_, err := q.choose(text)
+		_, err := q.choose(text, false)
 		return err == nil
 	}
 	return p.Type != "text" && p.parse(reflect.New(p.typ).Elem(), text) == nil

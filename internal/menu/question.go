@@ -132,11 +132,11 @@ func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p
 		}
 		return nil
 	}
-	if caller.Exact && p.Main && len(p.Choices) == 0 && len(q.Choices) > 0 && !q.Open && !q.names(text) {
+	if caller.Exact && p.Main && p.Type != "list" && len(p.Choices) == 0 && len(q.Choices) > 0 && !q.Open && !q.names(text) {
 		return Errorf(NotFound, "There is no %s %s", p.Name, Quoted(text))
 	}
 	if len(q.Choices) > 0 && (text != "" || p.Type == "list") && !(caller.Exact && q.Open) {
-		chosen, err := q.choose(text)
+		chosen, err := q.choose(text, caller.Exact)
 		if err != nil {
 			return err
 		}
@@ -151,17 +151,18 @@ func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p
 	return c.check(ctx, caller, args, p.Name)
 }
 
-// choose converts numbers and names of choices to their values.
-func (q *Question) choose(text string) (string, error) {
+// choose converts numbers and names of choices to their values. With exact, only whole names are
+// accepted.
+func (q *Question) choose(text string, exact bool) (string, error) {
 	if q.Type != "list" {
-		return q.chooseOne(text)
+		return q.chooseOne(text, exact)
 	}
 	var values []string
 	if len(SplitList(text)) == 0 {
 		return "", BadArgument(q.Name, "%s is empty", q.Name).WithHint("%s", strings.TrimSuffix(q.Help, "."))
 	}
 	for _, part := range SplitList(text) {
-		v, err := q.chooseOne(part)
+		v, err := q.chooseOne(part, exact)
 		if err != nil {
 			return "", err
 		}
@@ -175,19 +176,19 @@ func (q *Question) names(text string) bool {
 	return slices.ContainsFunc(q.Choices, func(c Choice) bool { return strings.EqualFold(text, c.Value) })
 }
 
-func (q *Question) chooseOne(text string) (string, error) {
+func (q *Question) chooseOne(text string, exact bool) (string, error) {
 	text = strings.TrimSpace(text)
 	for _, c := range q.Choices {
 		if strings.EqualFold(text, c.Value) || c.Label != "" && strings.EqualFold(text, c.Label) {
 			return c.Value, nil
 		}
 	}
-	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(q.Choices) && !q.Keywords {
+	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(q.Choices) && !q.Keywords && !exact {
 		return q.Choices[n-1].Value, nil
 	}
 	var found []string
 	for _, c := range q.Choices {
-		if len(text) > 0 && len(c.Value) >= len(text) && strings.EqualFold(c.Value[:len(text)], text) {
+		if !exact && len(text) > 0 && len(c.Value) >= len(text) && strings.EqualFold(c.Value[:len(text)], text) {
 			found = append(found, c.Value)
 		}
 	}

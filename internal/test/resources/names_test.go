@@ -28,4 +28,11 @@ func TestNamesAreWhole(t *testing.T) {
 	if status, body := a.API("op", "GET", "/v1/captures/web2", ""); status != http.StatusOK || !strings.Contains(body, `"name":"web2"`) {
 		t.Errorf("the capture by its name: %d %s", status, body)
 	}
+	for _, c := range [][3]string{{"GET", "/v1/live.pcapng?interfaces=lo&interfaces=nosuch", ""}, {"GET", "/v1/live.pcapng?interfaces=lo,1", ""},
+		{"POST", "/v1/captures", `{"interfaces": ["1"]}`}, {"POST", "/v1/captures", `{"interfaces": ["l"]}`}} {
+		status, body := a.API("op", c[0], c[1], c[2])
+		if status != http.StatusBadRequest || !strings.Contains(body, `"argument":"interfaces"`) || !strings.Contains(body, "is not one of the choices") {
+			t.Errorf("%v: %d %s", c, status, body)
+		}
+	}
 }
