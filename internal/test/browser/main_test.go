@@ -10,8 +10,10 @@ import (
 	"diagsh/internal/test/netnstest"
 )
 
-// TestMain ends the browser that the tests share.
+// TestMain ends the browser that the tests share. A browser breaks requests off when the machine's
+// interfaces change (net::ERR_NETWORK_CHANGED), so the tests have a network of their own.
 func TestMain(m *testing.M) {
+	netnstest.Alone()
 	code := m.Run()
 	browser.Close()
 	os.Exit(code)
