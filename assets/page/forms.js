@@ -78,15 +78,20 @@ function useSecrets() {
   };
 }
 
-/** useDialogue walks through the dialogue anew after each change. */
+/**
+ * useDialogue walks through the dialogue anew after each change. leave ends a walk: before the command runs, after which the
+ * same answers may be refused.
+ */
 function useDialogue(node, answers, turn) {
   const [dialogue, setDialogue] = useState({ questions: new Map(), reached: 0, failure: null, pending: true });
+  const control = useRef(null);
+  const leave = () => control.current?.abort();
   useEffect(() => {
-    const control = new AbortController();
-    walk(node, answers(), control.signal).then(setDialogue).catch(() => { /* a newer walk has begun */ });
-    return () => control.abort();
+    control.current = new AbortController();
+    walk(node, answers(), control.current.signal).then(setDialogue).catch(() => { /* it was left */ });
+    return leave;
   }, [node, turn]);
-  return dialogue;
+  return [dialogue, leave];
 }
 
 /**
@@ -108,7 +113,7 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
   useEffect(() => { learnWhetherItConverses(node, setConverses); }, [node]);
 
   const answers = () => ({ ...values, ...fixed, ...Object.fromEntries(params.filter(secretOf).map((p) => [p.name, secrets.read(p.name)]).filter(([, v]) => v)) });
-  const dialogue = useDialogue(node, answers, turn);
+  const [dialogue, leave] = useDialogue(node, answers, turn);
   // Until the dialogue is there nothing is shown: a control that becomes another one would lose what was typed.
   const shown = dialogue.pending ? [] : params.filter((p) => p.type !== 'confirm' && !(p.name in fixed) && (!only || only.includes(p.name)) && !dropped(node, dialogue, p));
   const args = () => argumentsOf(shown, values, dialogue, secrets, fixed);
@@ -128,6 +133,7 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
       setFailure(asFailure(err));
       return;
     }
+    leave();
     const out = await running.begin(shaped(node, given), given, { form, columns: columnsIn(element.current), onRecord });
     if (out.failure && shown.some((p) => errorAt(out.failure, p.name))) { out.failure.shown = true; setFailure(out.failure); }
     if (out.state === 'done') { secrets.forget(); onDone?.(out.records, out); }
