@@ -110,7 +110,7 @@ export function Box({ onClose }) {
 /** Line runs the commands of one line, one after the other; those after a failure run too, as in the menus. */
 function Line({ line, text, calls, stops, onClose }) {
   const [ended, setEnded] = useState(0);
-  return html`<section aria-label=${clean(line)}>
+  return html`<section role="group" aria-label=${clean(line)}>
     <h3 class="mono">${clean(line)}</h3>
     ${text && html`<${Screen} from="start" text=${cleanLines(text)} label=${`Help for ${clean(line)}`} />`}
     ${calls.slice(0, ended + 1).map(({ call, node }, i) => html`<${Call} key=${i} call=${call} node=${node} stops=${stops} onClose=${onClose} onEnd=${() => setEnded(i + 1)} />`)}

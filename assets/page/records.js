@@ -14,7 +14,7 @@ export function Value({ name, value }) {
       <${RecordTable} records=${value} label=${title(name)} /></details>`;
   }
   if (Array.isArray(value)) return value.map((v) => plain(name, v)).join(', ');
-  if (typeof value === 'string' && value.includes('\n')) return html`<pre class="inner">${value.split('\n').map(clean).join('\n')}</pre>`;
+  if (typeof value === 'string' && value.includes('\n')) return html`<pre class="inner" role="region" tabindex="0" aria-label=${title(name)}>${value.split('\n').map(clean).join('\n')}</pre>`;
   const more = exact(name, value);
   return more ? html`<span title=${more}>${plain(name, value)}</span>` : plain(name, value);
 }

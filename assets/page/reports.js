@@ -77,7 +77,7 @@ function Report({ name }) {
     <div class="split">
       <nav aria-label="Contents"><ol class="items menu-items">${contents.map((c, i) => html`<li key=${i}><button type="button" class="link" aria-current=${i === at ? 'true' : undefined} onClick=${() => setAt(i)}>${clean(c.title)}</button>
         ${c.result !== 'ok' && html` <span class="badge warn">${clean(c.result)}</span>`}</li>`)}</ol></nav>
-      <section aria-label=${contents[at]?.title || 'Nothing'} class="card">${files ? html`<${Part} key=${at} part=${contents[at]} files=${files} />` : html`<${Loading} what="the report" />`}</section>
+      <section class="card">${files ? html`<${Part} key=${at} part=${contents[at]} files=${files} />` : html`<${Loading} what="the report" />`}</section>
     </div>`;
 }
 

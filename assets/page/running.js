@@ -14,14 +14,16 @@ const keptBytes = 256 << 20;
 
 const drawEvery = 100; // milliseconds
 
+let runsOfThePage = 0;
+
 /**
- * A Output gathers what one run writes.
+ * An Output gathers what one run writes.
  *
- * state is "running", "done", "failed" or "interrupted".
+ * state is "running", "done", "failed" or "interrupted". number tells the runs of the page apart.
  */
 class Output {
   constructor(output) {
-    Object.assign(this, { output, state: 'running', records: [], forgotten: 0, text: '', cut: false, view: '', next: null, progress: '', failure: null, run: '',
+    Object.assign(this, { output, number: ++runsOfThePage, state: 'running', records: [], forgotten: 0, text: '', cut: false, view: '', next: null, progress: '', failure: null, run: '',
       began: performance.now(), seconds: 0, size: 0, pieces: [], stopped: '', stopping: false });
   }
 
@@ -205,10 +207,10 @@ export function RunOutput({ node, running, form, converses, view: View }) {
   // The output grows in place; views are drawn from what is there now.
   const records = useMemo(() => (out ? out.records.slice() : []), [out, out && out.records.length + out.forgotten]);
   if (!out) return null;
-  const label = `Output of ${node.path}`;
+  const label = `Output of ${node.path}, run ${out.number}`;
   const runs = out.state === 'running';
   const something = out.records.length || out.text || out.view || out.size;
-  return html`<section class="output" aria-label=${`Run of ${node.path}`}>
+  return html`<section class="output" role="group" aria-label=${`Run of ${node.path}`}>
     <div class="row">
       <${RunState} out=${out} />
       ${runs && html`<button type="button" class="danger" onClick=${running.stop}>Interrupt</button>`}

@@ -6,6 +6,7 @@ import { useEvent } from './events.js';
 import { duration } from './format.js';
 import { session } from './state.js';
 import { useNow, Dialog, html, notify, notifyFailure } from './ui.js';
+import { time } from './values.js';
 
 /** SessionEnd warns before the session ends, and takes over what changes of the caller's rights. */
 export function SessionEnd() {
@@ -24,7 +25,7 @@ export function SessionEnd() {
     setEnd(data.secondsLeft === undefined ? null : { at: Date.now() + data.secondsLeft * 1000, why: data.why });
   });
   useEffect(() => {
-    if (end && end.why === 'absolute') notify(`This session ends in ${duration((end.at - Date.now()) / 1000)}, whatever is done. Captures go on.`, { kind: 'info' });
+    if (end && end.why === 'absolute') notify(`This session ends at ${time(new Date(end.at).toISOString())}, whatever is done. Captures go on.`, { kind: 'info', stays: true });
   }, [end]);
   if (!end || end.why !== 'idle') return null;
   const left = (end.at - now) / 1000;

@@ -12,7 +12,7 @@ import { Refresh, keyBy, useInterval, usePoll, useTable } from './live.js';
 import { Act, Managed } from './managed.js';
 import { RecordList, RecordTable } from './records.js';
 import { Reports } from './reports.js';
-import { clean, span, words } from './values.js';
+import { clean, span, title } from './values.js';
 
 /** The parts of the view; a part is offered to those who may use its command. */
 const sections = [
@@ -118,16 +118,23 @@ function Tokens({ nodes, allowed }) {
     acts=${[['token delete', 'Delete']]} names=${(r) => ({ token: r.token })} seconds=${30} />`;
 }
 
+/** certificatesOf returns what certificate show tells, part by part: [heading, record]. */
+const certificatesOf = (all) => [['In use', all.present], ['By ACME', all.acme], ['Request, for a CA to sign', all.request],
+  ...(all.others || []).map((c) => [`Another one: ${c.subject}`, c])].filter(([, c]) => c);
+
 /** Certificate shows what clients of HTTPS are shown, and has the commands that change it. */
 function Certificate({ nodes, allowed }) {
   const poll = usePoll((options) => run('certificate show', {}, options), 0, []);
-  const acts = [...nodes.values()].filter((n) => n.kind === 'command' && n.path.startsWith('certificate ') && n.path !== 'certificate show' && allowed(n.path));
-  const shown = poll.value && [['In use', poll.value.present], ...(poll.value.others || []).map((c) => [words(c.origin || 'Another one'), c])].filter(([, c]) => c);
-  return html`<div class="buttons">${acts.map((n) => html`<${Act} key=${n.path} node=${n} label=${words(n.path.slice('certificate '.length))} title=${n.path} view=${n.output === 'object' ? Written : undefined} danger=${/remove|delete|withdraw/.test(n.path)} onDone=${poll.again} />`)}
+  const all = poll.value;
+  const offered = (n) => n.kind === 'command' && n.path.startsWith('certificate ') && n.path !== 'certificate show' && allowed(n.path)
+    && (n.path !== 'certificate withdraw' || all?.request);
+  const acts = [...nodes.values()].filter(offered);
+  return html`<div class="buttons">${acts.map((n) => html`<${Act} key=${n.path} node=${n} label=${title(n.path.slice('certificate '.length))} title=${n.path} view=${n.output === 'object' && !/withdraw/.test(n.path) ? Written : undefined} danger=${/remove|delete|withdraw/.test(n.path)} onDone=${poll.again} />`)}
       <button type="button" onClick=${poll.again}>Refresh</button></div>
     <p class="hint">A change is pending until it is committed: <a href="#/system/configuration">Configuration</a></p>
     <${Problem} failure=${poll.failure} />
-    ${shown ? shown.map(([name, c], i) => html`<section class="card" key=${i}><h2>${name}</h2><${RecordList} record=${c} label=${name} /></section>`) : !poll.failure && html`<${Loading} what="the certificate" />`}`;
+    ${all?.trouble && html`<p class="problem" role="alert">${clean(all.trouble)}</p>`}
+    ${all ? certificatesOf(all).map(([name, c]) => html`<section class="card" key=${c.fingerprint || name}><h2>${clean(name)}</h2><${RecordList} record=${c} label=${name} /></section>`) : !poll.failure && html`<${Loading} what="the certificate" />`}`;
 }
 
 const Written = ({ records }) => records.map((r, i) => html`<${RecordList} key=${i} record=${r} label="Result" />`);

@@ -12,13 +12,13 @@ let nextNotice = 1;
 const notices = new Store([]);
 
 /**
- * notify tells a person something, read out by screen readers. kind is "done", "info" or "error". An error stays until it
- * is closed; others go after ten seconds.
+ * notify tells a person something, read out by screen readers. kind is "done", "info" or "error". An error, and what
+ * stays, is there until it is closed; others go after ten seconds.
  */
-export function notify(text, { kind = 'done', hint = '' } = {}) {
+export function notify(text, { kind = 'done', hint = '', stays = kind === 'error' } = {}) {
   const id = nextNotice++;
   notices.set([...notices.value.filter((n) => n.text !== text), { id, text, hint, kind }].slice(-4));
-  if (kind !== 'error') setTimeout(() => dismiss(id), 10000);
+  if (!stays) setTimeout(() => dismiss(id), 10000);
 }
 
 /** notifyFailure tells of an error, unless it is the page's own abort. */

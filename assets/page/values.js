@@ -27,7 +27,7 @@ export function words(name) {
 }
 
 const acronyms = new Map(Object.entries({
-  id: 'ID', ip: 'IP', tcp: 'TCP', udp: 'UDP', dns: 'DNS', mac: 'MAC', mtu: 'MTU', mx: 'MX', tls: 'TLS', ttl: 'TTL',
+  acme: 'ACME', ca: 'CA', pem: 'PEM', id: 'ID', ip: 'IP', tcp: 'TCP', udp: 'UDP', dns: 'DNS', mac: 'MAC', mtu: 'MTU', mx: 'MX', tls: 'TLS', ttl: 'TTL',
   rtt: 'RTT', pid: 'PID', url: 'URL', sha256: 'SHA-256', cpus: 'CPUs', vlan: 'VLAN', edns: 'EDNS', nsid: 'NSID', pids: 'PIDs', helo: 'HELO',
 }));
 

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
 	"diagsh/internal/test/browser"
 )
 
@@ -37,13 +40,70 @@ func TestAccessible(t *testing.T) {
 	everywhere(t, p, "everything unfolded")
 }
 
+// The views of the network are accessible and as wide as their window, and those of commands with what
+// these write.
+func TestNetworkIsAccessible(t *testing.T) {
+	t.Parallel()
+	a, _, b := lab(t)
+	p := b.SignedIn(a, "admin", browser.Look{})
+	everyPart(t, p, "#/network")
+	for _, fragment := range []string{"#/commands", "#/commands/netstat", "#/commands/packetcapture/setup", "#/support-request"} {
+		p.Go(fragment)
+		everywhere(t, p, fragment)
+	}
+	p.Look(browser.Look{})
+	p.Go("#/commands/ping?host=127.0.0.1&count=2")
+	p.Choose(button(p, "Run"))
+	p.WaitText("table.records td", "statistics")
+	everywhere(t, p, "an output")
+	p.Look(browser.Look{})
+	p.Chord("k", chromedp.ModifierCtrl)
+	p.Wait("the box", "document.querySelector('dialog input[role=combobox]')")
+	p.Type("dialog input[role=combobox]", "version; version; commitdetail --json")
+	p.Press(kb.Enter)
+	p.Wait("three outputs", "document.querySelectorAll('dialog .output').length === 3 && document.querySelector('dialog .record')")
+	p.Press("p")
+	p.WaitText("dialog [role=option]", "ping")
+	everywhere(t, p, "the command box")
+}
+
+// The views of the system are accessible and as wide as their window.
+func TestSystemIsAccessible(t *testing.T) {
+	t.Parallel()
+	a, _, b := lab(t)
+	a.SSH("admin", "diagnostic reporting new; etherconfig multicast reject; commit first confirm 1h; etherconfig loopback enable 10.77.77.1; certificate request mx1.example")
+	p := b.SignedIn(a, "admin", browser.Look{})
+	everyPart(t, p, "#/system")
+	p.Look(browser.Look{})
+	p.Go("#/system/reports")
+	p.Choose("table.records a.button[href^='#']")
+	p.WaitText(".screen", "diagsh version")
+	everywhere(t, p, "a report")
+	p.Look(browser.Look{})
+	p.Go("#/system/users")
+	p.Choose(button(p, "New user"))
+	p.Settled()
+	everywhere(t, p, "a form in a dialog")
+}
+
+// everyPart checks all parts of a view, as its tabs lead to them.
+func everyPart(t *testing.T, p *browser.Page, view string) {
+	t.Helper()
+	p.Go(view)
+	p.Wait("its parts", "document.querySelectorAll('.tabs a').length > 5")
+	for _, fragment := range browser.Eval[[]string](p, "[...document.querySelectorAll('.tabs a')].map((a) => a.getAttribute('href'))") {
+		p.Go(fragment)
+		everywhere(t, p, fragment)
+	}
+}
+
 // everywhere checks the page in both schemes and three widths.
 func everywhere(t *testing.T, p *browser.Page, what string) {
 	t.Helper()
-	for _, dark := range []bool{false, true} {
-		for _, width := range []int64{320, 768, 1280} {
+	for _, width := range []int64{320, 768, 1280} {
+		for _, dark := range []bool{false, true} {
 			p.Look(browser.Look{Dark: dark, Width: width})
-			p.Accessible(t, fmt.Sprintf("%s, dark %v, %d pixels", what, dark, width), dark)
+			p.Accessible(t, fmt.Sprintf("%s, dark %v, %d pixels", what, dark, width))
 		}
 	}
 }

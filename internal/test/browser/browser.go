@@ -4,6 +4,7 @@ package browser
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
@@ -159,6 +161,10 @@ func (p *Page) unprovoked() (wrong []string) {
 	return wrong
 }
 
+// networkChanged is what the browser says when it breaks requests off because the machine has another
+// interface than before: those that tests of other packages make meanwhile. The page asks again.
+const networkChanged = "net::ERR_NETWORK_CHANGED"
+
 // heard notes what the browser complains of.
 func (p *Page) heard(event any) {
 	text, url := "", ""
@@ -181,6 +187,9 @@ func (p *Page) heard(event any) {
 		}
 		text, url = fmt.Sprint(e.Entry.Source, ": ", e.Entry.Text), e.Entry.URL
 	default:
+		return
+	}
+	if strings.Contains(text, networkChanged) {
 		return
 	}
 	p.mu.Lock()
@@ -334,6 +343,18 @@ func (p *Page) Type(selector, text string) {
 	p.Press(kb.Delete, text)
 }
 
+// Paste goes to a field by Tab and puts a text there at once, of any number of lines, instead of what
+// is there.
+func (p *Page) Paste(selector, text string) {
+	p.t.Helper()
+	p.TabTo(selector)
+	p.Chord("a", chromedp.ModifierCtrl)
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, input.InsertText, input.InsertTextParams{Text: text})
+		return err
+	}))
+}
+
 // Choose goes to a button or link by Tab and presses Enter.
 func (p *Page) Choose(selector string) {
 	p.t.Helper()
@@ -398,6 +419,22 @@ func (p *Page) Downloaded(do func()) (name string, content []byte) {
 		p.t.Fatal(err)
 	}
 	return name, content
+}
+
+// Certificate returns what the browser was shown as the certificate of the page, in DER.
+func (p *Page) Certificate() []byte {
+	p.t.Helper()
+	r, err := chromedp.Run(p.ctx, func(ctx context.Context, t *chromedp.Target) (network.GetCertificateResult, error) {
+		return cdp.Call(ctx, t, network.GetCertificate, network.GetCertificateParams{Origin: p.url})
+	})
+	if err != nil || len(r.TableNames) == 0 {
+		p.t.Fatalf("the browser has %d certificates: %v", len(r.TableNames), err)
+	}
+	der, err := base64.StdEncoding.DecodeString(r.TableNames[0])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return der
 }
 
 // Picture returns the page as it is seen, as PNG.

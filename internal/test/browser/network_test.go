@@ -35,7 +35,7 @@ func TestLiveTableMarksChanges(t *testing.T) {
 	p.WaitText("main p[role=status]", "rows")
 
 	// Requests of the page itself say so, so that the session can still end.
-	browser.Eval[bool](p, `(window.asked = [], window.send = window.fetch, window.fetch = (path, o) => { window.asked.push(path + ' ' + (o?.headers?.['Diagsh-Background'] || 'person')); return window.send(path, o); }, true)`)
+	countRequests(p)
 	p.Wait("two refreshes", "window.asked.length >= 2")
 	if said := browser.Eval[string](p, "window.asked.filter((a) => !a.endsWith(' true')).join()"); said != "" {
 		t.Errorf("requests of the page itself pass for acts of its user: %s", said)
@@ -44,6 +44,11 @@ func TestLiveTableMarksChanges(t *testing.T) {
 	p.WaitText(".refresh", "paused")
 	p.Choose(button(p, "Refresh now"))
 	p.Wait("the act of the user", "window.asked.some((a) => a.includes('netstat/sockets') && a.endsWith('person'))")
+}
+
+// countRequests has the page note its requests in window.asked, each with whether it is its user's.
+func countRequests(p *browser.Page) {
+	browser.Eval[bool](p, `(window.asked = [], window.send = window.fetch, window.fetch = (path, o) => { window.asked.push(path + ' ' + (o?.headers?.['Diagsh-Background'] || 'person')); return window.send(path, o); }, true)`)
 }
 
 // every sets the interval of a live table.

@@ -175,7 +175,8 @@ func TestNotes(t *testing.T) {
 	if n := browser.Eval[int](p, "document.querySelectorAll('.note-mark').length"); n != 1 {
 		t.Errorf("%d rows are marked", n)
 	}
-	p.Accessible(t, "a packet with a note", false)
+	everywhere(t, p, "a packet with a note")
+	p.Look(browser.Look{})
 
 	// Escape leaves the note as it was.
 	p.TabTo(".note-text")

@@ -1,10 +1,12 @@
 package browser_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 
@@ -12,16 +14,74 @@ import (
 	"diagsh/internal/test/browser"
 )
 
-// A session that ends while nothing is done leads to the form to sign in, which says why.
+// A session in which nothing is done is warned before its end, however often the page asks by itself.
+// Who says to be there stays; without a word it leads to the form to sign in, which says why. The test
+// waits more than it works, so it leaves its turn to others.
 func TestSessionEnds(t *testing.T) {
 	t.Parallel()
-	b := open(t)
-	a := appliance.Start(t, appliance.Options{Config: "idleTimeout: 4s\n"})
+	b := browser.Open(t)
+	a := appliance.Start(t, appliance.Options{Config: "idleTimeout: 8s\n"})
 	p := b.SignedIn(a, "op", browser.Look{})
+	p.Go("#/network/sockets")
+	every(p, "1")
+	idleSince := func() string {
+		var sessions []struct{ User, IdleSinceTime string }
+		if err := json.Unmarshal([]byte(a.SSH("admin", "who --json").Out), &sessions); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sessions {
+			if s.User == "op" {
+				return s.IdleSinceTime
+			}
+		}
+		t.Fatalf("op has no session, of %v", sessions)
+		return ""
+	}
+	countRequests(p)
+	before := idleSince()
+	p.WaitText("dialog h2", "Are you still there?")
+	p.WaitText("dialog p", "This session ends in")
+	if asked := browser.Eval[int](p, "window.asked.length"); asked < 2 {
+		t.Errorf("the page asked %d times before the warning", asked)
+	}
+	if said := browser.Eval[string](p, "window.asked.filter((a) => !a.endsWith(' true')).join()"); said != "" {
+		t.Errorf("requests of the page itself pass for acts of its user: %s", said)
+	}
+	if now := idleSince(); now != before {
+		t.Errorf("the session is idle since %s, and not any more since %s", now, before)
+	}
+	p.Accessible(t, "the warning")
+	p.Choose("dialog button.primary")
+	p.Wait("the dialog is closed", "!document.querySelector('dialog')")
+	if now := idleSince(); now <= before {
+		t.Errorf("the session is idle since %s, as before", now)
+	}
+
 	p.Provokes(401, "/v1/") // what the page asks by itself at the end
 	p.Breaks("/v1/events")
+	p.WaitText("dialog h2", "Are you still there?")
 	p.Wait("the form to sign in", "document.querySelector('input[name=password]')")
 	p.WaitText(".notice", "the session has ended")
+	if said := browser.Eval[string](p, "document.querySelector('dialog')?.innerText || ''"); said != "" {
+		t.Errorf("over the form there is still %q", said)
+	}
+}
+
+// A session that ends whatever is done says at which time, for as long as it is not put away.
+func TestSessionEndsWhateverIsDone(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	a := appliance.Start(t, appliance.Options{Config: "longestWebSession: 1m\n"})
+	p := b.SignedIn(a, "op", browser.Look{})
+	p.WaitText(".notice", "whatever is done")
+	said := browser.Eval[string](p, "[...document.querySelectorAll('.notice p')].find((e) => e.innerText.includes('whatever is done')).innerText")
+	at, err := time.Parse(time.DateTime, strings.Join(strings.Fields(strings.TrimPrefix(said, "This session ends at "))[:2], " "))
+	if left := time.Until(at); err != nil || left > time.Minute || left < 0 || !strings.Contains(said, " UTC,") {
+		t.Errorf("a minute after it began it ends, and the page says %q", said)
+	}
+	if browser.Eval[bool](p, "Boolean(document.querySelector('dialog'))") {
+		t.Error("it is asked who is there, although an answer changes nothing")
+	}
 }
 
 // The password of the first start is asked to be changed, and the page does that.

@@ -17,7 +17,7 @@ func TestFirstPaint(t *testing.T) {
 	p := b.SignedIn(a, "op", browser.Look{})
 	const most = 300 * time.Millisecond
 	best := time.Hour
-	for range 8 {
+	for try := 0; try < 8 && best > most; try++ {
 		p.Load("#/captures", "main tbody tr:not(.empty)")
 		busy := p.Busy()
 		t.Logf("the first paint after %v, the captures after %v, busy for %v",
