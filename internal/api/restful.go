@@ -3,7 +3,6 @@ package api
 import (
 	"errors"
 	"net/http"
-	"sync"
 
 	"diagsh/internal/api/rest"
 	"diagsh/internal/menu"
@@ -31,25 +30,25 @@ func (s *Server) mountResources(mux *http.ServeMux) {
 	}
 }
 
-// A taggedResource is a resource that may be changed on the condition that it is as it was read.
+// A taggedResource is a resource that may be changed on the condition that it is as it was read. The
+// server compares before it runs the command, and the command once more, by menu.Caller.Condition.
 type taggedResource struct {
 	read rest.Route
-	mu   sync.Mutex // held while one request compares and changes it
 }
 
 // resource returns the handler of a route. of is set if requests may have conditions.
 func (s *Server) resource(route rest.Route, of *taggedResource) func(http.ResponseWriter, *http.Request, menu.Caller) error {
 	return func(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
+		unchanged := func() error { return nil }
 		if of != nil {
-			of.mu.Lock()
-			defer of.mu.Unlock()
+			unchanged = func() error { return s.unchanged(r, caller, of) }
 		}
 		return s.perform(w, r, caller, route.Path, form{
-			exact: true,
+			exact: true, condition: unchanged,
 			arguments: func(*menu.Command) (menu.Arguments, error) {
 				args, err := resourceArguments(r, route)
-				if err == nil && of != nil {
-					err = s.unchanged(r, caller, of)
+				if err == nil {
+					err = unchanged()
 				}
 				return args, err
 			},

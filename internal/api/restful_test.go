@@ -36,7 +36,10 @@ type thingFilter struct {
 }
 
 // things is a tree of one noun: a list of things that can be made, read, changed and deleted.
-type things struct{ list []thing }
+type things struct {
+	list      []thing
+	meanwhile func() // something else changes the list when the server has compared
+}
 
 func (s *things) find(name string) (int, error) {
 	i := slices.IndexFunc(s.list, func(t thing) bool { return t.Name == name })
@@ -90,8 +93,14 @@ func (s *things) tree() *menu.Menu {
 			}}.Command(),
 		menu.Decl[thingArgs, thing]{Name: "edit", Help: "Change.", Role: menu.Operator, Shape: menu.Object, Text: text,
 			Resources: []menu.Resource{{Method: "PUT", Path: "things/{name}", Tagged: true}},
-			Run: func(_ context.Context, _ menu.Caller, a thingArgs, out *menu.Out[thing]) error {
+			Run: func(_ context.Context, c menu.Caller, a thingArgs, out *menu.Out[thing]) error {
+				if s.meanwhile != nil {
+					s.meanwhile()
+				}
 				i, err := s.find(a.Name)
+				if err == nil {
+					err = c.CheckCondition()
+				}
 				if err == nil {
 					s.list[i] = thing{a.Name, int64(a.Size), a.Tags}
 					err = out.Record(s.list[i])
@@ -220,6 +229,13 @@ func TestConditions(t *testing.T) {
 			!strings.Contains(body, `"type":"/v1/problems/changed"`) || len(s.list) != 1 || s.list[0].Size != 2 {
 			t.Errorf("%s: %d %s; there is %v", method, response.StatusCode, body, s.list)
 		}
+	}
+	// What is changed after the server has compared is seen by the command.
+	read, _ = ask("GET", "things/a", "")
+	s.meanwhile = func() { s.list[0].Size = 7 }
+	if response, body := ask("PUT", "things/a", `{"sizeBytes":3}`, "If-Match", read.Header.Get("ETag")); response.StatusCode != 412 ||
+		!strings.Contains(body, `"type":"/v1/problems/changed"`) || s.list[0].Size != 7 {
+		t.Errorf("changed meanwhile: %d %s; there is %v", response.StatusCode, body, s.list)
 	}
 	if response, _ := ask("DELETE", "things/nosuch", "", "If-Match", "*"); response.StatusCode != 412 {
 		t.Errorf("what is not there matches: %d", response.StatusCode)

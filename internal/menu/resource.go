@@ -29,7 +29,8 @@ type Resource struct {
 	// Given are arguments that the resource itself gives, by name.
 	Given Arguments
 	// Tagged says that the answer to GET has an ETag, or that another method on such a path heeds
-	// If-Match: it is refused if what GET answers has another tag.
+	// If-Match: it is refused if what GET answers has another tag. What such a method changes is changed
+	// after Caller.CheckCondition, with the lock held that every change of it takes.
 	Tagged bool
 	// Type is the media type of the answer of a command of the shape Bytes, if there is a better one than
 	// that of any bytes.

@@ -61,4 +61,17 @@ type Caller struct {
 	Token   string    `json:"token,omitempty"` // the API token that the caller came by
 	Account time.Time `json:"-"`               // when the account was made: one of the same name that was made later is another
 	Paths   []string  `json:"paths,omitempty"` // what the token may use (access.Token); empty: everything
+
+	// Condition returns an error if what the caller changes is not what the caller has read; nil: any
+	// will do.
+	Condition func() error `json:"-"`
+}
+
+// CheckCondition returns the error of Condition, if there is one. What changes a resource calls it
+// with the lock held under which it makes the change.
+func (c Caller) CheckCondition() error {
+	if c.Condition == nil {
+		return nil
+	}
+	return c.Condition()
 }

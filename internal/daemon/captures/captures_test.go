@@ -2,6 +2,7 @@ package captures
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -204,6 +205,20 @@ func TestCaptureSettings(t *testing.T) {
 	wrong = s
 	wrong.Filter = "tcp and"
 	roomtest.WantCode(t, set(wrong), menu.Usage)
+	// A condition is compared with the lock held that every change takes, and reads the settings.
+	changed := errors.New("they were changed")
+	onCondition := roomtest.Admin
+	onCondition.Condition = func() error {
+		if b.d.changing.TryLock() {
+			b.d.changing.Unlock()
+			t.Error("they could be changed between the comparison and the change")
+		}
+		b.d.CaptureSettings()
+		return changed
+	}
+	if err := b.d.SetCaptureSettings(onCondition, capture.Partial{Options: capture.Options{SnapLength: 96}}); !errors.Is(err, changed) || b.d.CaptureSettings().SnapLength == 96 {
+		t.Errorf("settings that were changed meanwhile: %v", err)
+	}
 	s.Interfaces, s.Filter, s.Management, s.Limits.DurationSeconds = []string{"right"}, "tcp port 25", true, 60
 	roomtest.WantCode(t, set(s), 0)
 

@@ -45,6 +45,9 @@ func (t *Table) SetCaptureSettings(caller menu.Caller, given capture.Partial) er
 	}
 	t.changing.Lock()
 	defer t.changing.Unlock()
+	if err := caller.CheckCondition(); err != nil {
+		return err
+	}
 	present := t.CaptureSettings()
 	s := capture.Settings{Options: withNames(given).Over(present.Options).Normal()}
 	// Other users capture with it, and the caller sees their counts. A filter that stays is not

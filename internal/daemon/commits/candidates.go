@@ -22,6 +22,8 @@ type candidate struct {
 // schema, against the machine, against itself. A fault is an error that names the parameter to ask
 // again, and changes nothing.
 func (c *Commits) EditConfiguration(caller menu.Caller, edit func(config.Document) error) error {
+	c.editing.Lock()
+	defer c.editing.Unlock()
 	view := c.view(caller.User)
 	changed := view.Candidate.Clone()
 	if err := edit(changed); err != nil {
@@ -49,7 +51,8 @@ func (c *Commits) EditConfiguration(caller menu.Caller, edit func(config.Documen
 	return nil
 }
 
-// setCandidate keeps what a user wants to have, and that the caller's session has seen it.
+// setCandidate keeps what a user wants to have, and that the caller's session has seen it. Called with
+// editing held.
 func (c *Commits) setCandidate(caller menu.Caller, wanted config.Document) {
 	c.mu.Lock()
 	before := c.candidates[caller.User].seen
@@ -91,6 +94,30 @@ func (c *Commits) keepCandidate(user string, wanted config.Document) {
 	c.candidates[user] = mine
 }
 
+// committed drops what of the caller's candidate a commit has made hold. What another session of the
+// user changed while it was done stays pending, on top of it.
+func (c *Commits) committed(caller menu.Caller, view config.View) {
+	c.editing.Lock()
+	defer c.editing.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.o.TellUser.Changed(caller.User)
+	mine := c.candidates[caller.User]
+	since := config.Changes(view.Candidate, view.Running.With(config.Changes(mine.base, mine.mine)))
+	if mine.mine == nil || len(since) == 0 {
+		delete(c.candidates, caller.User)
+		return
+	}
+	next := candidate{base: view.Candidate, number: c.ledger.last().Number, mine: view.Candidate.With(since),
+		seen: map[string]config.Document{caller.Session: view.Candidate}}
+	for session, document := range mine.seen {
+		if session != caller.Session && document.Equal(mine.mine) {
+			next.seen[session] = next.mine
+		}
+	}
+	c.candidates[caller.User] = next
+}
+
 // Drop forgets what a user has pending.
 func (c *Commits) Drop(user string) {
 	c.mu.Lock()
@@ -102,6 +129,11 @@ func (c *Commits) Drop(user string) {
 // ClearChanges drops the caller's candidate, or what in it is about one setting or one object, and
 // returns what was dropped.
 func (c *Commits) ClearChanges(caller menu.Caller, setting string) ([]config.Change, error) {
+	c.editing.Lock()
+	defer c.editing.Unlock()
+	if err := caller.CheckCondition(); err != nil {
+		return nil, err
+	}
 	view := c.view(caller.User)
 	if len(view.Changes) == 0 {
 		return nil, menu.Errorf(menu.State, "There are no changes to clear")
@@ -159,6 +191,11 @@ func (c *Commits) ResetConfiguration(caller menu.Caller) error {
 
 // replaceCandidate makes a whole document the caller's candidate, on top of what holds now.
 func (c *Commits) replaceCandidate(caller menu.Caller, wanted config.Document, lines config.Lines) error {
+	c.editing.Lock()
+	defer c.editing.Unlock()
+	if err := caller.CheckCondition(); err != nil {
+		return err
+	}
 	state, err := c.o.Network.Read()
 	if err != nil {
 		return menu.Failing("read the network", err)

@@ -1,6 +1,7 @@
 package commits
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -94,5 +95,70 @@ func TestChangesFromAnotherSession(t *testing.T) {
 	set(third, "1500") // by whoever begins anew there is nothing to tell
 	if e := d.Configuration(one).Elsewhere; len(e) != 0 {
 		t.Errorf("after its commit a session is told %v", e)
+	}
+}
+
+// What another session of the user changes while a commit is done is neither committed unseen nor
+// lost.
+func TestChangeDuringACommit(t *testing.T) {
+	d := start(t, t.TempDir(), netconftest.NewFake())
+	one := menu.Caller{User: "admin", Session: "one", Role: menu.Administrator}
+	other := menu.Caller{User: "admin", Session: "other", Role: menu.Administrator}
+	d.open = []string{"one", "other"}
+	loads(t, d, one, "hostname: mx2\n")
+	meanwhile := func() {
+		if err := d.EditConfiguration(other, func(c config.Document) error {
+			c.Set(config.Path{Section: "interfaces", Name: "eth0", Field: "mtu"}, "1300")
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	d.room.o.Fits = func(wanted, running config.Document) []config.Fault { // asked when the commit has begun
+		if now := meanwhile; now != nil {
+			meanwhile = nil
+			now()
+		}
+		return nil
+	}
+	if c, err := d.CommitConfiguration(one, config.Request{}); err != nil || len(c.Changes) != 1 || c.Changes[0].Setting != "hostname" {
+		t.Fatalf("committed is %+v, %v", c, err)
+	}
+	for caller, elsewhere := range map[string]int{"one": 1, "other": 0} {
+		v := d.Configuration(menu.Caller{User: "admin", Session: caller, Role: menu.Administrator})
+		if len(v.Changes) != 1 || v.Changes[0].Setting != "interfaces.eth0.mtu" || len(v.Underneath) != 0 || len(v.Elsewhere) != elsewhere {
+			t.Errorf("pending for %s is %v, underneath %v, from elsewhere %v", caller, v.Changes, v.Underneath, v.Elsewhere)
+		}
+	}
+	if c := commits(t, d, other, config.Request{}); len(c.Changes) != 1 || len(d.Configuration(one).Changes) != 0 {
+		t.Errorf("committed is then %+v", c)
+	}
+}
+
+// A change on a condition compares with the lock held under which it is made, and changes nothing
+// if the condition does not hold.
+func TestConditionOfACandidate(t *testing.T) {
+	d := start(t, t.TempDir(), netconftest.NewFake())
+	loads(t, d, anna, "hostname: mx2\n")
+	changed := errors.New("it was changed")
+	asked := 0
+	caller := anna
+	caller.Condition = func() error {
+		asked++
+		if d.editing.TryLock() {
+			d.editing.Unlock()
+			t.Error("another session could change it between the comparison and the change")
+		}
+		d.Configuration(anna) // what compares reads it
+		return changed
+	}
+	if err := d.LoadConfiguration(caller, "hostname: mx3\n"); !errors.Is(err, changed) {
+		t.Error(err)
+	}
+	if _, err := d.ClearChanges(caller, ""); !errors.Is(err, changed) {
+		t.Error(err)
+	}
+	if v := d.Configuration(anna); asked != 2 || len(v.Changes) != 1 || v.Changes[0].After != "mx2" {
+		t.Errorf("after %d comparisons %v is pending", asked, v.Changes)
 	}
 }

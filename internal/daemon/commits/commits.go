@@ -61,6 +61,10 @@ type Commits struct {
 	timer  *time.Timer
 	closed bool // the appliance stops. Guarded by transaction
 
+	// editing is held while a candidate is read, changed and kept, so that no other session changes
+	// it meanwhile. Taken before mu.
+	editing sync.Mutex
+
 	mu         sync.Mutex
 	ledger     ledger
 	candidates map[string]candidate // by user

@@ -94,7 +94,7 @@ func (c *Commits) transact(caller menu.Caller, view config.View, r config.Reques
 	if err := c.keep(done); err != nil {
 		return config.Commit{}, c.undone(before, view.Changes, undo(steps, &stepError{what: "keep the configuration on the disk", err: err}))
 	}
-	c.Drop(caller.User)
+	c.committed(caller, view)
 	c.o.OnApplied(c.view("").Running)
 	if c.timer != nil {
 		c.timer.Stop()
