@@ -146,9 +146,10 @@ func (t *sessionTable) add(l *login) error {
 	return nil
 }
 
-// branch begins a login as another one is, with which it does not end. It is in no log of logins.
+// branch begins a login as another one is, with which it does not end; it lasts no longer than that
+// one may. It is in no log of logins.
 func (t *sessionTable) branch(of *login) (*login, error) {
-	l := &login{user: of.user, role: of.role, source: of.source, method: of.method, key: of.key, token: of.token, began: time.Now()}
+	l := &login{user: of.user, role: of.role, source: of.source, method: of.method, key: of.key, token: of.token, began: of.began}
 	l.person.Store(of.person.Load())
 	return l, t.add(l)
 }
