@@ -28,6 +28,10 @@ const (
 	maxOwn    = 100      // keys of an account: the oldest go first
 	maxAll    = 1000     // keys of all accounts
 	maxAnswer = 64 << 10 // bytes of an answer that are kept
+
+	// The bytes of all answers that are kept of an account, and of all accounts: the oldest go first.
+	maxOwnBytes = 1 << 20
+	maxAllBytes = 8 << 20
 )
 
 // A Memory has the keys and answers. Its zero value is ready, and its methods may be called from any
@@ -148,6 +152,22 @@ func (m *Memory) finish(e *entry, answer *recorder, kept bool) {
 	}
 	e.answered, e.status, e.header, e.tooLarge = true, answer.status, answer.Header().Clone(), answer.tooLarge
 	e.body = slices.Clone(answer.body)
+	m.bound(maxOwnBytes, func(other *entry) bool { return other.owner == e.owner })
+	m.bound(maxAllBytes, func(*entry) bool { return true })
+}
+
+// bound forgets the oldest of the chosen entries until their answers have no more than most bytes.
+// Called with mu held.
+func (m *Memory) bound(most int, chosen func(*entry) bool) {
+	bytes := 0
+	for _, e := range slices.Backward(slices.Clone(m.entries)) {
+		if !chosen(e) {
+			continue
+		}
+		if bytes += len(e.body); bytes > most && len(e.body) > 0 {
+			m.entries = slices.DeleteFunc(m.entries, func(other *entry) bool { return other == e })
+		}
+	}
 }
 
 // replay answers as before.
