@@ -52,7 +52,7 @@ type Topic struct {
 	// Read returns what is told of one thing, and whether it is there.
 	Read func(name string) (record any, there bool)
 
-	// Private says that a name is that of the user who alone may know.
+	// Private says that a name is that of the user who alone may know. All of them are told one by one.
 	Private bool
 
 	// Running returns the names of the things whose records change by themselves. May be nil.
@@ -120,8 +120,8 @@ func (f *Feed) tell(name string, names []string) {
 	}
 	t := f.topics[i]
 	for _, n := range names {
-		if t.many || len(t.pending) >= maxNames && !t.pending[n] {
-			t.many = !t.Private
+		if !t.Private && (t.many || len(t.pending) >= maxNames && !t.pending[n]) {
+			t.many = true
 			break
 		}
 		t.pending[n] = true

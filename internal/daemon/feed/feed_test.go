@@ -212,6 +212,13 @@ func TestWhatIsPrivateNamesItsUser(t *testing.T) {
 		b.Teller("own").Changed("op", "admin")
 		time.Sleep(2 * gather)
 		b.wants(l, false, `own admin {"changed":["of admin"]}`, `own op {"changed":["of op"]}`)
+		for n := range maxNames + 1 {
+			b.Teller("own").Changed(strconv.Itoa(n))
+		}
+		time.Sleep(2 * gather)
+		if lines, missed := take(l); len(lines) != maxNames+1 || missed {
+			t.Errorf("of %d users %d are told, missed %v", maxNames+1, len(lines), missed)
+		}
 	})
 }
 
