@@ -139,9 +139,5 @@ func (b *builder) data(kind uint16, at, size int) string {
 		}
 		return text
 	}
-	const most = 64
-	if size > most {
-		return fmt.Sprintf("%x... (%d bytes)", part[:most], size)
-	}
-	return fmt.Sprintf("%x", part)
+	return inHex(part)
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -114,8 +115,11 @@ type builder struct {
 func (b *builder) has(at, size int) bool { return at >= 0 && size >= 0 && at+size <= len(b.b) }
 
 // number returns the big-endian number at a place.
-func (b *builder) number(at, size int) (n uint64) {
-	for _, c := range b.b[at : at+size] {
+func (b *builder) number(at, size int) uint64 { return wide(b.b[at : at+size]) }
+
+// wide returns bytes as one big-endian number.
+func wide(b []byte) (n uint64) {
+	for _, c := range b {
 		n = n<<8 | uint64(c)
 	}
 	return n
@@ -201,13 +205,20 @@ func (b *builder) raw(name, label string, at, size int) *Field {
 	if !b.has(at, size) {
 		return nil
 	}
-	const most = 64
-	text := hex.EncodeToString(b.b[at:min(at+size, at+most)])
-	if size > most {
-		text += fmt.Sprintf("... (%d bytes)", size)
-	}
-	return b.add(name, label, at, size, text)
+	return b.add(name, label, at, size, inHex(b.b[at:at+size]))
 }
+
+// inHex writes bytes in hexadecimal, of many the first ones and their number.
+func inHex(b []byte) string {
+	const most = 64
+	if len(b) > most {
+		return fmt.Sprintf("%x... (%d bytes)", b[:most], len(b))
+	}
+	return hex.EncodeToString(b)
+}
+
+// assigned reports whether gopacket's name of a number is one, and not that it has none.
+func assigned(name string) bool { return name != "" && !strings.HasPrefix(name, "Unknown") }
 
 // inside adds parts to a field by what f adds to the builder.
 func (b *builder) inside(field *Field, f func()) {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"strings"
 
 	"github.com/google/gopacket/layers"
 )
@@ -17,7 +16,7 @@ func etherType(n uint64) string {
 	case n == 0x9100:
 		name = "QinQ (0x9100)"
 	}
-	if name == "" || strings.HasPrefix(name, "Unknown") {
+	if !assigned(name) {
 		return hex16(n)
 	}
 	return fmt.Sprintf("%s (0x%04x)", name, n)
@@ -113,7 +112,7 @@ func (b *builder) loopback() {
 
 func pppType(n uint64) string {
 	name := layers.PPPType(n).String()
-	if name == "" || strings.HasPrefix(name, "Unknown") {
+	if !assigned(name) {
 		return hex16(n)
 	}
 	return fmt.Sprintf("%s (0x%04x)", name, n)

@@ -3,7 +3,6 @@ package fields
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/google/gopacket/layers"
 )
@@ -11,7 +10,7 @@ import (
 // ipProtocol returns the name of a protocol above IP.
 func ipProtocol(n uint64) string {
 	name := layers.IPProtocol(n).String()
-	if name == "" || strings.HasPrefix(name, "Unknown") {
+	if !assigned(name) {
 		return decimal(n)
 	}
 	return fmt.Sprintf("%s (%d)", name, n)

@@ -76,13 +76,6 @@ var optionValues = map[string]func([]byte) string{
 	},
 }
 
-func wide(b []byte) (n uint64) {
-	for _, c := range b {
-		n = n<<8 | uint64(c)
-	}
-	return n
-}
-
 func (b *builder) udp() {
 	b.ports("udp")
 	b.uint("udp.length", "Length", 4, 2, decimal)

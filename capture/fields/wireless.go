@@ -2,7 +2,6 @@ package fields
 
 import (
 	"fmt"
-	"net"
 )
 
 // little adds a little-endian number.
@@ -39,9 +38,7 @@ func (b *builder) wlan() {
 	})
 	b.little("wlan.duration", "Duration", 2, 2, func(n uint64) string { return fmt.Sprintf("%d microseconds", n) })
 	for n, name := range []string{"Receiver address", "Transmitter address", "Address 3"} {
-		if at := 4 + 6*n; b.has(at, 6) && len(b.b) >= at+6 {
-			b.add([]string{"wlan.ra", "wlan.ta", "wlan.address3"}[n], name, at, 6, net.HardwareAddr(b.b[at:at+6]).String())
-		}
+		b.mac([]string{"wlan.ra", "wlan.ta", "wlan.address3"}[n], name, 4+6*n, "")
 	}
 	if len(b.b) >= 24 {
 		b.little("wlan.seqfrag", "Sequence control", 22, 2, hex16)

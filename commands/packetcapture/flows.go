@@ -67,11 +67,8 @@ func flowsCommand(s indexService) *menu.Command {
 		Shape:     menu.Object,
 		Resources: []menu.Resource{{Method: "GET", Path: "captures/{name}/flows"}},
 		Hidden:    noPackets(s),
-		Ask: func(_ context.Context, _ menu.Caller, _ flowsArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
-		Suggest: suggestPackets[flowsArgs](s),
+		Ask:       askPackets[flowsArgs](s),
+		Suggest:   suggestPackets[flowsArgs](s),
 		Check: func(ctx context.Context, _ menu.Caller, a flowsArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},

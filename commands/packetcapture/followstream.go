@@ -67,11 +67,8 @@ func followstreamCommand(s indexService) *menu.Command {
 		Shape:     menu.Object,
 		Resources: []menu.Resource{{Method: "GET", Path: "captures/{name}/flows/{position}/data"}},
 		Hidden:    noPackets(s),
-		Ask: func(_ context.Context, _ menu.Caller, _ followArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
-		Suggest: suggestPackets[followArgs](s),
+		Ask:       askPackets[followArgs](s),
+		Suggest:   suggestPackets[followArgs](s),
 		Run: func(ctx context.Context, caller menu.Caller, a followArgs, out *menu.Out[streamPage]) error {
 			page, err := a.page(ctx, s, caller, out.Progress)
 			if err != nil {

@@ -74,15 +74,12 @@ func graphCommand(s indexService) *menu.Command {
 		Shape:     menu.Object,
 		Resources: []menu.Resource{{Method: "GET", Path: "captures/{name}/graph"}},
 		Hidden:    noPackets(s),
-		Ask: func(_ context.Context, _ menu.Caller, _ graphArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
-		Suggest: suggestPackets[graphArgs](s),
+		Ask:       askPackets[graphArgs](s),
+		Suggest:   suggestPackets[graphArgs](s),
 		Check: func(ctx context.Context, _ menu.Caller, a graphArgs, name string) error {
 			for _, one := range a.filters() {
 				if one.name == name {
-					return blamed(name, checkFilter(ctx, s, one.text, "filter"))
+					return menu.Blame(name, checkFilter(ctx, s, one.text, "filter"))
 				}
 			}
 			return nil
@@ -150,14 +147,6 @@ func (a graphArgs) graph(ctx context.Context, s indexService, caller menu.Caller
 		g.Series[i].Packets, g.Series[i].Bytes = c.Packets, c.Bytes
 	}
 	return g, nil
-}
-
-// blamed returns an error about one of the filters, with the name of that argument.
-func blamed(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return menu.Blame(name, err)
 }
 
 func graphText(w io.Writer, g rateGraph) {

@@ -52,11 +52,8 @@ func noteSetCommand(s noteService) *menu.Command {
 		Shape:     menu.Object,
 		Resources: []menu.Resource{{Method: "PUT", Path: "captures/{name}/notes/{position}"}},
 		Hidden:    noPackets(s),
-		Ask: func(_ context.Context, _ menu.Caller, _ noteSetArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
-		Suggest: suggestPackets[noteSetArgs](s),
+		Ask:       askPackets[noteSetArgs](s),
+		Suggest:   suggestPackets[noteSetArgs](s),
 		Run: func(ctx context.Context, caller menu.Caller, a noteSetArgs, out *menu.Out[packetNote]) error {
 			file, inFile, err := packetPlace(ctx, s, caller, a.Name, a.Position, out.Progress)
 			if err != nil {
@@ -101,11 +98,8 @@ func noteListCommand(s noteService) *menu.Command {
 			{Method: "GET", Path: "captures/{name}/notes", List: "notes", Key: "position"},
 			{Method: "GET", Path: "captures/{name}/notes/{position}", Key: "position", Pick: true, Help: "Show the note at one packet."},
 		},
-		Topic: "notes",
-		Ask: func(_ context.Context, _ menu.Caller, _ noteListArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
+		Topic:   "notes",
+		Ask:     askPackets[noteListArgs](s),
 		Suggest: suggestPackets[noteListArgs](s),
 		Run: func(ctx context.Context, caller menu.Caller, a noteListArgs, out *menu.Out[packetNote]) error {
 			list, err := a.notes(ctx, s, caller, out.Progress)
@@ -162,11 +156,8 @@ func noteDeleteCommand(s noteService) *menu.Command {
 		Shape:     menu.Object,
 		Resources: []menu.Resource{{Method: "DELETE", Path: "captures/{name}/notes/{position}", Status: 204}},
 		Hidden:    noPackets(s),
-		Ask: func(_ context.Context, _ menu.Caller, _ noteDeleteArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
-		Suggest: suggestPackets[noteDeleteArgs](s),
+		Ask:       askPackets[noteDeleteArgs](s),
+		Suggest:   suggestPackets[noteDeleteArgs](s),
 		Run: func(ctx context.Context, caller menu.Caller, a noteDeleteArgs, out *menu.Out[packetNote]) error {
 			file, inFile, err := packetPlace(ctx, s, caller, a.Name, a.Position, out.Progress)
 			if err != nil {

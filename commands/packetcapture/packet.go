@@ -42,11 +42,8 @@ func packetCommand(s indexService) *menu.Command {
 		Shape:     menu.Object,
 		Resources: []menu.Resource{{Method: "GET", Path: "captures/{name}/packets/{position}"}},
 		Hidden:    noPackets(s),
-		Ask: func(_ context.Context, _ menu.Caller, _ packetArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
-		Suggest: suggestPackets[packetArgs](s),
+		Ask:       askPackets[packetArgs](s),
+		Suggest:   suggestPackets[packetArgs](s),
 		Run: func(ctx context.Context, caller menu.Caller, a packetArgs, out *menu.Out[locatedPacket]) error {
 			look := look{name: a.Name, wait: a.Wait, progress: out.Progress,
 				enough: func(p index.Progress) bool { return p.Packets >= a.Position }}

@@ -113,11 +113,8 @@ func packetsCommand(s indexService) *menu.Command {
 		Shape:     menu.Object,
 		Resources: []menu.Resource{{Method: "GET", Path: "captures/{name}/packets"}},
 		Hidden:    noPackets(s),
-		Ask: func(_ context.Context, _ menu.Caller, _ packetsArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
-		Suggest: suggestPackets[packetsArgs](s),
+		Ask:       askPackets[packetsArgs](s),
+		Suggest:   suggestPackets[packetsArgs](s),
 		Check: func(ctx context.Context, _ menu.Caller, a packetsArgs, name string) error {
 			if name == "columns" {
 				return checkColumns(a.Columns)

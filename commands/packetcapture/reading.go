@@ -48,10 +48,14 @@ func errBothCounts() error {
 // errEnough ends reading before the packets end.
 var errEnough = errors.New("enough packets")
 
-// askPackets offers captures. The name of a file is accepted too.
-func askPackets(s packetService, q *menu.Question) {
-	if q.Name == "name" {
-		captures.ChoosePackets(q, s.Captures())
+// askPackets returns the Ask of a command that reads packets: it offers captures. The name of a file
+// is accepted too.
+func askPackets[A any](s packetService) func(context.Context, menu.Caller, A, *menu.Question) error {
+	return func(_ context.Context, _ menu.Caller, _ A, q *menu.Question) error {
+		if q.Name == "name" {
+			captures.ChoosePackets(q, s.Captures())
+		}
+		return nil
 	}
 }
 

@@ -33,12 +33,9 @@ func showCommand(s packetService) *menu.Command {
 			"its own link type; inbound and outbound need a file that knows them, as pcapng of this appliance. A " +
 			"file has no netmask: ip broadcast is 0.0.0.0 and 255.255.255.255 there. A header that a packet ends " +
 			"in is shown as [|tcp].",
-		Role:   menu.Operator,
-		Hidden: noPackets(s),
-		Ask: func(_ context.Context, _ menu.Caller, _ showArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
+		Role:    menu.Operator,
+		Hidden:  noPackets(s),
+		Ask:     askPackets[showArgs](s),
 		Suggest: suggestPackets[showArgs](s),
 		Check: func(ctx context.Context, _ menu.Caller, a showArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)

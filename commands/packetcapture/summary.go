@@ -39,13 +39,10 @@ func summaryCommand(s packetService) *menu.Command {
 		Details: "Talkers, protocols, tunnels, ports, sizes, the rate over time; for TCP retransmissions and the " +
 			"like, as tshark counts them, and how long clients waited for the network and for servers; for DNS " +
 			"questions without an answer and slow ones. With by connection a table of the connections of TCP.",
-		Role:   menu.Operator,
-		Shape:  menu.Object,
-		Hidden: noPackets(s),
-		Ask: func(_ context.Context, _ menu.Caller, _ summaryArgs, q *menu.Question) error {
-			askPackets(s, q)
-			return nil
-		},
+		Role:    menu.Operator,
+		Shape:   menu.Object,
+		Hidden:  noPackets(s),
+		Ask:     askPackets[summaryArgs](s),
 		Suggest: suggestPackets[summaryArgs](s),
 		Check: func(ctx context.Context, _ menu.Caller, a summaryArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)

@@ -96,11 +96,8 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request, _ menu.Caller) 
 	if err != nil {
 		return err
 	}
-	tag := rest.Tag(document)
-	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", "private, no-cache")
-	if none := r.Header.Get("If-None-Match"); none != "" && rest.Matches(none, tag) {
-		w.WriteHeader(http.StatusNotModified)
+	if rest.NotModified(w, r, rest.Tag(document)) {
 		return nil
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"diagsh/internal/access"
+	"diagsh/internal/api/rest"
 	"diagsh/internal/menu"
 )
 
@@ -56,9 +57,7 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Ca
 			return err
 		}
 		if needed {
-			w.Header().Set("ETag", tag)
-			if strings.Contains(r.Header.Get("If-None-Match"), tag) {
-				w.WriteHeader(http.StatusNotModified)
+			if rest.NotModified(w, r, tag) {
 				return nil
 			}
 			return s.convertFile(w, r, caller, name, format)
@@ -67,15 +66,12 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Ca
 	if r.Method == http.MethodHead {
 		return s.describeFile(w, r, caller, name)
 	}
-	info, f, err := s.openFile(caller, name)
+	info, f, err := s.openCounted(caller, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	counted := &countedFile{File: f}
-	// Also if the peer goes away in the middle.
-	defer func() { s.downloaded(caller, info.Name, strconv.FormatInt(counted.read, 10)) }()
-	return s.serveFile(w, r, info, f, counted)
+	return s.serveFile(w, r, info, f.File, f)
 }
 
 // describeFile answers with the head of a file, which is no download.
@@ -179,16 +175,34 @@ func (s *Server) convertFile(w http.ResponseWriter, r *http.Request, caller menu
 	return err
 }
 
-// A countedFile counts the bytes that were read from it.
-type countedFile struct {
+// A counted is a file that a caller downloads. It counts what is read.
+type counted struct {
 	*os.File
 	read int64
+	end  func(read int64)
 }
 
-func (f *countedFile) Read(p []byte) (int, error) {
+// openCounted opens a file that the caller may read, and audits that.
+func (s *Server) openCounted(caller menu.Caller, name string) (access.File, *counted, error) {
+	info, f, err := s.openFile(caller, name)
+	if err != nil {
+		return info, nil, err
+	}
+	return info, &counted{File: f, end: func(read int64) {
+		s.downloaded(caller, info.Name, strconv.FormatInt(read, 10))
+	}}, nil
+}
+
+func (f *counted) Read(p []byte) (int, error) {
 	n, err := f.File.Read(p)
 	f.read += int64(n)
 	return n, err
+}
+
+// Close audits how many bytes were read, also where the peer went away in the middle.
+func (f *counted) Close() error {
+	f.end(f.read)
+	return f.File.Close()
 }
 
 // A countedWriter counts the bytes that were written to it.

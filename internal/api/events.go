@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -58,13 +59,8 @@ func (s *Server) topicsOf(r *http.Request) (map[string][]string, error) {
 	for name := range strings.SplitSeq(query, ",") {
 		path, known := all[name]
 		if !known {
-			var names []string
-			for n := range all {
-				names = append(names, n)
-			}
-			slices.Sort(names)
 			return nil, menu.BadArgument("topics", "There is no topic %s", menu.Quoted(shown(name))).
-				WithHint("The topics are %s", strings.Join(names, ", "))
+				WithHint("The topics are %s", strings.Join(slices.Sorted(maps.Keys(all)), ", "))
 		}
 		wanted[name] = path
 	}

@@ -90,22 +90,20 @@ func (s *Server) addTo(ctx context.Context, a *archive.Writer, session, name str
 	if err != nil {
 		return err
 	}
-	info, f, err := s.openFile(caller, name)
+	info, f, err := s.openCounted(caller, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	counted := &countedFile{File: f}
-	defer func() { s.downloaded(caller, info.Name, strconv.FormatInt(counted.read, 10)) }()
-	tag, err := tagOf(f)
+	tag, err := tagOf(f.File)
 	if err != nil {
 		return err
 	}
-	sum, err := a.Add(archive.File{Name: info.Name, Modified: info.Modified.UTC(), Contents: s.appliance.Contents(info.Name)}, counted)
+	sum, err := a.Add(archive.File{Name: info.Name, Modified: info.Modified.UTC(), Contents: s.appliance.Contents(info.Name)}, f)
 	if err != nil {
 		return err
 	}
-	if after, err := tagOf(f); err == nil && after == tag {
+	if after, err := tagOf(f.File); err == nil && after == tag {
 		s.digests.Keep(tag, sum)
 	}
 	return ctx.Err()

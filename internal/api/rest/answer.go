@@ -134,10 +134,22 @@ func Tag(body []byte) string {
 	return `"` + hex.EncodeToString(sum[:12]) + `"`
 }
 
-// Matches reports whether a header If-Match or If-None-Match names a tag.
+// NotModified sets the ETag of an answer. If the client has what the tag names, it answers so and
+// reports true.
+func NotModified(w http.ResponseWriter, request *http.Request, tag string) bool {
+	w.Header().Set("ETag", tag)
+	none := request.Header.Get("If-None-Match")
+	if none == "" || !Matches(none, tag) {
+		return false
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
+}
+
+// Matches reports whether a header If-Match or If-None-Match names a tag, weak or not.
 func Matches(header, tag string) bool {
 	for one := range strings.SplitSeq(header, ",") {
-		if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == tag {
+		if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == strings.TrimPrefix(tag, "W/") {
 			return true
 		}
 	}
@@ -152,11 +164,8 @@ func (a *Answer) Send(w http.ResponseWriter, request *http.Request) error {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	if a.route.Method == http.MethodGet && a.route.Tagged {
-		tag := Tag(body)
-		w.Header().Set("ETag", tag)
 		w.Header().Set("Cache-Control", "private, no-cache")
-		if none := request.Header.Get("If-None-Match"); none != "" && Matches(none, tag) {
-			w.WriteHeader(http.StatusNotModified)
+		if NotModified(w, request, Tag(body)) {
 			return nil
 		}
 	}

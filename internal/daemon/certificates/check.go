@@ -63,20 +63,12 @@ func parseKeyText(text string) (crypto.Signer, error) {
 	b, err := parseBundle(text)
 	switch {
 	case err != nil:
-		return nil, blameKey(err)
+		return nil, menu.Blame("key", err) // which is asked for again: unseen
 	case len(b.chain) > 0 || len(b.keys) != 1:
 		return nil, menu.BadArgument("key", "The text is not one private key").
 			WithHint("It is a block in PEM that ends with -----END PRIVATE KEY-----")
 	}
 	return b.keys[0], nil
-}
-
-// blameKey makes the error of a chain one of the key that was given with it, which is asked for
-// again: unseen.
-func blameKey(err error) error {
-	e := *menu.AsError(err)
-	e.Argument = "key"
-	return &e
 }
 
 // marker begins or ends a block of PEM, with the end of its line.

@@ -200,7 +200,7 @@ func (d *Directories) TestSignIn(ctx context.Context, method, user string, passw
 	}
 	if method == access.OIDC && d.provider != nil {
 		t.User = ""
-		if err := d.provider.test(ctx, note); err != nil {
+		if err := d.provider.test(note); err != nil {
 			t.Result = err.Error()
 		}
 		return t, nil

@@ -54,19 +54,27 @@ type outcome struct {
 func asked(t *testing.T, d *Directories, user, password string, want outcome) access.Person {
 	t.Helper()
 	p, err := d.AskPerson(t.Context(), user, menu.Secret(password), "192.0.2.1")
-	got := outcome{role: p.Role}
-	if refused, ok := errors.AsType[*access.SignInError](err); ok {
-		got = outcome{"", refused.Reason, refused.Unanswered, refused.NoRole}
-		if want.reason != "" && strings.Contains(got.reason, want.reason) {
-			got.reason = want.reason
-		}
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	if got != want {
+	if got := outcomeOf(t, p, err, want); got != want {
 		t.Errorf("%s with %q: %+v; want %+v", user, password, got, want)
 	}
 	return p
+}
+
+// outcomeOf returns what came of a question, with the reason that is wanted if the whole one has it.
+func outcomeOf(t *testing.T, p access.Person, err error, want outcome) outcome {
+	t.Helper()
+	refused, ok := errors.AsType[*access.SignInError](err)
+	switch {
+	case err == nil:
+		return outcome{role: p.Role}
+	case !ok:
+		t.Fatal(err)
+	}
+	got := outcome{"", refused.Reason, refused.Unanswered, refused.NoRole}
+	if want.reason != "" && strings.Contains(got.reason, want.reason) {
+		got.reason = want.reason
+	}
+	return got
 }
 
 // A real directory, by LDAPS and by StartTLS, by search and bind and by bind alone.

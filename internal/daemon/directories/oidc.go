@@ -126,7 +126,7 @@ func (p *provider) config(found *oidc.Provider) *oauth2.Config {
 }
 
 // test says whether the provider can be used.
-func (p *provider) test(_ context.Context, note func(string, ...any)) error {
+func (p *provider) test(note func(string, ...any)) error {
 	p.mu.Lock()
 	p.found = nil // ask anew
 	p.mu.Unlock()

@@ -53,16 +53,7 @@ func signedIn(t *testing.T, d *Directories, p *signin.Provider, user signin.User
 func ended(t *testing.T, d *Directories, c access.Callback, want outcome) access.Person {
 	t.Helper()
 	p, err := d.EndSignIn(t.Context(), c)
-	got := outcome{role: p.Role}
-	if refused, ok := errors.AsType[*access.SignInError](err); ok {
-		got = outcome{"", refused.Reason, refused.Unanswered, refused.NoRole}
-		if want.reason != "" && strings.Contains(got.reason, want.reason) {
-			got.reason = want.reason
-		}
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	if got != want {
+	if got := outcomeOf(t, p, err, want); got != want {
 		t.Errorf("it ends with %+v; want %+v", got, want)
 	}
 	return p

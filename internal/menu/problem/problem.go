@@ -162,8 +162,11 @@ func AsError(err error) *Error {
 	return &Error{Code: Failed, Type: Fault, Message: "The appliance could not do this", Hint: "Its log says why"}
 }
 
-// Blame returns err as an Error that names the argument at fault.
+// Blame returns err as an Error that names the argument at fault. It returns nil for nil.
 func Blame(argument string, err error) error {
+	if err == nil {
+		return nil
+	}
 	e := *AsError(err)
 	e.Argument = argument
 	return &e
