@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/store"
@@ -36,11 +37,13 @@ func (d *Daemon) setAside(damage store.Damage) {
 	d.System(name, "The file was damaged and is set aside as "+aside+"; the appliance began without "+lacking[name], nil)
 }
 
-// asideFiles returns the paths of all files that were set aside and are still there.
+// asideFiles returns the paths of all files that were set aside and are still there. A file of
+// another name is not the appliance's.
 func (d *Daemon) asideFiles() ([]string, error) {
 	list, err := store.AsideFiles(d.dir)
 	more, e := store.AsideFiles(filepath.Join(d.dir, "certificates"))
-	return append(list, more...), errors.Join(err, e)
+	list = slices.DeleteFunc(append(list, more...), func(path string) bool { return lacking[store.FormerName(path)] == "" })
+	return list, errors.Join(err, e)
 }
 
 // asideTrouble says in full sentences what the appliance began without. It does so until the owner

@@ -27,6 +27,10 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	foreign := filepath.Join(o.Dir, "mine.damaged-once")
+	if err := os.WriteFile(foreign, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	d := start(t, o)
 	for name, content := range damaged {
 		if left := filesWith(t, o.Dir, content); len(left) != 1 || !strings.Contains(left[0], name+".damaged-") {
@@ -57,6 +61,9 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 	}
 	if trouble := d.Trouble(); trouble != "" {
 		t.Errorf("after factory values status says %q", trouble)
+	}
+	if _, err := os.Stat(foreign); err != nil {
+		t.Errorf("a file of the machine's owner: %v", err)
 	}
 	for name, content := range damaged {
 		if left := filesWith(t, o.Dir, content); len(left) > 0 {
