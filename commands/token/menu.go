@@ -46,7 +46,7 @@ func tokenTable(w io.Writer, list []access.Token) {
 	for _, one := range list {
 		last := "never"
 		if one.LastUsed != nil {
-			last = tables.Whole(one.LastUsed.UTC().Format(tables.Minute)) + " from " + one.LastFrom
+			last = one.LastUsed.UTC().Format(tables.Minute) + " from " + one.LastFrom // breaks anywhere, so that there is room for the name
 		}
 		bound := append(append([]string{}, one.Sources...), one.Paths...)
 		t.Add(one.ID, one.Name, one.User, string(one.Role), tables.Whole(one.Expires.UTC().Format(tables.Minute)), last,

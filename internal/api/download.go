@@ -103,7 +103,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, info access.F
 	if known {
 		w.Header().Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":")
 	}
-	http.ServeContent(w, r, "", info.Modified, content)
+	rest.ServeContent(w, r, info.Modified, content)
 	return nil
 }
 

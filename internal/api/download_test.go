@@ -264,3 +264,35 @@ func TestAnArchiveBreaksWhenTheRoleGoes(t *testing.T) {
 		t.Errorf("the file that was refused is audited as %+v", e)
 	}
 }
+
+// Conditions and ranges of a file that do not hold are refused with a problem, and nothing is done.
+func TestConditionsOfAFile(t *testing.T) {
+	t.Parallel()
+	d := newFake(t)
+	_, path := serve(t, d)
+	r, _ := get(t, path, "GET", "files/a.pcap")
+	tag := r.Header.Get("ETag")
+	for _, c := range []struct {
+		method, header, value string
+		status                int
+		kind                  string
+	}{
+		{"GET", "Range", "bytes=13-", 416, "range"},
+		{"GET", "Range", "bytes=x", 416, "range"},
+		{"GET", "Range", "lines=1-2", 200, ""},
+		{"GET", "If-Match", `"x"`, 412, "changed"},
+		{"GET", "If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT", 412, "changed"},
+		{"DELETE", "If-Match", `"x"`, 412, "changed"},
+		{"GET", "If-Match", tag, 200, ""},
+		{"DELETE", "If-Match", `"x", ` + tag, 200, ""},
+	} {
+		r, body := get(t, path, c.method, "files/a.pcap", c.header, c.value)
+		if r.StatusCode != c.status {
+			t.Errorf("%s with %s %s: %s %q", c.method, c.header, c.value, r.Status, body)
+		}
+		if c.kind != "" && (r.Header.Get("Content-Type") != "application/problem+json" || r.Header.Get("Content-Disposition") != "" ||
+			!strings.Contains(body, `"/v1/problems/`+c.kind+`"`)) {
+			t.Errorf("%s with %s %s: %v %q", c.method, c.header, c.value, r.Header, body)
+		}
+	}
+}

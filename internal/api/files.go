@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"diagsh/internal/access"
+	"diagsh/internal/api/rest"
 	"diagsh/internal/menu"
 )
 
@@ -179,8 +180,30 @@ func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.C
 }
 
 func (s *Server) removeFile(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
-	if err := s.remove(caller, r.PathValue("name")); err != nil {
+	name := r.PathValue("name")
+	if err := s.unchangedFile(r.Header.Get("If-Match"), caller, name); err != nil {
+		return err
+	}
+	if err := s.remove(caller, name); err != nil {
 		return err
 	}
 	return writeJSON(w, struct{}{})
+}
+
+// unchangedFile returns the refusal of a request whose If-Match does not name the file as it is now.
+// Without the header, and for who may not delete the file, there is none.
+func (s *Server) unchangedFile(want string, caller menu.Caller, name string) error {
+	if want == "" || permitFile(caller, roleRemoveFile, access.File{}) != nil {
+		return nil
+	}
+	f, err := s.appliance.OpenFile(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	tag, err := tagOf(f)
+	if err == nil && !rest.Matches(want, tag) {
+		err = rest.Changed()
+	}
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"diagsh/internal/api/rest"
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
 )
@@ -34,9 +35,27 @@ func routed(mux *http.ServeMux) http.Handler {
 		case reflect.TypeOf(handler) == redirection:
 			problem.Write(w, noResource(), "")
 		default:
+			if err := knownQuery(r, pattern); err != nil {
+				problem.Write(w, menu.AsError(err), "")
+				return
+			}
 			mux.ServeHTTP(w, r)
 		}
 	})
+}
+
+// knownQuery compares the query of a request with what the resource at a pattern takes. Those of the
+// tree compare theirs with the arguments of a command.
+func knownQuery(r *http.Request, pattern string) error {
+	if strings.HasPrefix(pattern, "POST /v1/run/") {
+		return rest.KnownQuery(r, []string{"columns", "characters", "form", InputQuery}, nil)
+	}
+	for _, of := range fixed {
+		if pattern == of.Method+" "+of.Path {
+			return rest.KnownQuery(r, of.Query, of.Lists)
+		}
+	}
+	return nil
 }
 
 func noResource() *menu.Error {

@@ -70,3 +70,31 @@ func TestEveryRefusalIsAProblem(t *testing.T) {
 		}
 	}
 }
+
+// A query that a resource does not know, or that cannot be read, is refused: nobody takes a whole list
+// for a page of it, or a file for another format of it.
+func TestAQueryIsKnownOrRefused(t *testing.T) {
+	d := newFake(t)
+	_, path := serve(t, d)
+	for _, c := range []struct{ method, resource, argument string }{
+		{"GET", "files?pageSize=1", "pageSize"},
+		{"GET", "files/a.pcap?frmat=pcapng", "frmat"},
+		{"GET", "files/a.pcap?format=pcap&format=pcapng", "format"},
+		{"GET", "events?topcs=files", "topcs"},
+		{"GET", "archive?name=a.pcap&nmae=b.pcap", "nmae"},
+		{"HEAD", "files/a.pcap?frmat=pcapng", ""},
+		{"DELETE", "files/a.pcap?confirm=no", "confirm"},
+		{"POST", "run/table?count=1", "count"},
+		{"POST", "run/table?columns=40&columns=80", "columns"},
+		{"GET", "hostname?%zz", ""},
+		{"GET", "files/a.pcap?a;format=pcap", ""},
+	} {
+		status, body := curl(t, path, c.method, c.resource, "")
+		if status != 400 || c.argument != "" && !strings.Contains(body, `"argument":"`+c.argument+`"`) {
+			t.Errorf("%s %s: %d %s", c.method, c.resource, status, body)
+		}
+	}
+	if status, body := curl(t, path, "POST", "run/table?columns=40&characters=ascii", ""); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+}

@@ -6,7 +6,6 @@ import (
 
 	"diagsh/internal/api/rest"
 	"diagsh/internal/menu"
-	"diagsh/internal/menu/problem"
 )
 
 // mountResources mounts what the declarations of the tree say to be resources.
@@ -104,8 +103,7 @@ func (s *Server) unchanged(r *http.Request, caller menu.Caller, of *taggedResour
 		return err
 	}
 	if body == nil || !rest.Matches(want, rest.Tag(body)) {
-		return problem.Changed.Errorf("It is not what If-Match says: it was changed since it was read").
-			WithHint("Read it again, and decide anew")
+		return rest.Changed()
 	}
 	return nil
 }

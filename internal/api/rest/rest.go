@@ -47,8 +47,14 @@ func (r Route) Paged() bool { return r.List != "" && r.Method == http.MethodGet 
 // Arguments returns the arguments of a request: the words of its path, those that the resource gives,
 // and either the query or the body, which is nil if there was none.
 func (r Route) Arguments(request *http.Request, body map[string]any) (menu.Arguments, error) {
-	query := request.URL.Query()
+	query, err := queryOf(request)
+	if err != nil {
+		return nil, err
+	}
 	if r.Paged() {
+		if err := givenOnce(query, sizeQuery, tokenQuery); err != nil {
+			return nil, err
+		}
 		query.Del(sizeQuery)
 		query.Del(tokenQuery)
 	}
@@ -62,7 +68,6 @@ func (r Route) Arguments(request *http.Request, body map[string]any) (menu.Argum
 		if len(body) > 0 {
 			return nil, menu.Errorf(menu.Usage, "A %s takes its arguments in the query, and no body", r.Method)
 		}
-		var err error
 		if object, err = r.fromQuery(query); err != nil {
 			return nil, err
 		}

@@ -17,6 +17,9 @@ const (
 	maxList  = 32 // networks, and paths
 	leastEnd = time.Minute
 	lastEnd  = 366 * 24 * time.Hour
+
+	// since is how long ago "1m from now" may have been said.
+	since = 10 * time.Second
 )
 
 // check says what is wrong with a token that is to be made, and writes its networks in one form.
@@ -28,7 +31,7 @@ func check(t *access.Token) (err error) {
 			WithHint("A name has 1 to %d printable characters", maxName)
 	case !t.Role.Valid():
 		return menu.BadArgument("role", "There is no role %s", menu.Quoted(string(t.Role)))
-	case left < leastEnd || left > lastEnd:
+	case left+since < leastEnd || left > lastEnd:
 		return menu.BadArgument("expirytime", "A token ends after %s at least and %s at most",
 			menu.FormatDuration(leastEnd), menu.FormatDuration(lastEnd)).WithHint("Give a duration, such as 90d")
 	case len(t.Sources) > maxList:

@@ -81,6 +81,21 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// The bounds of an end hold as they are said: "1m from now" is a little less when it is looked at.
+func TestBoundsOfTheEnd(t *testing.T) {
+	all := open(t, t.TempDir())
+	for name, c := range map[string]struct {
+		end time.Duration
+		ok  bool
+	}{"least": {time.Minute, true}, "last": {366 * 24 * time.Hour, true}, "short": {30 * time.Second, false}, "past": {-time.Hour, false},
+		"long": {367 * 24 * time.Hour, false}} {
+		_, _, err := all.Make(access.Token{Name: name, User: "ops", Role: menu.Operator, Expires: time.Now().Add(c.end).Truncate(time.Second)})
+		if (err == nil) != c.ok {
+			t.Errorf("an end after %v: %v", c.end, err)
+		}
+	}
+}
+
 // What is deleted is gone, also for the next start; uses are written down in the end.
 func TestDeleteAndUse(t *testing.T) {
 	dir := t.TempDir()

@@ -15,6 +15,7 @@ const (
 	Fault       Type = "fault"       // Failed by a fault of the appliance
 	Method      Type = "method"      // Usage: the resource has no such method
 	TooLarge    Type = "tooLarge"    // Usage: the body is too large
+	Range       Type = "range"       // Usage: there are no such bytes
 	ContentType Type = "contentType" // Usage: the body is of another type than is accepted
 	KeyReused   Type = "keyReused"   // Usage: an Idempotency-Key came with another request
 	Changed     Type = "changed"     // State: the resource is not what If-Match says
@@ -41,6 +42,7 @@ var Types = byType(
 	Kind{"usage", Usage, http.StatusBadRequest, "The request is not accepted"},
 	Kind{Method, Usage, http.StatusMethodNotAllowed, "The resource has no such method"},
 	Kind{TooLarge, Usage, http.StatusRequestEntityTooLarge, "The body is too large"},
+	Kind{Range, Usage, http.StatusRequestedRangeNotSatisfiable, "There are no such bytes"},
 	Kind{ContentType, Usage, http.StatusUnsupportedMediaType, "The body is of another type than is accepted"},
 	Kind{KeyReused, Usage, http.StatusUnprocessableEntity, "The idempotency key belongs to another request"},
 	Kind{"denied", Denied, http.StatusForbidden, "Not allowed"},
