@@ -93,7 +93,11 @@ export function Box({ onClose }) {
       recall(e.key === 'ArrowUp' ? 1 : -1);
       return true;
     }
-    if (e.key === 'Tab' && !e.shiftKey && list.open && list.at < 0) { e.preventDefault(); list.take(0); return true; }
+    if (e.key === 'Tab' && !e.shiftKey && list.at < 0 && (list.open || list.pending)) {
+      e.preventDefault();
+      if (list.open) list.take(0); else list.complete();
+      return true;
+    }
     return false;
   };
   return html`<${Dialog} title="Command" wide onClose=${onClose}>

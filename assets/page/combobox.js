@@ -9,6 +9,18 @@ const decoder = new TextDecoder();
 /** head returns the beginning of a text up to an offset in bytes, as the API counts. */
 export const head = (text, bytes) => decoder.decode(encoder.encode(text).subarray(0, bytes));
 
+/**
+ * completed returns what a text becomes by a candidate: {before, rest}, with the cursor between them. More may have been
+ * typed since the candidate was found for found.text; null if it does not go on with that.
+ */
+export function completed(found, candidate, value, cursor) {
+  const typed = value.slice(0, cursor);
+  const start = head(found.text, found.start);
+  const word = typed.slice(start.length).toLowerCase();
+  if (typed !== found.text && !(typed.startsWith(start) && candidate.text.toLowerCase().startsWith(word))) return null;
+  return { before: start + candidate.text, rest: value.slice(cursor) };
+}
+
 /** fromChoices returns a suggest function for a list of {value, label, help}: those that have the text in them, or all for a whole value. */
 export const fromChoices = (choices) => async (text) => {
   const wanted = text.trim().toLowerCase();
@@ -22,7 +34,8 @@ export const fromChoices = (choices) => async (text) => {
  * candidates: [{text, help}]}, start in bytes. goesOn says that more words may follow a candidate.
  *
  * Down opens the list, Enter and Tab take the marked candidate, Escape closes the list.
- * onKey sees each key first, and returns true for those that it has handled.
+ * onKey sees each key first, and returns true for those that it has handled. Its second argument is the list: open, at (the
+ * marked one), pending (what was typed last has no answer yet), and what can be done: take(i), complete, close.
  */
 export function Combobox({ own, value, onInput, onChange, suggest, goesOn, onKey, inputRef, label, placeholder, always }) {
   const [found, setFound] = useState(null);
@@ -32,9 +45,10 @@ export function Combobox({ own, value, onInput, onChange, suggest, goesOn, onKey
   const input = inputRef || inner;
   const turn = useRef(0);
   const timer = useRef(0);
+  const pending = useRef(false);
   useEffect(() => () => clearTimeout(timer.current), []);
 
-  const close = () => { turn.current += 1; clearTimeout(timer.current); setFound(null); setAt(-1); };
+  const close = () => { turn.current += 1; pending.current = false; clearTimeout(timer.current); setFound(null); setAt(-1); };
   const look = async (mark) => {
     turn.current += 1;
     const own = turn.current;
@@ -42,21 +56,25 @@ export function Combobox({ own, value, onInput, onChange, suggest, goesOn, onKey
     const text = element.value.slice(0, element.selectionStart ?? element.value.length);
     let answer = null;
     try { answer = await suggest(text); } catch { /* without suggestions the text can still be typed */ }
-    if (own !== turn.current || document.activeElement !== element) return;
-    setFound(answer && (answer.candidates.length || answer.remark || answer.value) ? { ...answer, text } : null);
+    if (own !== turn.current || document.activeElement !== element) return null;
+    pending.current = false;
+    const now = answer && (answer.candidates.length || answer.remark || answer.value) ? { ...answer, text } : null;
+    setFound(now);
     // Suggestions that come late leave the mark on the one that it is on.
     const kept = marked.current === null ? -1 : (answer?.candidates.findIndex((c) => c.text === marked.current) ?? -1);
     setAt(kept >= 0 ? kept : mark && answer?.candidates.length ? 0 : -1);
+    return now;
   };
-  const soon = () => { clearTimeout(timer.current); timer.current = setTimeout(look, 120); };
+  const soon = () => { pending.current = true; clearTimeout(timer.current); timer.current = setTimeout(look, 120); };
   const candidates = found ? found.candidates : [];
   const marked = useRef(null);
   marked.current = at >= 0 && candidates[at] ? candidates[at].text : null;
 
-  const take = (i) => {
-    const c = candidates[i];
-    const before = head(found.text, found.start) + c.text + (goesOn ? ' ' : '');
-    const rest = goesOn ? input.current.value.slice(found.text.length).replace(/^ /, '') : '';
+  const take = (i, from = found) => {
+    const now = completed(from, from.candidates[i], input.current.value, input.current.selectionStart);
+    if (!now) { look(true); return; }
+    const before = now.before + (goesOn ? ' ' : '');
+    const rest = goesOn ? now.rest.replace(/^ /, '') : '';
     close();
     onInput(before + rest);
     input.current.value = before + rest;
@@ -64,8 +82,13 @@ export function Combobox({ own, value, onInput, onChange, suggest, goesOn, onKey
     input.current.focus();
     if (goesOn) soon(); else onChange?.(before + rest);
   };
+  const complete = async () => {
+    clearTimeout(timer.current);
+    const now = await look(false);
+    if (now?.candidates.length) take(0, now);
+  };
   const key = (e) => {
-    if (onKey && onKey(e, { open: candidates.length > 0, at, close, take })) return;
+    if (onKey && onKey(e, { open: candidates.length > 0, at, pending: pending.current, close, take, complete })) return;
     if (e.key === 'ArrowDown' || e.key === 'ArrowUp') {
       e.preventDefault();
       if (!candidates.length) { look(true); return; }

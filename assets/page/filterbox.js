@@ -2,6 +2,7 @@
 
 import { useEffect, useId, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure, commandURL, post, run } from './api.js';
+import { completed } from './combobox.js';
 import { session, Store, useAllowed, useStore } from './state.js';
 import { Dialog, Field, html, MenuButton, notify, notifyFailure, Problem, errorAt, useSoon } from './ui.js';
 
@@ -23,12 +24,6 @@ export const presets = [
   { title: 'Starts of TCP connections', filter: 'tcp[tcpflags] & (tcp-syn) != 0' },
   { title: 'Resets of TCP connections', filter: 'tcp[tcpflags] & (tcp-rst) != 0' },
 ];
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
-/** bytesBefore returns the first n bytes of a text: the API counts bytes. */
-const bytesBefore = (text, n) => decoder.decode(encoder.encode(text).subarray(0, n));
 
 /** faultAt returns the index of the character that a refusal names, -1 if it names none. */
 export function faultAt(failure) {
@@ -90,9 +85,11 @@ export function FilterBox({ label = 'Filter', value, onInput, onEnter, command =
   };
   const close = () => { asked.current?.abort(); setOpen(false); setAt(-1); };
   const take = (candidate) => {
-    const before = bytesBefore(offers.text, offers.start) + candidate.text;
-    const after = value.slice(offers.text.length);
-    const joined = `${before} ${after.trimStart()}`;
+    const cursor = input.current.selectionStart;
+    const now = completed(offers, candidate, value, cursor);
+    if (!now) { suggest(value.slice(0, cursor)); return; }
+    const { before, rest } = now;
+    const joined = `${before} ${rest.trimStart()}`;
     onInput(joined);
     input.current.focus();
     requestAnimationFrame(() => input.current?.setSelectionRange(before.length + 1, before.length + 1));

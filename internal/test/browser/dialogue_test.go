@@ -76,7 +76,9 @@ func startByKeyboard(t *testing.T, p *browser.Page) {
 	p.Type(filter, "tcp an")
 	p.WaitText(".filterbox [role=option]", "and")
 	p.WaitText(".filterbox mark", "an")
-	p.Press(kb.ArrowDown, kb.Enter, "host 127.0.0.77")
+	holdAnswers(p, "/v1/assist")
+	p.Press("d", kb.ArrowDown, kb.Enter, "host 127.0.0.77") // what is offered was asked for before the "d"
+	releaseAnswers(p)
 	p.WaitText(".filterbox .meaning", "127.0.0.77")
 	if got := browser.Eval[string](p, "document.querySelector('"+filter+"').value"); got != "tcp and host 127.0.0.77" {
 		t.Fatalf("the filter is %q", got)
