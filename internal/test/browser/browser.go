@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,14 +21,12 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/await"
@@ -105,6 +104,33 @@ const reportPolicy = `document.addEventListener('securitypolicyviolation', (e) =
 // Page opens the page of an appliance. At the end of the test nothing may have gone wrong in it.
 func (b *Browser) Page(a *appliance.Appliance, look Look) *Page {
 	b.t.Helper()
+	p := b.window(a, look)
+	p.do(chromedp.Navigate(p.url + "/"))
+	return p
+}
+
+// SignedIn is Page for a user of the bench who has signed in already.
+func (b *Browser) SignedIn(a *appliance.Appliance, user string, look Look) *Page {
+	b.t.Helper()
+	p := b.window(a, look)
+	login := a.HTTPS().Login(user, appliance.Password(user))
+	cookie, err := http.ParseSetCookie(login.Header.Get("Set-Cookie"))
+	if err != nil {
+		b.t.Fatalf("sign in as %s: %d %s", user, login.Status, login.Body)
+	}
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: p.url + "/",
+			Path: cookie.Path, Secure: &cookie.Secure, HTTPOnly: &cookie.HttpOnly, SameSite: network.CookieSameSiteStrict})
+		return err
+	}), chromedp.Navigate(p.url+"/"))
+	p.WaitText(".user-menu button", user)
+	p.Settled()
+	return p
+}
+
+// window opens an empty window that is meant for the page of an appliance.
+func (b *Browser) window(a *appliance.Appliance, look Look) *Page {
+	b.t.Helper()
 	p := &Page{t: b.t, url: a.Outside(), downloads: b.t.TempDir()}
 	ctx, end := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.heard))
 	b.t.Cleanup(end)
@@ -120,7 +146,6 @@ func (b *Browser) Page(a *appliance.Appliance, look Look) *Page {
 		return err
 	}))
 	p.Look(look)
-	p.do(chromedp.Navigate(p.url + "/"))
 	b.t.Cleanup(func() {
 		if wrong := p.unprovoked(); len(wrong) > 0 {
 			p.t.Errorf("the browser complained:\n%s", strings.Join(wrong, "\n"))
@@ -161,10 +186,6 @@ func (p *Page) unprovoked() (wrong []string) {
 	return wrong
 }
 
-// networkChanged is what the browser says when it breaks requests off because the machine has another
-// interface than before: those that tests of other packages make meanwhile. The page asks again.
-const networkChanged = "net::ERR_NETWORK_CHANGED"
-
 // heard notes what the browser complains of.
 func (p *Page) heard(event any) {
 	text, url := "", ""
@@ -187,9 +208,6 @@ func (p *Page) heard(event any) {
 		}
 		text, url = fmt.Sprint(e.Entry.Source, ": ", e.Entry.Text), e.Entry.URL
 	default:
-		return
-	}
-	if strings.Contains(text, networkChanged) {
 		return
 	}
 	p.mu.Lock()
@@ -286,99 +304,6 @@ func (p *Page) Go(fragment string) {
 func (p *Page) Settled() {
 	p.t.Helper()
 	p.Wait("the page", "document.querySelector('main h1') && !document.querySelector('main .loading')")
-}
-
-// Press presses keys, one after the other: those of the package kb, or characters.
-func (p *Page) Press(keys ...string) {
-	p.t.Helper()
-	for _, key := range keys {
-		if key == kb.Enter {
-			p.do(chromedp.Func(enter))
-			continue
-		}
-		p.do(chromedp.KeyEvent(key))
-	}
-}
-
-// Chord presses a key together with others, such as chromedp.ModifierCtrl.
-func (p *Page) Chord(key string, modifiers ...chromedp.Modifier) {
-	p.t.Helper()
-	p.do(chromedp.KeyEvent(key, chromedp.KeyModifiers(modifiers...)))
-}
-
-// enter presses the key as a keyboard does: what hears it go down can keep it from sending a form.
-// chromedp sends its character as an event of its own, which nothing can keep back.
-func enter(ctx context.Context, t *chromedp.Target) error {
-	key := input.DispatchKeyEventParams{Key: "Enter", Code: "Enter", WindowsVirtualKeyCode: 13, NativeVirtualKeyCode: 13}
-	down, up := key, key
-	down.Type, down.Text, up.Type = input.DispatchKeyEventTypeKeyDown, "\r", input.DispatchKeyEventTypeKeyUp
-	if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, down); err != nil {
-		return err
-	}
-	_, err := cdp.Call(ctx, t, input.DispatchKeyEvent, up)
-	return err
-}
-
-// mostTabs is how often Tab is pressed at most on the way to an element.
-const mostTabs = 150
-
-// TabTo presses Tab until the focus is on an element that a selector means.
-func (p *Page) TabTo(selector string) {
-	p.t.Helper()
-	p.Wait(selector, "document.querySelector("+quote(selector)+")")
-	for range mostTabs {
-		if Eval[bool](p, "Boolean(document.activeElement && document.activeElement.matches("+quote(selector)+"))") {
-			return
-		}
-		p.Press(kb.Tab)
-	}
-	p.t.Fatalf("Tab does not lead to %s; the focus is on %s", selector, Eval[string](p, "document.activeElement.outerHTML.slice(0, 200)"))
-}
-
-// Type goes to a field by Tab and types into it, instead of what is there.
-func (p *Page) Type(selector, text string) {
-	p.t.Helper()
-	p.TabTo(selector)
-	p.do(chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
-	p.Press(kb.Delete, text)
-}
-
-// Paste goes to a field by Tab and puts a text there at once, of any number of lines, instead of what
-// is there.
-func (p *Page) Paste(selector, text string) {
-	p.t.Helper()
-	p.TabTo(selector)
-	p.Chord("a", chromedp.ModifierCtrl)
-	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, input.InsertText, input.InsertTextParams{Text: text})
-		return err
-	}))
-}
-
-// Choose goes to a button or link by Tab and presses Enter.
-func (p *Page) Choose(selector string) {
-	p.t.Helper()
-	p.TabTo(selector)
-	p.Press(kb.Enter)
-}
-
-// SignIn signs in by keyboard.
-func (p *Page) SignIn(user, password string) {
-	p.t.Helper()
-	p.Wait("the form to sign in", "document.querySelector('input[name=password]')")
-	p.Type("input[name=user]", user)
-	p.Type("input[name=password]", password)
-	p.Press(kb.Enter)
-}
-
-// SignedIn is Page for a user of the bench who has signed in.
-func (b *Browser) SignedIn(a *appliance.Appliance, user string, look Look) *Page {
-	b.t.Helper()
-	p := b.Page(a, look)
-	p.SignIn(user, appliance.Password(user))
-	p.WaitText(".user-menu button", user)
-	p.Settled()
-	return p
 }
 
 // Downloaded returns the file that the browser saves after do.
