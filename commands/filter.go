@@ -281,7 +281,7 @@ func filterDelete(s filterService) *menu.Command {
 		Shape: menu.Object,
 		Ask: func(_ context.Context, caller menu.Caller, _ filterDeleteArgs, q *menu.Question) error {
 			for _, f := range s.SavedFilters(caller.User) {
-				q.Choices = append(q.Choices, menu.Choice{Value: f.Name, Help: f.Expression})
+				q.Choices = append(q.Choices, menu.Choice{Value: f.Name, Help: f.Expression, AnyCase: true})
 			}
 			return nil
 		},

@@ -3,6 +3,7 @@ package commands_test
 import (
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,7 +41,7 @@ func TestTypedAndSentLinesAreUnderstoodAlike(t *testing.T) {
 			}
 			total++
 			sent, err := tree.Parse(nil, line, false, nil)
-			if err != nil {
+			if err != nil || !chosen(c, sent[0].Arguments) {
 				continue
 			}
 			understood++
@@ -52,6 +53,19 @@ func TestTypedAndSentLinesAreUnderstoodAlike(t *testing.T) {
 	if understood < total/20 {
 		t.Errorf("only %d of %d lines were understood, so little was compared", understood, total)
 	}
+}
+
+// chosen reports whether arguments are choices where the declaration has some. What a sent line has
+// else there is refused when it is run; typed, it may be the beginning of a choice.
+func chosen(c *menu.Command, args menu.Arguments) bool {
+	for _, p := range c.Params {
+		for _, word := range menu.SplitList(args[p.Name]) {
+			if len(p.Choices) > 0 && !slices.ContainsFunc(p.Choices, func(c string) bool { return strings.EqualFold(c, word) }) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // The lines of which a beginning of a keyword was taken for the keyword, where the main value was

@@ -78,7 +78,11 @@ func (d *dialogue) step(ctx context.Context) (*menu.Error, error) {
 		// meant. The refusal was the last word: further answers would do nothing.
 		return nil, errDone
 	case q != nil:
-		return nil, d.answer(ctx, q)
+		err := d.answer(ctx, q)
+		if errors.As(err, &refused) {
+			return refused, nil
+		}
+		return nil, err
 	case d.call.Bytes:
 		return nil, cmp.Or(s.report(errBytesOnTerminal()), errDone)
 	}
@@ -92,7 +96,7 @@ func (d *dialogue) step(ctx context.Context) (*menu.Error, error) {
 	return failure, nil
 }
 
-// answer asks a question and keeps its answer.
+// answer asks a question and keeps what its answer means. An Error says that it means nothing.
 func (d *dialogue) answer(ctx context.Context, q *menu.Question) error {
 	// What precedes the question, such as a table, is shown once and not after every wrong answer.
 	if i := strings.LastIndexByte(q.Text, '\n') + 1; i > 0 {
@@ -110,8 +114,9 @@ func (d *dialogue) answer(ctx context.Context, q *menu.Question) error {
 	if answer == "" && enterLeaves(q) {
 		return cmp.Or(d.shell.print("Nothing was done.\n"), errDone)
 	}
-	d.args[q.Name], d.asked[q.Name], d.refused = q.Answer(answer), true, ""
-	return nil
+	d.asked[q.Name], d.refused = true, ""
+	d.args[q.Name], err = q.Answer(answer)
+	return err
 }
 
 // again reports whether a failure blames an answer of this dialogue. Then only that question is

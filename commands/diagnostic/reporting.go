@@ -89,7 +89,7 @@ func reportDelete(s reports.Service) *menu.Command {
 			for _, r := range s.Reports() {
 				q.Choices = append(q.Choices, menu.Choice{Value: r.Name})
 			}
-			q.Choices = append(q.Choices, menu.Choice{Value: allReports, Label: "ALL reports"})
+			q.Choices = append(q.Choices, menu.Choice{Value: allReports, Label: "ALL reports", AnyCase: true})
 			q.Open = true
 			return nil
 		},

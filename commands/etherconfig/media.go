@@ -123,14 +123,14 @@ func mediaEdit(s Services) *menu.Command {
 				case r.Gone:
 					q.Default = "default"
 					q.Choices = append(q.Choices,
-						menu.Choice{Value: "default", Label: "default (the setting is taken back)"})
+						menu.Choice{Value: "default", Label: "default (the setting is taken back)", AnyCase: true})
 				case len(r.Supported) == 0:
 					return &menu.Error{Code: menu.Unsupported, Argument: "interface",
 						Message: "The driver of " + r.Interface + " offers no choice of media"}
 				default:
 					q.Default = r.Media
 					for _, m := range r.Supported {
-						q.Choices = append(q.Choices, menu.Choice{Value: m})
+						q.Choices = append(q.Choices, menu.Choice{Value: m, AnyCase: true})
 					}
 				}
 			}

@@ -127,7 +127,7 @@ func chooseInterface(ctx context.Context, q *menu.Question) error {
 	if err != nil {
 		return err
 	}
-	q.Choices = []menu.Choice{{Value: allInterfaces, Label: "ALL"}}
+	q.Choices = []menu.Choice{{Value: allInterfaces, Label: "ALL", AnyCase: true}}
 	for _, l := range list {
 		q.Choices = append(q.Choices, menu.Choice{Value: l.Name, Help: "mtu " + strconv.Itoa(l.MTU)})
 	}

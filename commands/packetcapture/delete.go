@@ -25,7 +25,7 @@ func deleteCommand(s captureService) *menu.Command {
 			ended := captures.Ended(s.Captures())
 			if q.Name == "name" {
 				captures.Choose(q, ended)
-				q.Choices = append(q.Choices, menu.Choice{Value: capture.All, Label: "ALL captures that have ended"})
+				q.Choices = append(q.Choices, menu.Choice{Value: capture.All, Label: "ALL captures that have ended", AnyCase: true})
 				q.Skip, q.Required = false, true
 				return nil
 			}

@@ -89,7 +89,7 @@ func (s *Server) help(w http.ResponseWriter, r *http.Request, caller menu.Caller
 type LineRequest struct {
 	At         []string `json:"at"` // the menu's path; empty: the top
 	Line       string   `json:"line"`
-	Abbreviate bool     `json:"abbreviate"` // a user types: unique beginnings of keywords will do
+	Abbreviate bool     `json:"abbreviate"` // a user types: unique beginnings of keywords and of fixed words will do
 	Explain    bool     `json:"explain"`    // the line is still being typed: errors are shown and not audited
 }
 

@@ -43,7 +43,7 @@ func (s *Server) resource(route rest.Route, of *taggedResource) func(http.Respon
 			unchanged = func() error { return s.unchanged(r, caller, of) }
 		}
 		return s.perform(w, r, caller, route.Path, form{
-			exact: true, condition: unchanged,
+			condition: unchanged,
 			arguments: func(*menu.Command) (menu.Arguments, error) {
 				args, err := resourceArguments(r, route)
 				if err == nil {
@@ -91,7 +91,6 @@ func (s *Server) unchanged(r *http.Request, caller menu.Caller, of *taggedResour
 	if err != nil {
 		return err
 	}
-	caller.Exact = true
 	now := of.read.Answer(rest.Page{}, of.read.Picked(r))
 	if _, err := s.RunWithin(r.Context(), caller, of.read.Path, args, now); err != nil {
 		if e, ok := errors.AsType[*menu.Error](err); !ok || e.Code != menu.NotFound {

@@ -86,7 +86,6 @@ func (s *Server) refused(caller menu.Caller, path []string, err error) error {
 
 // A form is how a command was asked for: by its path, or as a resource.
 type form struct {
-	exact     bool         // menu.Caller.Exact
 	condition func() error // menu.Caller.Condition
 	// arguments reads the arguments from the request.
 	arguments func(c *menu.Command) (menu.Arguments, error)
@@ -146,7 +145,7 @@ func (s *Server) perform(w http.ResponseWriter, r *http.Request, caller menu.Cal
 	known := &identityOf(r).repeats
 	act.repeated = known.repeated(r, c, act.event.Path, args)
 	act.noted = func() { known.recorded(c, act.event.Path, args) }
-	caller.Word, caller.Exact, caller.Condition = word, as.exact, as.condition
+	caller.Word, caller.Condition = word, as.condition
 	caller.Columns, _ = strconv.Atoi(r.URL.Query().Get("columns")) // 0: the width is not bounded
 	caller.ASCII = r.URL.Query().Get("characters") == ASCII
 	return s.execute(w, r, caller, c, args, path, act, as)

@@ -161,7 +161,9 @@ func TestDialogueOfSharedArguments(t *testing.T) {
 		if err != nil || q == nil || q.Name != want.name {
 			t.Fatalf("asked is %+v, %v; want %s", q, err, want.name)
 		}
-		given[q.Name] = q.Answer(want.answer)
+		if given[q.Name], err = q.Answer(want.answer); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if q, err := c.Next(t.Context(), Caller{}, given, AskAll); err != nil || q != nil || given["sizebytes"] != "3MB" {
 		t.Errorf("then %+v, %v, %v", q, err, given)

@@ -3,6 +3,7 @@ package menu_test
 import (
 	"context"
 	"io"
+	"strings"
 	"testing"
 
 	"diagsh/internal/menu"
@@ -53,6 +54,63 @@ func TestNumbersInAChoice(t *testing.T) {
 	}
 }
 
+// An argument names its choice whole; an answer may also be the number or the beginning of one that was
+// shown. A name in another case is of another thing, a word such as ALL is not.
+func TestNamesAndAnswers(t *testing.T) {
+	type args struct {
+		Name   string   `arg:"name,positional:1"`
+		Names  []string `arg:"names"`
+		Format string   `arg:"format" choices:"pcap|pcapng"`
+	}
+	var got args
+	open := false
+	c := menu.Decl[args, int]{Name: "act", Help: "Help.", Role: menu.ReadOnly,
+		Ask: func(_ context.Context, _ menu.Caller, _ args, q *menu.Question) error {
+			if q.Name != "format" {
+				q.Choices = []menu.Choice{{Value: "Web"}, {Value: "web2"}, {Value: "web3"}, {Value: "WEB2"}, {Value: "mail"}, {Value: "ALL", AnyCase: true}}
+				q.Open = open
+			}
+			return nil
+		},
+		Run: func(_ context.Context, _ menu.Caller, a args, _ *menu.Out[int]) error {
+			got = a
+			if a.Name == "none" || a.Name == "ma" {
+				return menu.Errorf(menu.NotFound, "There is none")
+			}
+			return nil
+		},
+		Text: func(io.Writer, int) {},
+	}.Command()
+	for _, test := range []struct {
+		open             bool
+		name, text, want string // want is the value of the argument, or the hint of the refusal
+		refused          bool
+	}{
+		{false, "name", "web2", "web2", false}, {false, "name", "WEB2", "WEB2", false}, {false, "name", "all", "ALL", false},
+		{false, "name", "web", "Did you mean Web, web2, web3 or WEB2?", true}, {false, "name", "1", "Did you mean Web?", true},
+		{false, "name", "MAIL", "Did you mean mail?", true}, {false, "name", "7", "Choose Web, web2, web3, WEB2, mail or ALL", true},
+		{true, "name", "web", "web", false}, {true, "name", "ma", "Did you mean mail?", true}, {true, "name", "none", "", true},
+		{false, "format", "PCAPNG", "pcapng", false}, {false, "format", "pcapn", "Did you mean pcapng?", true},
+		{false, "names", "all", "ALL", false}, {false, "names", "mail,web2", "mail,web2", false}, {false, "names", "mail,2", "Did you mean web2?", true},
+	} {
+		open = test.open
+		err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{test.name: test.text}, nil, &page{})
+		value := map[string]string{"name": got.Name, "names": strings.Join(got.Names, ","), "format": got.Format}[test.name]
+		if e := menu.AsError(err); e != nil {
+			value = e.Hint
+		}
+		if (err != nil) != test.refused || value != test.want {
+			t.Errorf("%s %s: %q, %v; want %q", test.name, test.text, value, err, test.want)
+		}
+	}
+	question := menu.Question{Name: "name", Choices: []menu.Choice{{Value: "web2"}, {Value: "WEB2"}, {Value: "mail", Label: "mail - running"}}}
+	for answer, want := range map[string]string{"1": "web2", "WEB2": "WEB2", "Web2": "web2", " mail ": "mail", "ma": "mail", "mail - running": "mail", "web": "", "4": "", "": ""} {
+		if got, err := question.Answer(answer); got != want || (err != nil) != (want == "" && answer != "") {
+			t.Errorf("the answer %q means %q, %v; want %q", answer, got, err, want)
+		}
+	}
+}
+
 func TestAnArgumentMakesAStream(t *testing.T) {
 	m := choice()
 	for line, want := range map[string]bool{"netstat 1": false, "netstat 1 every 2": true, "netstat 1 host a": false} {
@@ -87,8 +145,8 @@ func TestSuggestions(t *testing.T) {
 	}
 }
 
-// Who names a resource names each choice of a list by its whole name, and several of them.
-func TestExactNamesInAList(t *testing.T) {
+// Each choice of a list is named by its whole name, and several of them.
+func TestNamesInAList(t *testing.T) {
 	type args struct {
 		Interfaces []string `arg:"interfaces,positional:1" ask:"Interfaces" help:"Names."`
 	}
@@ -103,19 +161,18 @@ func TestExactNamesInAList(t *testing.T) {
 		Text: func(io.Writer, int) {},
 	}.Command()
 	for _, test := range []struct {
-		given          string
-		exact, refused bool
-	}{{"lo,eth0", true, false}, {"LO", true, false}, {"lo,eth0", false, false}, {"l,2", false, false},
-		{"l", true, true}, {"1", true, true}, {"lo,eth", true, true}, {"lo,nosuch", true, true}} {
+		given   string
+		refused bool
+	}{{"lo,eth0", false}, {"eth0", false}, {"l,2", true}, {"l", true}, {"1", true}, {"LO", true}, {"lo,eth", true}, {"lo,nosuch", true}} {
 		got = nil
 		var p page
 		p.form = menu.JSONForm
-		err := c.Run(t.Context(), menu.Caller{Exact: test.exact}, menu.Arguments{"interfaces": test.given}, nil, &p)
+		err := c.Run(t.Context(), menu.Caller{}, menu.Arguments{"interfaces": test.given}, nil, &p)
 		if fault := menu.AsError(err); test.refused && (fault == nil || fault.Code != menu.Usage || fault.Argument != "interfaces") {
 			t.Errorf("%s is refused as %+v", test.given, fault)
 		}
 		if !test.refused && (err != nil || len(got) == 0) {
-			t.Errorf("%s, exact %v: %v, %v", test.given, test.exact, got, err)
+			t.Errorf("%s: %v, %v", test.given, got, err)
 		}
 	}
 }

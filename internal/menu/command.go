@@ -52,8 +52,8 @@ type Decl[A, R any] struct {
 	// so far.
 	HiddenFrom func(ctx context.Context, caller Caller) bool
 	// Ask fits one question to the current state and to the answers before it: default, choices,
-	// whether to ask it at all. It is called for given arguments too, so that numbers and names of
-	// choices are understood everywhere.
+	// whether to ask it at all. It is called for given arguments too, which must name one of its
+	// choices whole, unless it is open.
 	Ask func(ctx context.Context, caller Caller, args A, q *Question) error
 	// Dialogue has the questions that a dialogue asks first, in this order, about arguments whose
 	// declaration has no question: those of a struct that several commands embed.
@@ -274,6 +274,8 @@ func (s Decl[A, R]) Command() *Command {
 		if s.Ask == nil {
 			return nil
 		}
+		words := q.values()
+		defer func() { q.anyCase(words) }()
 		return s.Ask(ctx, caller, args.Interface().(A), q)
 	}
 	c.suggest = func(ctx context.Context, caller Caller, args reflect.Value, name, begun string) []Choice {
@@ -329,13 +331,18 @@ func asked(all []Param, dialogue []Asked) (list []Param) {
 // run. An Error names the argument at fault; the dialogue asks for that one again.
 func (c *Command) Next(ctx context.Context, caller Caller, given Arguments, mode Mode) (*Question, error) {
 	_, q, err := c.work(ctx, caller, given, mode)
-	return q, err
+	return q, c.meaning(ctx, caller, given, err)
 }
 
 // Run checks the arguments and runs the command. It compares no roles: package api has done that.
 // mayRead is package api's check for what an argument of type Packets names, once that is known;
 // headers says that the command can show the headers of packets alone.
 func (c *Command) Run(ctx context.Context, caller Caller, given Arguments,
+	mayRead func(packets string, headers bool) error, sink Sink) error {
+	return c.meaning(ctx, caller, given, c.checkAndRun(ctx, caller, given, mayRead, sink))
+}
+
+func (c *Command) checkAndRun(ctx context.Context, caller Caller, given Arguments,
 	mayRead func(packets string, headers bool) error, sink Sink) error {
 	// Who may not have the packets is told so first, and not what else is wrong.
 	err := c.permit(mayRead, func(p *Param) string { return given[p.Name] })

@@ -152,6 +152,9 @@ func (c *Command) leading(args Arguments, words []Word) []Word {
 		p := &c.Params[i]
 		if p.Before && len(words) > 0 && !words[0].Quoted && c.param(words[0].Text) == nil && p.leads(words[0].Text) {
 			args[p.Name] = words[0].Text
+			if q := p.question(); q.numbered(words[0].Text) != "" {
+				args[p.Name] = q.numbered(words[0].Text)
+			}
 			words = words[1:]
 		}
 	}
@@ -192,11 +195,16 @@ func (c *Command) looksLikePair(words []Word) bool {
 	return flag == nil && c.param(words[1].Text) == nil
 }
 
-// fits reports whether a text can be the parameter's value and is not just any text.
-func (p *Param) fits(text string) bool {
+// fits reports whether a text can be the parameter's value, or with abbreviate the beginning of a
+// choice, and is not just any text.
+func (p *Param) fits(text string, abbreviate bool) bool {
 	if len(p.Choices) > 0 {
 		q := p.question()
-		_, err := q.choose(text, false)
+		one := q.named
+		if abbreviate {
+			one = q.begun
+		}
+		_, err := q.each(text, one)
 		return err == nil
 	}
 	return p.Type != "text" && p.parse(reflect.New(p.typ).Elem(), text) == nil

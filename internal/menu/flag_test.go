@@ -125,9 +125,9 @@ func TestBefore(t *testing.T) {
 		Text: func(io.Writer, echo) {},
 	}.Command()}}
 	for line, want := range map[string]menu.Arguments{
-		"keep y 1":            {"mask": "y", "way": "1"},
+		"keep y 1":            {"mask": "y", "way": "system"},
 		"keep NO own mine":    {"mask": "NO", "way": "own", "name": "mine"},
-		"keep 2 mine":         {"way": "2", "name": "mine"},
+		"keep 2 mine":         {"way": "own", "name": "mine"},
 		"keep 2 mask y mine":  nil,
 		"keep y name mine":    {"mask": "y", "name": "mine"},
 		"keep mine":           {"name": "mine"},
@@ -135,7 +135,7 @@ func TestBefore(t *testing.T) {
 		"keep sys":            {"name": "sys"},
 		"keep 3":              {"name": "3"},
 		"keep y 3":            {"mask": "y", "name": "3"},
-		"keep 1 y":            {"way": "1", "name": "y"},
+		"keep 1 y":            {"way": "system", "name": "y"},
 		"keep way 1":          {"way": "1"},
 		"keep mask yes way 2": {"mask": "yes", "way": "2"},
 	} {

@@ -196,8 +196,11 @@ func TestDialogue(t *testing.T) {
 			break
 		}
 		asked = append(asked, q.Name+" "+q.Text+" ["+q.Default+"]")
-		given[q.Name] = map[string]string{"host": "example.net", "size": "3", "interface": "1,eth1",
-			"confirm": "y"}[q.Name]
+		given[q.Name], err = q.Answer(map[string]string{"host": "example.net", "size": "3", "interface": "1,ETH1",
+			"confirm": "y"}[q.Name])
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	want := []string{"host Host to ping []", "size Size [2]", "interface Interfaces []",
 		"confirm Ping example.net? [N]"}

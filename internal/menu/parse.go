@@ -22,8 +22,8 @@ type Call struct {
 }
 
 // Parse parses one line typed in the menu at the path at (empty: at the top). With abbreviate it
-// accepts unique beginnings of keywords; that is for users at a prompt, never for scripts. It
-// suggests only usable items for an unknown word (nil: all are usable). It accepts all commands of
+// accepts unique beginnings of keywords and of the words that a declaration has to choose from; that
+// is for users at a prompt, never for scripts. Names of things are whole everywhere. It suggests only usable items for an unknown word (nil: all are usable). It accepts all commands of
 // a line, or none.
 func (m *Menu) Parse(at []string, line string, abbreviate bool, usable func(Item) bool) ([]Call, error) {
 	start, ok := m.Find(at).(*Menu)
@@ -193,12 +193,28 @@ func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 			}
 			continue
 		case first && main != nil:
-		case p == nil, c.looksLikePair(words), !p.fits(words[0].Text) && c.mistypedKeyword(args, words) != nil:
+		case p == nil, c.looksLikePair(words), !p.fits(words[0].Text, abbreviate) && c.mistypedKeyword(args, words) != nil:
 			return nil, c.notUnderstood(args, words)
 		}
 		args[p.Name], words = words[0].Text, words[1:]
 	}
+	if abbreviate {
+		c.lengthen(args)
+	}
 	return args, nil
+}
+
+// lengthen replaces beginnings of the words that the declaration has to choose from by these words.
+// Names of things are not among them: at a prompt they are whole, too.
+func (c *Command) lengthen(args Arguments) {
+	for name, text := range args {
+		if p := c.param(name); len(p.Choices) > 0 && text != "" {
+			q := p.question()
+			if whole, err := q.each(text, q.begun); err == nil {
+				args[name] = whole
+			}
+		}
+	}
 }
 
 // pair takes a keyword and its value.
@@ -232,7 +248,7 @@ func (c *Command) place(args Arguments, word Word, first, abbreviate bool) (p *P
 		return main, false
 	}
 	next := c.next(args)
-	if next != nil && (next.fits(word.Text) || next.Type == "text" && len(next.Choices) == 0) {
+	if next != nil && (next.fits(word.Text, abbreviate) || next.Type == "text" && len(next.Choices) == 0) {
 		return next, false
 	}
 	if p := c.abbreviated(word.Text); p != nil && !word.Quoted {

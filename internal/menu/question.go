@@ -4,19 +4,10 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"slices"
-	"strconv"
 	"strings"
 
 	"diagsh/internal/menu/problem"
 )
-
-// A Choice is one of the choices of a question.
-type Choice struct {
-	Value string `json:"value"` // what the answer becomes
-	Label string `json:"label"` // what the screen shows, if not the value
-	Help  string `json:"help,omitempty"`
-}
 
 // A Question is what a dialogue asks for one parameter.
 type Question struct {
@@ -24,7 +15,7 @@ type Question struct {
 	Type     string   `json:"type"` // the parameter's type
 	Text     string   `json:"text"`
 	Default  string   `json:"default,omitempty"` // taken by an empty answer
-	Choices  []Choice `json:"choices,omitempty"` // shown as a numbered list; the answer is a number or a name
+	Choices  []Choice `json:"choices,omitempty"` // shown as a numbered list; see Answer
 	Keywords bool     `json:"keywords,omitempty"`
 	Twice    bool     `json:"twice,omitempty"` // a new secret: asked a second time, both must agree
 	Help     string   `json:"help,omitempty"`
@@ -39,14 +30,6 @@ type Question struct {
 	Assisted bool `json:"assisted,omitempty"`
 	// Unit is the unit of a bare number in the answer, such as MB; the caller that asks adds it.
 	Unit string `json:"unit,omitempty"`
-}
-
-// Answer converts an answer to the argument.
-func (q *Question) Answer(text string) string {
-	if q.Unit == "" {
-		return text
-	}
-	return withUnit(text, q.Unit)
 }
 
 // A Mode is how much a dialogue asks.
@@ -113,7 +96,7 @@ func (p *Param) question() Question {
 	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required,
 		Assisted: p.Assisted, Unit: p.askUnit}
 	for _, c := range p.Choices {
-		q.Choices = append(q.Choices, Choice{Value: c})
+		q.Choices = append(q.Choices, Choice{Value: c, AnyCase: true})
 	}
 	if p.Type == "confirm" && q.Default == "" {
 		q.Default = "N"
@@ -121,8 +104,8 @@ func (p *Param) question() Question {
 	return q
 }
 
-// take sets one given argument: first by choices (number or name, unique abbreviations too), then
-// by type, then, with check, by the command's own check.
+// take sets one given argument: first by choices, which are named whole, then by type, then, with
+// check, by the command's own check.
 func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p *Param, q *Question,
 	text string, check bool) error {
 	if text == "" && p.Type != "text" && p.Type != "packets" && p.Type != "list" && !strings.HasPrefix(p.Type, "secret") &&
@@ -132,15 +115,12 @@ func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p
 		}
 		return nil
 	}
-	if caller.Exact && p.Main && p.Type != "list" && len(p.Choices) == 0 && len(q.Choices) > 0 && !q.Open && !q.names(text) {
-		return Errorf(NotFound, "There is no %s %s", p.Name, Quoted(text))
-	}
-	if len(q.Choices) > 0 && (text != "" || p.Type == "list") && !(caller.Exact && q.Open) {
-		chosen, err := q.choose(text, caller.Exact)
+	if len(q.Choices) > 0 && (text != "" || p.Type == "list") {
+		named, err := q.each(text, q.named)
 		if err != nil {
 			return err
 		}
-		text = chosen
+		text = named
 	}
 	if err := p.set(args, text); err != nil {
 		return err
@@ -149,67 +129,6 @@ func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p
 		return nil
 	}
 	return c.check(ctx, caller, args, p.Name)
-}
-
-// choose converts numbers and names of choices to their values. With exact, only whole names are
-// accepted.
-func (q *Question) choose(text string, exact bool) (string, error) {
-	if q.Type != "list" {
-		return q.chooseOne(text, exact)
-	}
-	var values []string
-	if len(SplitList(text)) == 0 {
-		return "", BadArgument(q.Name, "%s is empty", q.Name).WithHint("%s", strings.TrimSuffix(q.Help, "."))
-	}
-	for _, part := range SplitList(text) {
-		v, err := q.chooseOne(part, exact)
-		if err != nil {
-			return "", err
-		}
-		values = append(values, v)
-	}
-	return strings.Join(values, ","), nil
-}
-
-// names reports whether text is the name of a choice, and not its number or its beginning.
-func (q *Question) names(text string) bool {
-	return slices.ContainsFunc(q.Choices, func(c Choice) bool { return strings.EqualFold(text, c.Value) })
-}
-
-func (q *Question) chooseOne(text string, exact bool) (string, error) {
-	text = strings.TrimSpace(text)
-	for _, c := range q.Choices {
-		if strings.EqualFold(text, c.Value) || c.Label != "" && strings.EqualFold(text, c.Label) {
-			return c.Value, nil
-		}
-	}
-	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(q.Choices) && !q.Keywords && !exact {
-		return q.Choices[n-1].Value, nil
-	}
-	var found []string
-	for _, c := range q.Choices {
-		if !exact && len(text) > 0 && len(c.Value) >= len(text) && strings.EqualFold(c.Value[:len(text)], text) {
-			found = append(found, c.Value)
-		}
-	}
-	if len(found) == 1 {
-		return found[0], nil
-	}
-	if q.Open {
-		return text, nil
-	}
-	if len(found) > 1 {
-		return "", BadArgument(q.Name, "%q is not unique here", text).WithHint("It could be %s", or(found))
-	}
-	var names []string
-	for i, c := range q.Choices {
-		if i == 12 {
-			names = append(names, "...")
-			break
-		}
-		names = append(names, c.Value)
-	}
-	return "", BadArgument(q.Name, "%q is not one of the choices", text).WithHint("Choose %s", or(names))
 }
 
 // value returns the placeholder of the value in a line: NAME, yes|no.

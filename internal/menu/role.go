@@ -56,7 +56,6 @@ type Caller struct {
 	Columns int       `json:"-"`               // of the caller's terminal during a run; 0: none, or unknown
 	ASCII   bool      `json:"-"`               // the caller's terminal shows no other characters
 	Word    string    `json:"-"`               // by which the command was called: its name or an alias
-	Exact   bool      `json:"-"`               // names are whole: the caller names a resource, and answers no question
 	Payload bool      `json:"payload"`         // captures may contain it; false only for Support without that permission
 	Token   string    `json:"token,omitempty"` // the API token that the caller came by
 	Account time.Time `json:"-"`               // when the account was made: one of the same name that was made later is another

@@ -114,7 +114,7 @@ func ChooseInterfaces(q *menu.Question, interfaces []capture.InterfaceInfo, pres
 		}
 		q.Choices = append(q.Choices, menu.Choice{Value: i.Name, Label: label})
 	}
-	q.Choices = append(q.Choices, menu.Choice{Value: capture.All, Label: "ALL interfaces"})
+	q.Choices = append(q.Choices, menu.Choice{Value: capture.All, Label: "ALL interfaces", AnyCase: true})
 	q.Default = strings.Join(present, ",")
 }
 

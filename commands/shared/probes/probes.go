@@ -27,7 +27,7 @@ const Auto = "auto"
 // ChooseSource offers the interfaces of this host, and Auto. An address of this host is accepted
 // too.
 func ChooseSource(q *menu.Question) {
-	q.Choices, q.Default, q.Open = []menu.Choice{{Value: Auto, Label: "Auto"}}, Auto, true
+	q.Choices, q.Default, q.Open = []menu.Choice{{Value: Auto, Label: "Auto", AnyCase: true}}, Auto, true
 	interfaces, err := source.Interfaces()
 	if err != nil {
 		return // Auto is always there

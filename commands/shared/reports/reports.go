@@ -85,7 +85,7 @@ func ChooseFiles(s Service, caller menu.Caller, q *menu.Question) error {
 	list = slices.DeleteFunc(list, func(f access.File) bool { return isReport(f.Name) || f.Payload && !caller.Payload })
 	slices.SortStableFunc(list, func(a, b access.File) int { return b.Modified.Compare(a.Modified) })
 	q.Skip, q.Default = len(list) == 0, none
-	q.Choices = []menu.Choice{{Value: none, Label: "none"}}
+	q.Choices = []menu.Choice{{Value: none, Label: "none", AnyCase: true}}
 	for _, f := range list {
 		q.Choices = append(q.Choices,
 			menu.Choice{Value: f.Name, Label: fmt.Sprintf("%s (%s)", f.Name, captures.Bytes(f.Bytes))})
