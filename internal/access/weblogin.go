@@ -6,6 +6,10 @@ import (
 	"diagsh/internal/menu"
 )
 
+// BackgroundHeader is the header of a request by which a page says "true": no act of its user is
+// behind the request. So it does not keep the session from ending for idleness.
+const BackgroundHeader = "Diagsh-Background"
+
 // A PasswordLogin is the body of a sign-in over HTTPS.
 type PasswordLogin struct {
 	User     string      `json:"user"`

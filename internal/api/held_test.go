@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"diagsh/internal/menu"
+	"diagsh/internal/menu/problem"
 	"diagsh/internal/test/await"
 )
 
@@ -141,7 +142,7 @@ func TestBodiesAreBounded(t *testing.T) {
 		t.Errorf("a body that does not come: %d %s", status, answer)
 	}
 	_, path = serve(t, d) // a large body may take its time
-	large := `{"count":"` + strings.Repeat("1", maxBody) + `"}`
+	large := `{"count":"` + strings.Repeat("1", problem.MaxBody) + `"}`
 	if status, answer := curl(t, path, "POST", "run/table", large); status != 413 ||
 		!strings.Contains(answer, "larger than 1MB") {
 		t.Errorf("a body that is too large: %d %s", status, answer)

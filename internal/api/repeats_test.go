@@ -23,7 +23,7 @@ func page(t *testing.T, socket string) func(path, body string, byItself bool) in
 			t.Fatal(err)
 		}
 		if byItself {
-			r.Header.Set(BackgroundHeader, "true")
+			r.Header.Set(access.BackgroundHeader, "true")
 		}
 		answer, err := client.Do(r)
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"reflect"
 	"strings"
@@ -86,18 +85,15 @@ func instanceOf(w http.ResponseWriter) string {
 	return ""
 }
 
-// acceptable returns the refusal of a body that is not announced as JSON. A page of another site can
-// have a browser send a form or a text, but no JSON. On the appliance's own socket the kernel says
-// who calls, so curl -d will do there.
+// acceptable returns the refusal of a body that is not announced as JSON. On the appliance's own
+// socket the kernel says who calls, so curl -d will do there.
 func acceptable(r *http.Request) error {
 	announced := r.Header.Get("Content-Type")
 	if !identityOf(r).demanding || announced == "" && r.ContentLength == 0 {
 		return nil
 	}
-	kind, _, err := mime.ParseMediaType(announced)
-	if err != nil || kind != "application/json" {
-		return problem.ContentType.Errorf("The request's body is not announced as JSON").
-			WithHint("Send the header Content-Type: application/json")
+	if refused := problem.CheckJSON(r); refused != nil {
+		return refused
 	}
 	return nil
 }

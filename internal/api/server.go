@@ -9,25 +9,18 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
+	"diagsh/internal/access"
 	"diagsh/internal/api/digests"
 	"diagsh/internal/api/idempotency"
 	"diagsh/internal/api/runs"
 	"diagsh/internal/api/sse"
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
-)
-
-// Bounds of a request's body: its size in bytes, which has room for the longest line (64 KiB) as
-// JSON, and the time until it is there.
-const (
-	maxBody  = 1 << 20
-	bodyTime = 10 * time.Second
 )
 
 // Bounds of a session: the commands that run at a time, and all requests at a time on one
@@ -38,12 +31,8 @@ const (
 	maxRequests = 96
 )
 
-// BackgroundHeader is the header of a request by which a page says "true": no act of its user is
-// behind the request. So it does not keep the session from ending for idleness.
-const BackgroundHeader = "Diagsh-Background"
-
 // background reports whether no act of a user is behind a request.
-func background(r *http.Request) bool { return r.Header.Get(BackgroundHeader) == "true" }
+func background(r *http.Request) bool { return r.Header.Get(access.BackgroundHeader) == "true" }
 
 // A Server is the appliance's side of the boundary.
 type Server struct {
@@ -76,7 +65,7 @@ func NewServer(appliance Appliance, tree *menu.Menu, log *slog.Logger) *Server {
 		log:       log,
 		handoff:   newHandoff(),
 		runs:      map[string]*run{},
-		bodyTime:  bodyTime,
+		bodyTime:  problem.BodyTime,
 		longRun:   longRun,
 		quietTime: sse.Quiet,
 	}
@@ -218,19 +207,10 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	control := http.NewResponseController(w)
-	control.SetReadDeadline(time.Now().Add(s.bodyTime))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLong *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLong):
-		return problem.TooLarge.Errorf("The request's body is larger than %s", menu.Size(maxBody))
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return menu.Errorf(menu.Usage, "The request's body did not come within %s", menu.FormatDuration(s.bodyTime))
-	case err != nil:
-		return menu.Errorf(menu.Usage, "The request's body ends too early")
+	body, refused := problem.ReadBody(w, r, problem.MaxBody, s.bodyTime)
+	if refused != nil {
+		return refused
 	}
-	control.SetReadDeadline(time.Time{}) // after a refusal, package http reads the rest under the deadline
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
 }

@@ -16,7 +16,7 @@ const (
 // inForms sets how forms show the argument, where its declaration does not say.
 func (p *Param) inForms() {
 	if p.Label == "" {
-		p.Label = InWords(p.Spelt())
+		p.Label = inWords(p.Spelt())
 	}
 	switch p.Group {
 	case GroupFirst, GroupMore, GroupExpert:
@@ -38,9 +38,9 @@ func (p *Param) Spelt() string {
 	return p.Name
 }
 
-// InWords returns the name of a JSON member in words: durationSeconds is "Duration", since what shows it
+// inWords returns the name of a JSON member in words: durationSeconds is "Duration", since what shows it
 // says the unit.
-func InWords(member string) string {
+func inWords(member string) string {
 	for _, unit := range []string{"Seconds", "Bytes", "Time"} {
 		if rest, found := strings.CutSuffix(member, unit); found && rest != "" {
 			member = rest

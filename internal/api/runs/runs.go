@@ -22,9 +22,9 @@ const (
 	MaxRunning = 8
 	MaxKept    = 32
 
-	// MaxResult bounds the result of a run in bytes, and MaxResults all of them together.
+	// MaxResult bounds the result of a run in bytes, and maxResults all of them together.
 	MaxResult  = 4 << 20
-	MaxResults = 32 << 20
+	maxResults = 32 << 20
 
 	// Longest is how long a run may take, and Keep how long its result stays.
 	Longest = 24 * time.Hour
@@ -248,7 +248,7 @@ func (r *Run) Write(p []byte) (int, error) {
 
 // room makes room for more bytes, by forgetting the oldest results. Called with mu held.
 func (t *Table) room(more int) bool {
-	for t.bytes+more > MaxResults {
+	for t.bytes+more > maxResults {
 		i := slices.IndexFunc(t.runs, func(r *Run) bool { return r.state.State != Running && len(r.body) > 0 })
 		if i < 0 {
 			return false

@@ -3,6 +3,7 @@ package https
 import (
 	"bufio"
 	"crypto/tls"
+	"diagsh/internal/menu/problem"
 	"fmt"
 	"io"
 	"net/http"
@@ -53,7 +54,7 @@ func TestBodiesThatDoNotCome(t *testing.T) {
 			wire, err := tls.Dial("tcp", r.address, &tls.Config{InsecureSkipVerify: true})
 			check(t, err)
 			defer wire.Close()
-			wire.SetDeadline(time.Now().Add(bodyTime + 20*time.Second))
+			wire.SetDeadline(time.Now().Add(problem.BodyTime + 20*time.Second))
 			fmt.Fprintf(wire, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{", path, r.address)
 			answers := bufio.NewReader(wire)
 			a, err := http.ReadResponse(answers, nil)

@@ -218,7 +218,7 @@ func TestProxy(t *testing.T) {
 	}
 	c := r.login()
 	a := r.ask(c, "POST", "/v1/run/ping?form=json", `{"host":"x"}`, "X-Forwarded-For", "192.0.2.1", "Forwarded", "for=192.0.2.1",
-		"Authorization", "", "Accept", "application/x-ndjson", "If-Match", `"1"`, backgroundHeader, "true")
+		"Authorization", "", "Accept", "application/x-ndjson", "If-Match", `"1"`, access.BackgroundHeader, "true")
 	var said struct {
 		Method, Path, Query, Body string
 		Header                    http.Header
@@ -227,7 +227,7 @@ func TestProxy(t *testing.T) {
 	if said.Method != "POST" || said.Path != "/v1/run/ping" || said.Query != "form=json" || said.Body != `{"host":"x"}` {
 		t.Errorf("%+v", said)
 	}
-	want := http.Header{"Accept": {"application/x-ndjson"}, "If-Match": {`"1"`}, backgroundHeader: {"true"},
+	want := http.Header{"Accept": {"application/x-ndjson"}, "If-Match": {`"1"`}, access.BackgroundHeader: {"true"},
 		"Content-Type": {"application/json"}, "Content-Length": {"12"}}
 	if fmt.Sprint(said.Header) != fmt.Sprint(want) {
 		t.Errorf("the headers are %v, not %v", said.Header, want)
@@ -240,10 +240,13 @@ func TestProxy(t *testing.T) {
 	if a := r.ask(c, "POST", "/v1/run/ping", "host=x", "Content-Type", "text/plain"); a.status != 415 {
 		t.Errorf("a body that is not declared as JSON: %+v", a)
 	}
-	if a := r.ask(c, "POST", "/v1/run/x", strings.Repeat("1", maxBody+1)); a.status != 413 {
+	if a := r.ask(c, "POST", "/v1/login", strings.Repeat("1", maxLogin+1)); a.status != 413 || !strings.Contains(a.body, "larger than 8KB") {
+		t.Errorf("a login that is too large: %d %s", a.status, a.body)
+	}
+	if a := r.ask(c, "POST", "/v1/run/x", strings.Repeat("1", problem.MaxBody+1)); a.status != 413 {
 		t.Errorf("a body that is too long: %+v", a)
 	}
-	if a := r.ask(c, "POST", "/v1/run/x", strings.Repeat("1", maxBody)); a.status != 200 {
+	if a := r.ask(c, "POST", "/v1/run/x", strings.Repeat("1", problem.MaxBody)); a.status != 200 {
 		t.Errorf("the longest body: %d", a.status)
 	}
 	if a := r.ask(c, "DELETE", "/v1/login", ""); a.status != 204 || a.header.Get("Clear-Site-Data") != `"cache", "storage"` {

@@ -98,18 +98,21 @@ func tooOften[Name comparable](r *http.Request, rates *gate.Rates[Name], name Na
 // largeBody is the size in bytes from which on a body is large.
 const largeBody = 32 << 10
 
-// takeBody is takeBody for a body that may be large: only so many are here at a time. The caller calls
-// done when the body is not needed any more.
+// takeBody reads the body of a request, of which only so many large ones are here at a time. The
+// caller calls done when the body is not needed any more.
+//
+// The body is here before anything is passed on. So a client that is slow to send keeps nothing of
+// the appliance busy, and the deadline ends with the body.
 func (l *limits) takeBody(w http.ResponseWriter, r *http.Request) (body []byte, done func(), refused *menu.Error) {
 	done = func() {}
-	if n := r.ContentLength; n > largeBody && n <= maxBody || n < 0 {
+	if n := r.ContentLength; n > largeBody || n < 0 {
 		select {
 		case l.bodies <- struct{}{}:
 			done = func() { <-l.bodies }
 		case <-r.Context().Done():
-			return nil, done, errBrokenOff
+			return nil, done, problem.BrokenOff()
 		}
 	}
-	body, refused = takeBody(w, r, maxBody)
+	body, refused = problem.ReadBody(w, r, problem.MaxBody, problem.BodyTime)
 	return body, done, refused
 }

@@ -4,19 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/menu/problem"
 )
 
 // cookieName is that of the cookie of a session. A browser takes one of that prefix only from this
 // host, by TLS, for all of its paths (RFC 6265bis section 4.1.3.2).
 const cookieName = "__Host-diagsh"
-
-// backgroundHeader is the header by which a page says that no act of its user is behind a request.
-const backgroundHeader = "Diagsh-Background"
 
 // Bounds of a login in bytes.
 const (
@@ -84,7 +81,7 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 		send(w, refused)
 		return
 	}
-	body, refused := takeBody(w, r, maxLogin)
+	body, refused := problem.ReadBody(w, r, maxLogin, problem.BodyTime)
 	if refused != nil {
 		send(w, refused)
 		return
@@ -114,8 +111,8 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, one *session) {
 
 // credentialsOf reads the user name and the password of a request.
 func credentialsOf(r *http.Request, body []byte) (access.Credentials, *menu.Error) {
-	if !declaredJSON(r) {
-		return access.Credentials{}, errNotJSON
+	if refused := problem.CheckJSON(r); refused != nil {
+		return access.Credentials{}, refused
 	}
 	var q access.PasswordLogin
 	if json.Unmarshal(body, &q) != nil || q.User == "" || len(q.User) > maxUserName || len(q.Password) > maxPassword {
@@ -184,15 +181,10 @@ func (s *Server) sessionOf(r *http.Request) *session {
 	return s.sessions.find(c.Value)
 }
 
-// declaredJSON reports whether a request says that its body is JSON. A plain form of another site
-// cannot.
-func declaredJSON(r *http.Request) bool {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && kind == "application/json"
+// readJSON reads one JSON document, of a bounded size.
+func readJSON(r io.Reader, v any) error {
+	return json.NewDecoder(io.LimitReader(r, problem.MaxBody)).Decode(v)
 }
-
-// readJSON reads one JSON document, of at most maxBody bytes.
-func readJSON(r io.Reader, v any) error { return json.NewDecoder(io.LimitReader(r, maxBody)).Decode(v) }
 
 // writeJSON answers with a document.
 func writeJSON(w http.ResponseWriter, v any) {

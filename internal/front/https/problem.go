@@ -18,11 +18,6 @@ var (
 	errNoPage = menu.Errorf(menu.NotFound, "There is no such page").WithHint("The page begins at /")
 	errMethod = problem.Method.Errorf("This resource does not take this method").
 			WithHint("The header Allow names those that it takes")
-	errTooLarge  = problem.TooLarge.Errorf("The request's body is larger than %s", menu.Size(maxBody))
-	errTooLate   = menu.Errorf(menu.Usage, "The request's body did not come within %s", menu.FormatDuration(bodyTime))
-	errBrokenOff = menu.Errorf(menu.Usage, "The request's body ends too early")
-	errNotJSON   = problem.ContentType.Errorf("The request's body is not announced as JSON").
-			WithHint("Send the header Content-Type: application/json")
 	errNotLogin = menu.Errorf(menu.Usage, "The request's body is no login").
 			WithHint(`It is {"user": "...", "password": "..."}`)
 	errManyRequests = problem.TooMany(time.Second, "%d requests of this session wait for their answers, which is the most", maxRequests)

@@ -3,6 +3,7 @@ package https
 import (
 	"bytes"
 	"context"
+	"diagsh/internal/menu/problem"
 	"errors"
 	"io"
 	"net/http"
@@ -29,8 +30,8 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request) {
 	defer one.free()
 	body, read, refused := s.limits.takeBody(w, r)
 	defer read()
-	if refused == nil && len(body) > 0 && r.Header.Get("Authorization") == "" && !declaredJSON(r) {
-		refused = errNotJSON // a plain form of another site would carry the cookie
+	if refused == nil && len(body) > 0 && r.Header.Get("Authorization") == "" {
+		refused = problem.CheckJSON(r) // a plain form of another site would carry the cookie
 	}
 	if refused != nil {
 		send(w, refused)

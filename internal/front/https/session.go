@@ -164,7 +164,7 @@ func (one *session) greeting(r *http.Request) (access.Greeting, error) {
 	if err != nil {
 		return g, err
 	}
-	q.Header.Set(backgroundHeader, r.Header.Get(backgroundHeader))
+	q.Header.Set(access.BackgroundHeader, r.Header.Get(access.BackgroundHeader))
 	answer, err := one.conn.RoundTrip(q)
 	if err != nil {
 		return g, err
