@@ -8,13 +8,9 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"diagsh/internal/test/hostile"
 )
-
-// hostile is what a stranger would like to have on a screen: cursor movement, an 8-bit control,
-// text that runs backwards, line ends of every kind, and a line that looks like ours.
-const hostile = "a\x1b[2J\x07\x9b\u009b31m\x7f\u202e\u2028\u2029b\r\nFORGED\n"
-
-const harmless = `a\x1b[2J\x07\x9b\x9b31m\x7f\u202e\u2028\u2029b\x0d\x0aFORGED\x0a`
 
 type outer struct {
 	Text   string
@@ -40,11 +36,11 @@ func (s *textSink) View(bool)               {}
 func TestTextFormsAreClean(t *testing.T) {
 	type args struct{}
 	run := func(ctx context.Context, _ Caller, _ args, out *Out[outer]) error {
-		out.Printf("Hint: %s, %v, %s, %s, %q\n", hostile, errors.New(hostile), []string{hostile},
-			Text("x\x1b\ny"), hostile)
-		out.Progress("At %s\n", hostile)
-		out.View(func() error { return out.Record(outer{Text: hostile, hidden: "\x1b[31mred"}) })
-		return BadArgument("name", "%s is wrong\n  %s", hostile, hostile).WithHint("%s", hostile)
+		out.Printf("Hint: %s, %v, %s, %s, %q\n", hostile.Text, errors.New(hostile.Text), []string{hostile.Text},
+			Text("x\x1b\ny"), hostile.Text)
+		out.Progress("At %s\n", hostile.Text)
+		out.View(func() error { return out.Record(outer{Text: hostile.Text, hidden: "\x1b[31mred"}) })
+		return BadArgument("name", "%s is wrong\n  %s", hostile.Text, hostile.Text).WithHint("%s", hostile.Text)
 	}
 	row := func(w io.Writer, r outer) { fmt.Fprintf(w, "%s %s %d\n", r.Text, r.hidden, len(r.Bytes)) }
 	for _, c := range []*Command{
@@ -70,7 +66,7 @@ func TestTextFormsAreClean(t *testing.T) {
 				t.Errorf("%s: %q", c.Name, line)
 			}
 		}
-		if want := "Hint: " + harmless + ", " + harmless + ", [" + harmless +
+		if want := "Hint: " + hostile.Harmless + ", " + hostile.Harmless + ", [" + hostile.Harmless +
 			"], x\\x1b\ny, "; !strings.HasPrefix(said, want) {
 			t.Errorf("%s begins with %q; want %q", c.Name, said, want)
 		}

@@ -97,7 +97,7 @@ type People struct {
 	unchecked    loglimit.Tally    // passwords refused unseen
 	strangers    loglimit.Tally    // users of the machine without an account
 	knocks       *loglimit.Limiter // lines about connections without a login
-	wrongTokens  *loglimit.Limiter // lines about tokens that were refused
+	wrongTokens  *loglimit.Limiter // lines about tokens, and about ends of sign-ins, that were refused
 	onDeleted    func(user string)
 
 	adminKeyFile      string

@@ -3,13 +3,9 @@ package clean
 import (
 	"reflect"
 	"testing"
+
+	"diagsh/internal/test/hostile"
 )
-
-// hostile is what a stranger would like to have on a screen: cursor movement, an 8-bit control,
-// text that runs backwards, line ends of every kind, and a line that looks like ours.
-const hostile = "a\x1b[2J\x07\x9b\u009b31m\x7f\u202e\u2028\u2029b\r\nFORGED\n"
-
-const harmless = `a\x1b[2J\x07\x9b\x9b31m\x7f\u202e\u2028\u2029b\x0d\x0aFORGED\x0a`
 
 type inner struct {
 	Name string
@@ -29,19 +25,19 @@ type outer struct {
 }
 
 func TestValue(t *testing.T) {
-	text := hostile
-	dirty := outer{hostile, "one\r\ntwo\x1b\n", &text, []string{"x", hostile},
-		inner{hostile, map[string]any{hostile: hostile, "n": 7}}, []*inner{{Name: hostile}, nil},
-		inner{Name: hostile}, []byte(hostile), "kept"}
+	text := hostile.Text
+	dirty := outer{hostile.Text, "one\r\ntwo\x1b\n", &text, []string{"x", hostile.Text},
+		inner{hostile.Text, map[string]any{hostile.Text: hostile.Text, "n": 7}}, []*inner{{Name: hostile.Text}, nil},
+		inner{Name: hostile.Text}, []byte(hostile.Text), "kept"}
 	clean := Value(dirty)
-	want := outer{harmless, "one\ntwo\\x1b\n", clean.Pointer, []string{"x", harmless},
-		inner{harmless, map[string]any{harmless: harmless, "n": 7}},
-		[]*inner{{Name: harmless}, nil}, inner{Name: harmless}, []byte(hostile), "kept"}
-	if !reflect.DeepEqual(clean, want) || *clean.Pointer != harmless {
+	want := outer{hostile.Harmless, "one\ntwo\\x1b\n", clean.Pointer, []string{"x", hostile.Harmless},
+		inner{hostile.Harmless, map[string]any{hostile.Harmless: hostile.Harmless, "n": 7}},
+		[]*inner{{Name: hostile.Harmless}, nil}, inner{Name: hostile.Harmless}, []byte(hostile.Text), "kept"}
+	if !reflect.DeepEqual(clean, want) || *clean.Pointer != hostile.Harmless {
 		t.Errorf("%+v\nwant %+v", clean, want)
 	}
-	if dirty.Text != hostile || text != hostile || dirty.List[1] != hostile || dirty.Deep[0].Name != hostile ||
-		dirty.Inner.Map[hostile] != hostile {
+	if dirty.Text != hostile.Text || text != hostile.Text || dirty.List[1] != hostile.Text || dirty.Deep[0].Name != hostile.Text ||
+		dirty.Inner.Map[hostile.Text] != hostile.Text {
 		t.Error("what was given was changed")
 	}
 	plain := outer{Text: "münchen", List: []string{"日本"}, Deep: []*inner{{Name: "x"}}}
