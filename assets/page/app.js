@@ -66,10 +66,21 @@ function View() {
 function useHeadingFocus(place, ready) {
   const before = useRef(null);
   useEffect(() => {
-    if (!ready || before.current === place) return;
+    if (!ready || before.current === place) return undefined;
     const first = before.current === null;
     before.current = place;
-    if (!first) document.querySelector('main h1')?.focus();
+    if (first) return undefined;
+    const main = document.querySelector('main');
+    const arrive = () => {
+      const heading = main.querySelector('h1');
+      heading?.focus();
+      return Boolean(heading);
+    };
+    if (arrive()) return undefined;
+    // A part that is loaded first has its heading later. Who has gone on meanwhile is not called back.
+    const watch = new MutationObserver(() => { if (document.activeElement !== document.body || arrive()) watch.disconnect(); });
+    watch.observe(main, { childList: true, subtree: true });
+    return () => watch.disconnect();
   }, [place, ready]);
 }
 

@@ -1,6 +1,7 @@
 // One capture: everything about it, its files, and its packets below it.
 
-import { reason, useCaptures } from './capturedata.js';
+import { useEffect } from './vendor/preact.js';
+import { reason, useCaptures, useFiles } from './capturedata.js';
 import { removeCapture, stop } from './captureacts.js';
 import { bytes, count, counted, duration, useMoment } from './format.js';
 import { address, go } from './router.js';
@@ -43,6 +44,15 @@ function facts(c, moment) {
   ].filter(Boolean);
 }
 
+/** FileOrNothing leads to the packets of a file that is of no capture, to which no more than they belongs. */
+function FileOrNothing({ name }) {
+  const files = useFiles();
+  const found = files.value?.some((f) => f.name === name);
+  useEffect(() => { if (found) go(['captures', name, 'packets'], {}, { replace: true }); }, [found]);
+  if (files.loading || found) return html`<${Loading} what="the file" />`;
+  return html`<p>There is no capture and no file of this name. <a href="#/captures">All captures</a></p>`;
+}
+
 /** CaptureDetails is the view #/captures/NAME. */
 export function CaptureDetails({ name }) {
   const moment = useMoment();
@@ -52,7 +62,7 @@ export function CaptureDetails({ name }) {
   if (captures.loading) return html`<h1 tabindex="-1">${name}</h1><${Loading} what="the capture" />`;
   if (!c) {
     return html`<h1 tabindex="-1">${name}</h1><${Problem} failure=${captures.failure} />
-      ${!captures.failure && html`<p>There is no capture of this name. <a href="#/captures">All captures</a></p>`}`;
+      ${!captures.failure && html`<${FileOrNothing} name=${name} />`}`;
   }
   const over = c.state === 'Stopped' || c.state === 'Error';
   return html`<p class="crumbs"><a href="#/captures">Captures</a></p>

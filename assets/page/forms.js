@@ -140,6 +140,7 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
     setTurn((n) => n + 1);
   };
   useEffect(() => { if (failure) element.current.querySelector('[aria-invalid="true"]')?.focus(); }, [failure]);
+  useEffect(() => { if (!dialogue.pending) element.current.closest('dialog')?.querySelector('form input, form select, form textarea, form [type=submit]')?.focus(); }, [dialogue.pending]);
 
   const argument = (p) => html`<${Argument} key=${p.name} path=${node.path} param=${p} question=${dialogue.questions.get(p.name)} value=${values[p.name]} given=${given(params, values, p)} error=${errorAt(failure, p.name)} secret=${secrets.keep}
     set=${(text) => setValues((v) => ({ ...v, [p.name]: text }))} done=${() => setTurn((n) => n + 1)} />`;

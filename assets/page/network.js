@@ -83,7 +83,7 @@ export default function Network({ parts }) {
   const Shown = here?.show;
   return html`<h1 tabindex="-1">${here ? here.title : 'Network'}</h1>
     <${Tabs} label="Network" items=${offered.map((s) => ({ href: `#/network/${s.name}`, title: s.title, current: s === here }))} />
-    ${Shown ? html`<${Shown} key=${here.name} node=${nodes.get(here.path)} nodes=${nodes} allowed=${allowed} />` : html`<p>Your role has nothing of this.</p>`}`;
+    ${Shown ? html`<${Shown} key=${here.name} node=${nodes.get(here.path)} nodes=${nodes} allowed=${allowed} />` : html`<p>Your role has nothing of this, or there is no such part.</p>`}`;
 }
 
 const PortLog = ({ nodes, allowed }) => html`<${Listed} nodes=${portLog(nodes).filter((n) => allowed(n.path))} />`;

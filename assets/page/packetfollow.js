@@ -53,9 +53,10 @@ export function Follow({ name, parts }) {
       if (!aborted(err)) setState((s) => ({ ...s, failure: asFailure(err), busy: false }));
     }
   };
-  useEffect(() => { if (payload) read(''); return () => own.current?.abort(); }, [name, position, payload]);
+  useEffect(() => { if (payload && Number.isInteger(position)) read(''); return () => own.current?.abort(); }, [name, position, payload]);
   const head = html`<p class="crumbs"><a href="#/captures">Captures</a> / <a href=${address(['captures', name])}>${name}</a> / <a href=${address(['captures', name, 'flows'])}>Conversations</a></p>
-    <h1 tabindex="-1">Stream of packet ${position}</h1>`;
+    <h1 tabindex="-1">Stream of packet ${parts[0]}</h1>`;
+  if (!Number.isInteger(position)) return html`${head}<p>"${parts[0]}" is not the number of a packet.</p>`;
   if (!payload) return html`${head}<p>This account may see the headers of packets only.</p>`;
   const { stream, chunks, failure, busy, next } = state;
   const shown = chunks.filter((c) => side === 'both' || c.from === side);

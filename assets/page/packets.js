@@ -13,7 +13,7 @@ import { NoteMark, PacketNote, useNotes } from './packetnotes.js';
 import { address, go } from './router.js';
 import { usePayload, useRemembered, useStore } from './state.js';
 import { asFailure } from './api.js';
-import { html, Loading, MenuButton, Problem } from './ui.js';
+import { html, Loading, MenuButton, notify, Problem } from './ui.js';
 
 const everyColumn = [
   { name: 'position', title: 'No.', width: '72px', number: true },
@@ -114,7 +114,11 @@ export function Packets({ name, parts, query }) {
 
 function GoTo({ onGo }) {
   const [value, setValue] = useState('');
-  const submit = (e) => { e.preventDefault(); if (/^\d+$/.test(value.trim())) onGo(Number(value)); };
+  const submit = (e) => {
+    e.preventDefault();
+    if (/^\d+$/.test(value.trim())) onGo(Number(value));
+    else if (value.trim()) notify(`"${value.trim()}" is not the number of a packet`, { kind: 'error', hint: 'It is a whole number, such as 42' });
+  };
   return html`<form class="goto" onSubmit=${submit}><label class="inline">Go to <input class="number" inputmode="numeric" size="8" aria-label="Go to packet number" value=${value} onInput=${(e) => setValue(e.currentTarget.value)} /></label></form>`;
 }
 

@@ -29,6 +29,7 @@ export default function Password() {
       go([]);
     } catch (err) {
       setFailure(asFailure(err));
+      requestAnimationFrame(() => form.querySelector('[aria-invalid="true"]')?.focus());
     }
   };
   const at = (argument) => errorAt(failure, argument);

@@ -94,7 +94,12 @@ export function useRunning() {
   const changed = () => {
     if (!now.timer) now.timer = setTimeout(() => { now.timer = 0; redraw(); }, drawEvery);
   };
-  useEffect(() => () => { now.control?.abort(); clearTimeout(now.timer); }, []);
+  useEffect(() => {
+    // A browser may keep a page that was left, for Back, and with it what the page runs.
+    const leave = () => now.control?.abort();
+    addEventListener('pagehide', leave);
+    return () => { removeEventListener('pagehide', leave); leave(); clearTimeout(now.timer); };
+  }, []);
 
   const begin = async (node, args, { form = 'json', columns, onRecord } = {}) => {
     now.control?.abort();

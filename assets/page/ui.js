@@ -115,9 +115,11 @@ export function Field({ label, hint, error, required, className = '', children }
 export function errorAt(failure, argument) {
   if (!failure) return '';
   const same = (a) => a && a.toLowerCase() === argument.toLowerCase();
-  const several = (failure.errors || []).filter((e) => same(e.argument)).map((e) => e.detail);
+  // At its field a refusal need not begin with the keyword: durationseconds "soon" is not right.
+  const bare = (text) => (text.toLowerCase().startsWith(`${argument.toLowerCase()} "`) ? text.slice(argument.length + 1) : text);
+  const several = (failure.errors || []).filter((e) => same(e.argument)).map((e) => bare(e.detail));
   if (several.length) return several.join('. ');
-  return same(failure.argument) ? [failure.message, failure.hint].filter(Boolean).join('. ') : '';
+  return same(failure.argument) ? [bare(failure.message), failure.hint].filter(Boolean).join('. ') : '';
 }
 
 /** Fold hides more behind a summary that says what is inside. */
