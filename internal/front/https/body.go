@@ -8,9 +8,10 @@ import (
 	"diagsh/internal/menu/problem"
 )
 
-// bounded gives the body of each request problem.BodyTime, also one that is refused before it is read:
-// the rest of it is read too, by package http for HTTP/1. HTTP/2 would reset the stream, and clients
-// such as curl then lose the answer.
+// bounded gives the body of each request problem.BodyTime, also one that is refused before it is read: much
+// of it is read after the answer. Many clients send all before they look for an answer, which is lost
+// to them where the connection or the stream is reset meanwhile. One that waits for leave to send its body
+// (Expect: 100-continue) does not send it to be refused.
 func bounded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
@@ -20,25 +21,28 @@ func bounded(h http.Handler) http.Handler {
 		control := http.NewResponseController(w)
 		control.SetReadDeadline(time.Now().Add(problem.BodyTime))
 		body := &watchedBody{ReadCloser: r.Body}
-		r.Body = body
-		h.ServeHTTP(w, r)
-		if r.ProtoMajor == 2 && !body.ended {
-			control.Flush() // clients stop sending when they see a refusal
+		// Package http goes by the kind of the body that it gave, so r keeps it.
+		watched := r.WithContext(r.Context())
+		watched.Body = body
+		h.ServeHTTP(w, watched)
+		if waits := r.Header.Get("Expect") != "" && !body.begun; !waits && !body.ended {
+			control.Flush()
 			io.CopyN(io.Discard, body, mostUnread)
 		}
 	})
 }
 
 // mostUnread is how much of the body of a refused request is read, in bytes.
-const mostUnread = 4 << 20
+const mostUnread = 64 << 20
 
-// A watchedBody notes that it was read to its end.
+// A watchedBody notes how far it was read.
 type watchedBody struct {
 	io.ReadCloser
-	ended bool
+	begun, ended bool
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
+	b.begun = true
 	n, err := b.ReadCloser.Read(p)
 	b.ended = b.ended || err != nil
 	return n, err
