@@ -93,6 +93,8 @@ type Tokens struct {
 	file store.JSON[file]
 	tell access.Teller // that the tokens of a user are others
 
+	storing sync.Mutex // held while the file is written. Who asks with a token does not wait for the disk
+
 	mu      sync.Mutex
 	tokens  map[string]record // by identifier
 	unsaved bool              // a use is not in the file yet
@@ -269,29 +271,43 @@ func (t *Tokens) Delete(chosen func(access.Token) bool) ([]access.Token, error) 
 	return deleted, menu.Failing("delete the tokens", err)
 }
 
-// change makes a change and writes it. After an error all is as it was.
+// change makes a change when the disk has it. After an error all is as it was.
 func (t *Tokens) change(edit func(map[string]record) error) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	next := maps.Clone(t.tokens)
+	t.storing.Lock()
+	defer t.storing.Unlock()
+	before := t.all()
+	next := maps.Clone(before)
 	if err := edit(next); err != nil {
 		return err
 	}
-	if len(next) == len(t.tokens) {
+	if len(next) == len(before) {
 		return nil // nothing was chosen
 	}
 	if err := t.file.Store(file{Tokens: sorted(next)}); err != nil {
 		return err
 	}
-	for _, list := range []map[string]record{t.tokens, next} {
-		for id, r := range list {
-			if t.tokens[id].ID != next[id].ID {
-				t.tell.Changed(r.User)
-			}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, r := range t.tokens {
+		if _, stays := next[id]; !stays {
+			delete(t.tokens, id)
+			t.tell.Changed(r.User)
 		}
 	}
-	t.tokens, t.unsaved = next, false
+	for id, r := range next {
+		if _, known := before[id]; !known {
+			t.tokens[id] = r
+			t.tell.Changed(r.User)
+		}
+	}
 	return nil
+}
+
+// all returns a copy of the tokens by their identifiers.
+func (t *Tokens) all() map[string]record {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.tokens)
 }
 
 // Sweep forgets tokens that expired long ago, and writes down the latest uses.
@@ -311,15 +327,22 @@ func (t *Tokens) Sweep(now time.Time) error {
 
 // Save writes down the latest uses.
 func (t *Tokens) Save(now time.Time) error {
+	t.storing.Lock()
+	defer t.storing.Unlock()
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.unsaved {
+	unsaved, tokens := t.unsaved, maps.Clone(t.tokens)
+	if unsaved {
+		t.unsaved, t.saved = false, now
+	}
+	t.mu.Unlock()
+	if !unsaved {
 		return nil
 	}
-	t.saved = now
-	if err := t.file.Store(file{Tokens: sorted(t.tokens)}); err != nil {
-		return err
+	err := t.file.Store(file{Tokens: sorted(tokens)})
+	if err != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.unsaved = true
 	}
-	t.unsaved = false
-	return nil
+	return err
 }

@@ -4,12 +4,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/store"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/roomtest"
 )
 
@@ -208,5 +210,67 @@ func TestDamagedFile(t *testing.T) {
 		if _, again := mustMake(t, all, wanted); len(open(t, dir).List("ops")) != 1 || again == text {
 			t.Errorf("%q: the next token is not kept", damage)
 		}
+	}
+}
+
+// Who comes with a token does not wait for the disk while others are made or written down, and what the
+// disk does not take was never there.
+func TestStuckDisk(t *testing.T) {
+	dir := t.TempDir()
+	all := open(t, dir)
+	end := time.Now().Add(time.Hour)
+	made, text := mustMake(t, all, access.Token{Name: "ci", User: "ops", Role: menu.Operator, Expires: end})
+	for what, write := range map[string]func() error{
+		"make": func() error {
+			_, _, err := all.Make(access.Token{Name: "other", User: "ops", Role: menu.Operator, Expires: end})
+			return err
+		},
+		"save": func() error { return all.Save(time.Now()) },
+	} {
+		all.Used(made.ID, "192.0.2.1", time.Now())
+		stuck := filepath.Join(dir, ".tokens.json.new") // which store.Replace writes first
+		if err := syscall.Mkfifo(stuck, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wrote := make(chan error, 1)
+		go func() { wrote <- write() }()
+		await.Until(t, "the disk is waited for", func() bool {
+			free := all.storing.TryLock()
+			if free {
+				all.storing.Unlock()
+			}
+			return !free
+		})
+		checked := make(chan error, 1)
+		go func() {
+			_, err := all.Check(text, "192.0.2.2", time.Now())
+			all.Used(made.ID, "192.0.2.2", time.Now())
+			checked <- err
+		}()
+		select {
+		case err := <-checked:
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(await.Patience):
+			t.Fatalf("%s: a login waits for the disk", what)
+		}
+		disk, err := os.Open(stuck)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-wrote; err == nil { // a pipe cannot be synced
+			t.Errorf("%s: the disk took nothing, and that is no error", what)
+		}
+		disk.Close()
+		if now := all.List(""); len(now) != 1 || now[0].LastFrom != "192.0.2.2" || !all.unsaved {
+			t.Errorf("%s: %+v", what, now)
+		}
+	}
+	if err := all.Save(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if now := open(t, dir).List(""); len(now) != 1 || now[0].LastFrom != "192.0.2.2" {
+		t.Errorf("the file has %+v", now)
 	}
 }
