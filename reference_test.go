@@ -58,8 +58,10 @@ a table is one array, an object one object, a stream one object a line.
 func writeNode(b *strings.Builder, tree *menu.Menu, n menu.Node) {
 	path := strings.Fields(n.Path)
 	fmt.Fprintf(b, "%s %s\n\n%s", strings.Repeat("#", min(len(path)+1, 6)), strings.Join(path, " > "), n.Help)
-	if n.Details != "" {
-		fmt.Fprintf(b, " %s", n.Details)
+	for _, text := range []string{n.Details, n.Terminal} {
+		if text != "" {
+			fmt.Fprintf(b, " %s", text)
+		}
 	}
 	b.WriteString("\n\n")
 	command, ok := tree.Find(path).(*menu.Command)
@@ -80,7 +82,11 @@ func writeNode(b *strings.Builder, tree *menu.Menu, n menu.Node) {
 	}
 	b.WriteString("| Argument | Type | |\n|---|---|---|\n")
 	for _, p := range n.Params {
-		fmt.Fprintf(b, "| %s | %s | %s |\n", p.Name, typeOf(p), strings.ReplaceAll(p.Help, "|", "\\|")+also(p))
+		kind := typeOf(p)
+		if from := command.PipedNote(&p); from != "" {
+			kind += "; " + from
+		}
+		fmt.Fprintf(b, "| %s | %s | %s |\n", p.Name, kind, strings.ReplaceAll(p.Help, "|", "\\|")+also(p))
 	}
 	b.WriteString("\n")
 }

@@ -18,7 +18,7 @@ type loadService interface {
 type loadconfigArgs struct {
 	From string    `arg:"from" choices:"paste|file" ask:"Choose where the configuration comes from" default:"paste" help:"Typed or pasted here, or a file that saveconfig made."`
 	File string    `arg:"file,positional:1" ask:"File to load" help:"A file of the configuration directory."`
-	Text menu.Text `arg:"text,stdin" ask:"The configuration" help:"The configuration itself, in YAML; a line without it and without a file reads it from standard input."`
+	Text menu.Text `arg:"text,stdin" ask:"The configuration" help:"The configuration itself, in YAML."`
 }
 
 // loadconfig returns the command that makes a whole document the pending configuration.

@@ -16,7 +16,7 @@ import (
 type pingArgs struct {
 	Source    string        `arg:"source" flag:"-S -I" ask:"Which interface do you want to send the pings from?" default:"auto" help:"Interface or own address to send from; auto leaves it to the routes."`
 	Host      string        `arg:"host,positional:1,required" ask:"Please enter the host you wish to ping." help:"Name or address of the host."`
-	Count     int           `arg:"count" flag:"-c" min:"1" max:"1000000" help:"Number of pings; without it, until Ctrl-C."`
+	Count     int           `arg:"count" flag:"-c" min:"1" max:"1000000" help:"Number of pings; without it, until it is interrupted."`
 	Interval  time.Duration `arg:"interval" flag:"-i" default:"1s" max:"3600" help:"Time between pings, at least 10ms."`
 	Size      int           `arg:"size" flag:"-s" default:"56" min:"0" max:"65507" help:"Bytes of data in each ping."`
 	DF        bool          `arg:"df" label:"Do not fragment" flag:"-D" help:"Forbid routers to cut a ping into fragments."`

@@ -18,7 +18,7 @@ type tailService interface {
 type tailArgs struct {
 	Log    string `arg:"log,positional:1" ask:"Choose the log" choices:"audit|appliance" default:"audit" help:"The audit log, or the appliance's own."`
 	Count  int    `arg:"count" default:"10" min:"0" max:"100000" help:"Begin with this many lines, the newest."`
-	Follow bool   `arg:"follow" default:"yes" help:"Go on with the lines that are written, until Ctrl-C."`
+	Follow bool   `arg:"follow" default:"yes" help:"Go on with the lines that are written, until it is interrupted."`
 }
 
 // tail returns the command that follows a log.

@@ -43,11 +43,11 @@ type telnetTry struct {
 // telnet returns the command that connects to a port and talks there line by line.
 func telnet() *menu.Command {
 	return menu.Decl[telnetArgs, telnetTry]{
-		Name: "telnet",
-		Help: "Connect to a remote host, and talk to it line by line.",
-		Details: "At a terminal each line that is typed is sent; Ctrl-] or Ctrl-C leaves, Ctrl-D ends what is said. " +
-			"Without a terminal the lines of standard input are sent, each when the one before was answered. With " +
-			"say it talks by itself. Options of the telnet protocol are refused.",
+		Name:    "telnet",
+		Help:    "Connect to a remote host, and talk to it line by line.",
+		Details: "Each line that it is given is sent. With say it talks by itself. Options of the telnet protocol are refused.",
+		Terminal: "At a terminal Ctrl-] or Ctrl-C leaves, and Ctrl-D ends what is said. Without a terminal the lines of " +
+			"standard input are sent, each when the one before was answered.",
 		Role:        menu.Operator,
 		Shape:       menu.Stream,
 		Interactive: true,

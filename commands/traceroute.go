@@ -29,7 +29,7 @@ type traceArgs struct {
 	Numeric  bool          `arg:"numeric" flag:"-n" help:"Do not look up the names of routers."`
 	Watch    bool          `arg:"watch" help:"Go on tracing, and show the loss and the times of each hop in place."`
 	Interval time.Duration `arg:"interval" default:"1s" min:"1" max:"3600" help:"Time between rounds of watch."`
-	Rounds   int           `arg:"rounds" min:"1" max:"1000000" help:"Number of rounds of watch; without it, until Ctrl-C."`
+	Rounds   int           `arg:"rounds" min:"1" max:"1000000" help:"Number of rounds of watch; without it, until it is interrupted."`
 }
 
 // A traceHop is a hop of the path: its probes in the order of sending or, with watch, the sums of

@@ -43,8 +43,10 @@ func TestEveryCommandIsDeclaredWhole(t *testing.T) {
 		if !c.Role.Valid() {
 			t.Errorf("%s requires no role", name)
 		}
-		if c.Details != "" && faultOf(c.Details) != "" {
-			t.Errorf("%s: its details %s: %q", name, faultOf(c.Details), c.Details)
+		for _, text := range []string{c.Details, c.Terminal} {
+			if text != "" && faultOf(text) != "" {
+				t.Errorf("%s: of its details one %s: %q", name, faultOf(text), text)
+			}
 		}
 		for _, p := range c.Params {
 			if fault := faultOf(p.Help); fault != "" {
@@ -52,6 +54,27 @@ func TestEveryCommandIsDeclaredWhole(t *testing.T) {
 			}
 			if strings.ToLower(p.Name) != p.Name {
 				t.Errorf("%s, %s: a keyword is written in small letters", name, p.Name)
+			}
+		}
+	})
+}
+
+// What a command says of itself is read on the page and in the API's description too: how it is at a
+// terminal or in a pipe is told apart, in Terminal and by the option stdin.
+func TestHelpIsForEveryFace(t *testing.T) {
+	ofTerminals := regexp.MustCompile(`Ctrl-|\bstandard (input|output|error)\b|\bterminal\b|\bprompt\b|\bssh HOST\b|\bEnter\b`)
+	tree().Walk(func(path []string, item menu.Item) {
+		c, ok := item.(*menu.Command)
+		if !ok {
+			return
+		}
+		texts := map[string]string{"help": c.Help, "details": c.Details}
+		for _, p := range c.Params {
+			texts["help of "+p.Name], texts["label of "+p.Name] = p.Help, p.Label
+		}
+		for what, text := range texts {
+			if found := ofTerminals.FindString(text); found != "" {
+				t.Errorf("%s: its %s speaks of %q: %s", strings.Join(path, " "), what, found, text)
 			}
 		}
 	})

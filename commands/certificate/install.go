@@ -9,7 +9,7 @@ import (
 )
 
 type installArgs struct {
-	Chain menu.Text       `arg:"chain,stdin,required" ask:"The certificate in PEM, and after it those that lead to its CA" help:"The certificate in PEM and after it those that lead to its CA; its private key may be among them. A line without it reads it from standard input."`
+	Chain menu.Text       `arg:"chain,stdin,required" ask:"The certificate in PEM, and after it those that lead to its CA" help:"The certificate in PEM and after it those that lead to its CA; its private key may be among them."`
 	Key   menu.SecretText `arg:"key" ask:"Its private key in PEM, which is not shown" help:"The private key in PEM, if it is neither that of the request nor another one that the appliance has."`
 }
 

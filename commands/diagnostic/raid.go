@@ -39,7 +39,7 @@ func raidMenu(system raid.System) *menu.Menu {
 type raidVerifyArgs struct {
 	Array   string       `arg:"name,positional:1" alias:"array" ask:"Choose the array to verify" help:"Name of the array; may be left out when there is only one."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Verifying slows the disks down. Begin?" help:"Say yes: all disks are read from end to end."`
-	Wait    bool         `arg:"wait" default:"yes" help:"Show the progress until it ends; Ctrl-C leaves it running."`
+	Wait    bool         `arg:"wait" default:"yes" help:"Show the progress until it ends; interrupted, it goes on unseen."`
 }
 
 func raidVerify(system raid.System) *menu.Command {

@@ -30,7 +30,7 @@ type socketsArgs struct {
 	Processes bool          `arg:"processes" default:"no" help:"Show the process that holds the socket, and its user."`
 	Details   bool          `arg:"details" default:"no" help:"Show what TCP measured: round-trip time, retransmits, congestion window; of the other protocols the packets that a socket dropped."`
 	Count     string        `arg:"count" choices:"state|host" help:"Show how many sockets there are per state or per remote host instead."`
-	Every     time.Duration `arg:"every,stream" min:"1" max:"3600" help:"Show the list again after this many seconds, what changed marked, until Ctrl-C."`
+	Every     time.Duration `arg:"every,stream" min:"1" max:"3600" help:"Show the list again after this many seconds, what changed marked, until it is interrupted."`
 }
 
 // A socketsRow is what the command yields: a socket or a count.

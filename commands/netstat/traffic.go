@@ -19,7 +19,7 @@ type trafficArgs struct {
 	Interface string        `arg:"interface,positional:1" ask:"Choose the interface" default:"ALL" help:"Name of an interface, or ALL for the sum of all."`
 	Dropped   bool          `arg:"dropped" ask:"Show the number of dropped packets?" default:"yes" help:"Show dropped packets too."`
 	Each      bool          `arg:"each" default:"no" help:"A line for each interface that is up, with its name, instead of their sum."`
-	Count     int           `arg:"count" min:"1" max:"1000000" help:"Ends after this many lines; at Ctrl-C, if not given."`
+	Count     int           `arg:"count" min:"1" max:"1000000" help:"Ends after this many lines; without it, when it is interrupted."`
 }
 
 // A trafficRow is the traffic of one interface, or of all, since its row before. Its numbers are
@@ -49,7 +49,7 @@ func trafficCommand() *menu.Command {
 	return menu.Decl[trafficArgs, trafficRow]{
 		Name:    "traffic",
 		Help:    "Packet traffic information.",
-		Details: "Every number is per second, the mean since the line before. It runs until Ctrl-C.",
+		Details: "Every number is per second, the mean since the line before. It runs until it is interrupted.",
 		Role:    menu.ReadOnly,
 		Shape:   menu.Stream,
 		Ask: func(ctx context.Context, _ menu.Caller, _ trafficArgs, q *menu.Question) error {

@@ -36,12 +36,13 @@ type streamArgs struct {
 func streamCommand(s packetService) *menu.Command {
 	return menu.Decl[streamArgs, struct{}]{
 		Name: "stream",
-		Help: "Write packets to standard output as they come, for Wireshark.",
-		Details: "On your own machine: ssh HOST 'packetcapture stream interfaces eth0 filter \"port 25\"' | " +
-			"wireshark -k -i -. It ends when the reader ends. Interfaces that appear meanwhile join ALL, in pcap " +
+		Help: "Write packets as they come, for Wireshark.",
+		Details: "It ends when the reader ends. Interfaces that appear meanwhile join ALL, in pcap " +
 			"those of the same link type. The packets go into no file of the appliance. A reader that is too " +
-			"slow loses packets, and is told how many: on standard error and, in pcapng, in the statistics " +
-			"of the interfaces after the last packet.",
+			"slow loses packets, and is told how many: in pcapng in the statistics of the interfaces after the " +
+			"last packet.",
+		Terminal: "On your own machine: ssh HOST 'packetcapture stream interfaces eth0 filter \"port 25\"' | " +
+			"wireshark -k -i -. How many packets were lost is also told on standard error.",
 		Role:  menu.Operator,
 		Shape: menu.Bytes,
 		Resources: []menu.Resource{

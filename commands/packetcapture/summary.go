@@ -19,7 +19,7 @@ type summaryArgs struct {
 	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
 	To     *time.Time   `arg:"to" help:"The time after the last packet."`
 	Top    int          `arg:"top" default:"10" min:"1" max:"1000" help:"Number of each: talkers, ports, connections, name servers, questions."`
-	Chart  string       `arg:"chart" choices:"blocks|ascii|none" help:"How the chart of the rate is drawn. By default as the terminal can."`
+	Chart  string       `arg:"chart" choices:"blocks|ascii|none" help:"How the chart of the rate is drawn. By default blocks, or ascii where those cannot be shown."`
 }
 
 var summaryOrders = map[string]summary.Order{"slowest": summary.Slowest, "largest": summary.Largest,

@@ -56,7 +56,7 @@ func watchCommand(s packetService) *menu.Command {
 	return menu.Decl[watchArgs, watched]{
 		Name: "watch",
 		Help: "Show packets as they come, a line each or in detail.",
-		Details: "Of a running capture, or of interfaces without one. Ctrl-C ends it. A reader that is too slow " +
+		Details: "Of a running capture, or of interfaces without one, until it is interrupted. A reader that is too slow " +
 			"loses lines, and is told how many: where they are missing and, of all, at the end; the capture loses " +
 			"nothing.",
 		Role:  menu.Operator,

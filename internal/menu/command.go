@@ -30,10 +30,12 @@ type Decl[A, R any] struct {
 	Aliases []string // other keywords for the same command; not listed
 	Help    string   // one sentence for the menu, with its full stop
 	Details string   // further sentences for help; may be empty
-	Role    Role     // the least role of the caller; empty: Administrator
-	Shape   Shape
-	Topic   string // of the events that tell callers who may run it that what it lists changed; may be empty
-	Shows   bool   // it only shows how things are: it changes nothing
+	// Terminal are those that hold at a terminal or in a pipe only, which a page does not show; may be empty.
+	Terminal string
+	Role     Role // the least role of the caller; empty: Administrator
+	Shape    Shape
+	Topic    string // of the events that tell callers who may run it that what it lists changed; may be empty
+	Shows    bool   // it only shows how things are: it changes nothing
 
 	// Interactive says that Run takes lines while it runs, see Out.Typing. An argument with the
 	// option alone says everything beforehand.
@@ -88,9 +90,9 @@ type Asked struct {
 
 // A Command is a Decl without its types: what the tree holds.
 type Command struct {
-	Name, Help, Details string
-	Topic               string // of the events that tell of what it lists; may be empty
-	Shows               bool   // it only shows how things are
+	Name, Help, Details, Terminal string
+	Topic                         string // of the events that tell of what it lists; may be empty
+	Shows                         bool   // it only shows how things are
 
 	Aliases     []string // other keywords
 	Role        Role
@@ -254,7 +256,7 @@ func (s Decl[A, R]) Command() *Command {
 	if texts := (s.Text != nil) != (s.TextTable != nil); texts == (s.Shape == Bytes) {
 		panic("menu: " + s.Name + ": one of Text and TextTable must be set, or the shape be Bytes")
 	}
-	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Role: s.Role, Shape: s.Shape,
+	c := &Command{Name: s.Name, Aliases: s.Aliases, Help: s.Help, Details: s.Details, Terminal: s.Terminal, Role: s.Role, Shape: s.Shape,
 		Interactive: s.Interactive, Topic: s.Topic, Shows: s.Shows, argType: reflect.TypeFor[A]()}
 	_, c.File, _, _ = runtime.Caller(1)
 	c.Params = asked(params(c.argType), s.Dialogue)

@@ -38,8 +38,10 @@ func (m *Menu) HelpText(path []string, allowed func(Role) bool) (string, error) 
 
 func (c *Command) help(b *strings.Builder, path []string) {
 	fmt.Fprintf(b, "%s - %s\n", strings.ToUpper(strings.Join(path, " > ")), c.Help)
-	if c.Details != "" {
-		fmt.Fprintf(b, "%s\n", c.Details)
+	for _, text := range []string{c.Details, c.Terminal} {
+		if text != "" {
+			fmt.Fprintf(b, "%s\n", text)
+		}
 	}
 	role := c.Role
 	if !role.Valid() {
@@ -77,11 +79,26 @@ func (c *Command) help(b *strings.Builder, path []string) {
 		if p.Required {
 			notes = append(notes, "required")
 		}
+		if from := c.PipedNote(p); from != "" {
+			notes = append(notes, from)
+		}
 		if len(notes) > 0 {
 			fmt.Fprintf(b, " (%s)", strings.Join(notes, "; "))
 		}
 		b.WriteString("\n")
 	}
+}
+
+// PipedNote says when a line takes a parameter from standard input; it is empty for one that none does.
+func (c *Command) PipedNote(p *Param) string {
+	if !p.Input {
+		return ""
+	}
+	without := "without it"
+	if main := c.main(); main != nil && main.Name != p.Name {
+		without += " and without " + main.Name
+	}
+	return "a line " + without + " reads it from standard input"
 }
 
 // Synopsis returns the one-line form: path, main value, keyword and value pairs.

@@ -144,6 +144,7 @@ type Node struct {
 	Aliases []string `json:"aliases,omitempty"`
 	Params  []Param  `json:"parameters,omitempty"`
 
+	Terminal  string     `json:"-"` // the page has no place for it
 	Resources []Resource `json:"-"` // openapi.json has them
 }
 
@@ -155,7 +156,7 @@ func (m *Menu) Nodes() []Node {
 		if c, ok := item.(*Command); ok {
 			n.Kind, n.Details, n.Output, n.Members, n.Aliases, n.Params = "command", c.Details, c.Shape.String(),
 				c.Members, c.Aliases, c.Params
-			n.Record, n.Resources = schema.Outline(c.Record), c.Resources
+			n.Record, n.Resources, n.Terminal = schema.Outline(c.Record), c.Resources, c.Terminal
 			if !n.Role.Valid() {
 				n.Role = Administrator
 			}
