@@ -1,6 +1,8 @@
 // The appliance's API as the page uses it. Everything here is a fetch of /v1: the cookie says who
 // asks, and roles and audit are the appliance's.
 
+import { heardDate } from './clock.js';
+
 /** A Failure is an answer that is not the one asked for, as RFC 9457 has it. */
 export class Failure extends Error {
   /** @param {{kind?: string, status?: number, exit?: number, argument?: string, detail?: string, hint?: string, errors?: {argument?: string, detail: string}[]}} problem */
@@ -61,12 +63,14 @@ export async function request(method, path, { body, background, signal, headers 
   const all = { ...headers };
   if (body !== undefined) all['Content-Type'] = 'application/json';
   if (background) all['Diagsh-Background'] = 'true';
+  const sent = Date.now();
   let answer;
   try {
     answer = await fetch(path, { method, headers: all, signal, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch (err) {
     throw aborted(err) ? err : asFailure(err);
   }
+  heardDate(answer.headers.get('Date'), sent, Date.now());
   if (!answer.ok) throw await failureOf(answer);
   if (!background) whenActive();
   return answer;

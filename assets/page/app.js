@@ -10,6 +10,7 @@ import { Loading, MenuButton, Notices, notify, notifyFailure, Problem, Questions
 import { BoxButton } from './boxkey.js';
 import { SessionEnd } from './sessionend.js';
 import { SignIn } from './signin.js';
+import { onTab, tellTabs } from './tabs.js';
 import { home, views } from './views.js';
 import { Waiting } from './waiting.js';
 
@@ -93,6 +94,12 @@ function useOffered() {
 async function signOut() {
   hush();
   try { await remove('/v1/login'); } catch (err) { notifyFailure(err); return; }
+  leave();
+}
+
+/** leave shows the form to sign in, here and in the other tabs of the session. */
+function leave() {
+  tellTabs('left');
   forget();
   session.set(false);
 }
@@ -163,11 +170,18 @@ function App() {
   return html`${content}<${Notices} />`;
 }
 
+const ended = () => notify('You are signed out: the session has ended.', { kind: 'info' });
+
 onSignedOut(() => {
   if (!session.value) return;
+  leave();
+  ended();
+});
+
+onTab('left', () => {
   forget();
   session.set(false);
-  notify('You are signed out: the session has ended.', { kind: 'info' });
+  ended();
 });
 
 const root = document.getElementById('app');

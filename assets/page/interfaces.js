@@ -2,6 +2,7 @@
 
 import { html, useMemo, useRef } from './vendor/preact.js';
 import { run } from './api.js';
+import { serverNow } from './clock.js';
 import { count, rate } from './format.js';
 import { Loading } from './ui.js';
 import { Graph } from './graph.js';
@@ -14,17 +15,18 @@ const keptSamples = 120;
 const perSecond = (now, before, seconds) => (seconds > 0 && now >= before ? (now - before) / seconds : null);
 
 /**
- * Rates keeps the last samples of each interface. A counter that went back, because the interface was made anew, is a gap.
+ * Rates keeps the last samples of each interface: at is a time of day, and taken is of a clock that nobody sets. A counter
+ * that went back, because the interface was made anew, is a gap.
  */
 class Rates {
   constructor() { this.before = new Map(); this.samples = new Map(); }
 
-  add(list, at) {
+  add(list, at, taken) {
     for (const i of list) {
       const was = this.before.get(i.name);
-      this.before.set(i.name, { at, receive: i.receive, transmit: i.transmit });
+      this.before.set(i.name, { taken, receive: i.receive, transmit: i.transmit });
       if (!was) continue;
-      const seconds = at - was.at;
+      const seconds = taken - was.taken;
       const sample = { at,
         receive: perSecond(i.receive.bytes, was.receive.bytes, seconds), transmit: perSecond(i.transmit.bytes, was.transmit.bytes, seconds),
         packetsIn: perSecond(i.receive.packets, was.receive.packets, seconds), packetsOut: perSecond(i.transmit.packets, was.transmit.packets, seconds) };
@@ -43,7 +45,7 @@ export function Interfaces() {
   rates.current ||= new Rates();
   const poll = usePoll(async (options) => {
     const list = await run('netstat interfaces', { interface: 'ALL' }, options);
-    rates.current.add(list, Date.now() / 1000);
+    rates.current.add(list, serverNow() / 1000, performance.now() / 1000);
     return list;
   }, interval.seconds, []);
   const { rows, marks } = useChanges(poll.value, keyBy('name'));

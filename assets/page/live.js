@@ -2,6 +2,7 @@
 
 import { html, useCallback, useEffect, useMemo, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure, run } from './api.js';
+import { serverNow } from './clock.js';
 import { moment } from './format.js';
 import { useRemembered } from './state.js';
 import { Problem } from './ui.js';
@@ -39,7 +40,7 @@ export function usePoll(ask, seconds, deps) {
       wish.current = false;
       try {
         const value = await ask({ background, signal: control.signal });
-        setState({ value, failure: null, at: new Date() });
+        setState({ value, failure: null, at: new Date(serverNow()) });
       } catch (err) {
         if (aborted(err)) return;
         setState((s) => ({ ...s, failure: asFailure(err) }));

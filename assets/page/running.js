@@ -2,6 +2,7 @@
 
 import { html, useEffect, useMemo, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure, commandURL, Failure, interrupt, post, request, stream } from './api.js';
+import { serverNow } from './clock.js';
 import { bytes, counted } from './format.js';
 import { Problem } from './ui.js';
 import { Records } from './records.js';
@@ -181,7 +182,7 @@ function save(name, pieces, type) {
 
 /** fileNameOf returns a name for what a command wrote: ping-20260301-101502.json. */
 function fileNameOf(path, end) {
-  const at = new Date().toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  const at = new Date(serverNow()).toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
   return `${path.replaceAll(' ', '-')}-${at}.${end}`;
 }
 

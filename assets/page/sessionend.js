@@ -2,9 +2,11 @@
 
 import { useEffect, useState } from './vendor/preact.js';
 import { get, onActivity } from './api.js';
+import { serverNow } from './clock.js';
 import { useEvent } from './events.js';
 import { duration } from './format.js';
 import { session } from './state.js';
+import { onTab, tellTabs } from './tabs.js';
 import { useNow, Dialog, html, notify, notifyFailure } from './ui.js';
 import { time } from './values.js';
 
@@ -13,8 +15,10 @@ export function SessionEnd() {
   const [end, setEnd] = useState(null); // {at, why}, null while none is near
   const now = useNow(1000);
   useEffect(() => {
-    onActivity(() => setEnd((e) => (e && e.why === 'idle' ? null : e)));
-    return () => onActivity(() => {});
+    const active = () => setEnd((e) => (e && e.why === 'idle' ? null : e));
+    onActivity(() => { active(); tellTabs('active'); });
+    const deaf = onTab('active', active);
+    return () => { onActivity(() => {}); deaf(); };
   }, []);
   useEvent('session', (data) => {
     if (!data) return;
@@ -22,7 +26,7 @@ export function SessionEnd() {
     // Another tab has signed out and somebody else in: nothing of the former user may stay on the screen.
     if (who && data.caller && data.caller.user !== who.caller.user) { location.reload(); return; }
     if (who && JSON.stringify(data.caller) !== JSON.stringify(who.caller)) session.set({ ...who, caller: data.caller });
-    setEnd(data.secondsLeft === undefined ? null : { at: Date.now() + data.secondsLeft * 1000, why: data.why });
+    setEnd(data.secondsLeft === undefined ? null : { at: serverNow() + data.secondsLeft * 1000, why: data.why });
   });
   useEffect(() => {
     if (end && end.why === 'absolute') notify(`This session ends at ${time(new Date(end.at).toISOString())}, whatever is done. Captures go on.`, { kind: 'info', stays: true });

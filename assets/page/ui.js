@@ -2,6 +2,7 @@
 
 import { html, h, useEffect, useId, useLayoutEffect, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure } from './api.js';
+import { serverNow } from './clock.js';
 import { Store, useStore } from './state.js';
 
 export { html };
@@ -84,6 +85,8 @@ export function confirm(what) {
 /** Questions shows what confirm asks; the frame has it once. */
 export function Questions() {
   const q = useStore(question);
+  // With the session its questions end: they are not for who signs in next.
+  useEffect(() => () => question.value?.answer(false), []);
   if (!q) return null;
   return html`<${Dialog} title=${q.title} onClose=${() => q.answer(false)}>
     <p>${q.text}</p>
@@ -239,11 +242,11 @@ export function useSoon(value, milliseconds = 250) {
   return later;
 }
 
-/** useNow returns the time, anew each so many milliseconds while the page is seen. */
+/** useNow returns the time by the appliance's clock, anew each so many milliseconds while the page is seen. */
 export function useNow(milliseconds = 1000) {
-  const [now, setNow] = useState(Date.now());
+  const [now, setNow] = useState(serverNow());
   useEffect(() => {
-    const timer = setInterval(() => { if (!document.hidden) setNow(Date.now()); }, milliseconds);
+    const timer = setInterval(() => { if (!document.hidden) setNow(serverNow()); }, milliseconds);
     return () => clearInterval(timer);
   }, [milliseconds]);
   return now;

@@ -7,15 +7,14 @@ import { Store, useAllowed, useStore } from './state.js';
 import { notify, Problem, useNow } from './ui.js';
 import { clean } from './values.js';
 
-/** The commit that waits, {number, comment, user, until}; until is in milliseconds of this browser's clock. null if none does. */
+/** The commit that waits, {number, comment, user, until}; until is in milliseconds of the appliance's clock. null if none does. */
 export const waiting = new Store(null);
 
-/** lookForCommit asks whether a commit waits. The appliance's clock and the browser's need not agree. */
+/** lookForCommit asks whether a commit waits. */
 export async function lookForCommit(background = true) {
   const last = await run('commitdetail', {}, { background });
   if (!last.confirmUntilTime) { waiting.set(null); return last; }
-  const { time } = await run('date', {}, { background });
-  waiting.set({ number: last.number, comment: last.comment, user: last.user, until: Date.parse(last.confirmUntilTime) - Date.parse(time) + Date.now() });
+  waiting.set({ number: last.number, comment: last.comment, user: last.user, until: Date.parse(last.confirmUntilTime) });
   return last;
 }
 

@@ -109,6 +109,16 @@ func (b *Browser) Page(a *appliance.Appliance, look Look) *Page {
 	return p
 }
 
+// Another opens another tab of the same browser, in which the same person is signed in.
+func (p *Page) Another() *Page {
+	p.t.Helper()
+	q := &Page{t: p.t, url: p.url, downloads: p.downloads}
+	q.open(p.ctx)
+	q.do(chromedp.Navigate(q.url + "/"))
+	q.Settled()
+	return q
+}
+
 // SignedIn is Page for a user of the bench who has signed in already.
 func (b *Browser) SignedIn(a *appliance.Appliance, user string, look Look) *Page {
 	b.t.Helper()
@@ -132,8 +142,16 @@ func (b *Browser) SignedIn(a *appliance.Appliance, user string, look Look) *Page
 func (b *Browser) window(a *appliance.Appliance, look Look) *Page {
 	b.t.Helper()
 	p := &Page{t: b.t, url: a.Outside(), downloads: b.t.TempDir()}
-	ctx, end := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.heard))
-	b.t.Cleanup(end)
+	p.open(b.ctx, chromedp.WithNewBrowserContext())
+	p.Look(look)
+	return p
+}
+
+// open opens the page's window, and listens to what goes wrong in it.
+func (p *Page) open(in context.Context, options ...chromedp.ContextOption) {
+	p.t.Helper()
+	ctx, end := chromedp.NewContext(in, append(options, chromedp.WithListener(p.heard))...)
+	p.t.Cleanup(end)
 	p.ctx = ctx
 	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		if _, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{}); err != nil {
@@ -145,13 +163,11 @@ func (b *Browser) window(a *appliance.Appliance, look Look) *Page {
 		_, err := cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: reportPolicy})
 		return err
 	}))
-	p.Look(look)
-	b.t.Cleanup(func() {
+	p.t.Cleanup(func() {
 		if wrong := p.unprovoked(); len(wrong) > 0 {
 			p.t.Errorf("the browser complained:\n%s", strings.Join(wrong, "\n"))
 		}
 	})
-	return p
 }
 
 // Provokes says that a test has the appliance answer with a status that is no success to requests of a
@@ -291,6 +307,17 @@ func (p *Page) WaitText(selector, text string) {
 func quote(text string) string {
 	quoted, _ := json.Marshal(text)
 	return string(quoted)
+}
+
+// Clock sets the clock of the page's browser forward, and loads the page anew.
+func (p *Page) Clock(forward time.Duration) {
+	p.t.Helper()
+	source := fmt.Sprintf(`{ const there = Date; Date = class extends there { constructor(...a) { a.length ? super(...a) : super(there.now() + %[1]d); } static now() { return there.now() + %[1]d; } }; }`, forward.Milliseconds())
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: source})
+		return err
+	}), chromedp.Reload())
+	p.Settled()
 }
 
 // Go shows the part of the page at a fragment, such as #/captures, and returns when it is there.

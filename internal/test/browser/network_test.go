@@ -61,6 +61,11 @@ func row(mark, text string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll('table.records tr')].some((r) => r.querySelector('.mark')?.innerText === %q && r.innerText.includes(%q))`, mark, text)
 }
 
+// hide has the page believe that nobody sees it, or that somebody does again.
+func hide(p *browser.Page, hidden bool) {
+	browser.Eval[bool](p, fmt.Sprintf(`(Object.defineProperty(document, 'hidden', { configurable: true, value: %v }), document.dispatchEvent(new Event('visibilitychange')), true)`, hidden))
+}
+
 // A tab that nobody sees asks nothing.
 func TestHiddenTabAsksNothing(t *testing.T) {
 	t.Parallel()
@@ -69,16 +74,13 @@ func TestHiddenTabAsksNothing(t *testing.T) {
 	p.Go("#/network/services")
 	every(p, "1")
 	p.WaitText("table.records td", "diagsh")
-	hide := func(hidden bool) {
-		browser.Eval[bool](p, fmt.Sprintf(`(Object.defineProperty(document, 'hidden', { configurable: true, value: %v }), document.dispatchEvent(new Event('visibilitychange')), true)`, hidden))
-	}
-	hide(true)
+	hide(p, true)
 	browser.Eval[bool](p, `(window.asked = 0, window.send = window.fetch, window.fetch = (...a) => { window.asked++; return window.send(...a); }, true)`)
 	// Three intervals of the view, in which nothing may come.
 	if n := browser.Eval[int](p, "new Promise((done) => setTimeout(() => done(window.asked), 3000))"); n != 0 {
 		t.Errorf("the hidden tab sent %d requests", n)
 	}
-	hide(false)
+	hide(p, false)
 	p.Wait("a request, now that it is seen", "window.asked > 0")
 }
 

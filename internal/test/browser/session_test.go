@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,58 @@ func TestSessionEnds(t *testing.T) {
 	p.WaitText(".notice", "the session has ended")
 	if said := browser.Eval[string](p, "document.querySelector('dialog')?.innerText || ''"); said != "" {
 		t.Errorf("over the form there is still %q", said)
+	}
+}
+
+// All tabs of a session know at once that somebody is there, and that it was ended: also one that nobody
+// sees, which the appliance tells nothing. The test waits more than it works.
+func TestTabsOfOneSession(t *testing.T) {
+	t.Parallel()
+	b := browser.Open(t)
+	a := appliance.Start(t, appliance.Options{Config: "idleTimeout: 20s\n"})
+	one := b.SignedIn(a, "op", browser.Look{})
+	two := one.Another()
+	two.WaitText("dialog h2", "Are you still there?")
+	hide(two, true)
+	one.WaitText("dialog h2", "Are you still there?")
+	one.Choose("dialog button.primary")
+	two.Wait("the dialog is closed", "!document.querySelector('dialog')")
+	one.Choose(".user-menu button")
+	one.Choose(".user-menu li:last-child button")
+	two.Wait("the form to sign in", "document.querySelector('input[name=password]')")
+	two.WaitText(".notice", "the session has ended")
+}
+
+// Figures are by the appliance's clock: that of the browser may be wrong.
+func TestWrongClock(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	a.SSH("admin", "packetcapture start now interfaces lo duration 1h; etherconfig multicast reject; commit 'Try it' confirm 1h")
+	p := b.SignedIn(a, "admin", browser.Look{})
+	p.Clock(3 * time.Hour)
+	p.WaitText("article.active h3", "now")
+	fact := func(name string) string {
+		return browser.Eval[string](p, "[...document.querySelectorAll('article.active dl div')].find((e) => e.innerText.startsWith('"+name+"')).querySelector('dd').innerText")
+	}
+	about := regexp.MustCompile(`^(5\d min( \d+ s)?|1 h)$`)
+	if left := fact("Time left"); !about.MatchString(left) {
+		t.Errorf("of an hour there is left %q", left)
+	}
+	if ran := fact("Running for"); strings.Contains(ran, "h") || ran == "0 s" {
+		t.Errorf("it has just begun and runs for %q", ran)
+	}
+	p.WaitText(".countdown strong", ":")
+	if left := browser.Eval[string](p, "document.querySelector('.countdown strong').innerText"); !regexp.MustCompile(`^(5\d:\d\d|60:00)$`).MatchString(left) {
+		t.Errorf("the commit has an hour, and the page says %q", left)
+	}
+	before := time.Now().UTC().Truncate(time.Second)
+	p.Go("#/network/sockets")
+	p.WaitText(".refresh", "As of ")
+	said := browser.Eval[string](p, "/As of ([0-9:]+)/.exec(document.querySelector('.refresh').innerText)[1]")
+	at, err := time.Parse(time.TimeOnly, said)
+	clock := time.Date(0, 1, 1, before.Hour(), before.Minute(), before.Second(), 0, time.UTC)
+	if apart := (at.Sub(clock) + 24*time.Hour + time.Second) % (24 * time.Hour); err != nil || apart > time.Since(before)+2*time.Second {
+		t.Errorf("after %s the table is as of %q", before.Format(time.TimeOnly), said)
 	}
 }
 
