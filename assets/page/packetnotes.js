@@ -5,13 +5,19 @@ import { aborted, run } from './api.js';
 import { useEvent } from './events.js';
 import { useMoment } from './format.js';
 import { useAllowed, usePayload } from './state.js';
-import { html, notifyFailure } from './ui.js';
+import { Field, html, notifyFailure } from './ui.js';
 
 // How long the appliance may read on before it answers with the notes whose packets it knows, in seconds.
 const patience = '0.4';
 
-// Characters of a note; the appliance refuses longer ones.
+// Characters of a note, as the appliance counts them; it refuses longer ones.
 const longest = 500;
+
+/** tooLong says that a note has more characters than it may, "" if it has not. */
+function tooLong(text) {
+  const n = [...text.trim()].length;
+  return n > longest ? `A note has at most ${longest} characters, and this has ${n}` : '';
+}
 
 /**
  * useNotes returns {may, at, again} of a capture or file: whether the person may see and make notes, the note of a position, and
@@ -67,11 +73,12 @@ export function PacketNote({ name, position, note, onChanged }) {
   };
   const set = (given) => act('packetcapture note set', given ? { text: given } : {});
   const leave = () => { setText(null); requestAnimationFrame(() => button.current?.focus()); };
-  const submit = (e) => { e.preventDefault(); if (!busy) set(text.trim()); };
+  const wrong = typing && tooLong(text);
+  const submit = (e) => { e.preventDefault(); if (!busy && !wrong) set(text.trim()); };
   if (typing) {
     return html`<form class="packet-note row" onSubmit=${submit} onKeyDown=${(e) => { if (e.key === 'Escape') { e.preventDefault(); leave(); } }}>
-      <label class="inline">Note <input ref=${field} name="note" maxlength=${longest} value=${text} onInput=${(e) => setText(e.currentTarget.value)} /></label>
-      <button type="submit" class="primary" aria-disabled=${String(busy)}>Save</button>
+      <${Field} label="Note" error=${wrong}>${(own) => html`<input ...${own} ref=${field} name="note" value=${text} onInput=${(e) => setText(e.currentTarget.value)} />`}<//>
+      <button type="submit" class="primary" aria-disabled=${String(Boolean(busy || wrong))}>Save</button>
       <button type="button" onClick=${leave}>Cancel</button></form>`;
   }
   return html`<div class="packet-note row" role="group" aria-label=${`Note of packet ${position}`}>

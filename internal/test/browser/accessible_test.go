@@ -35,7 +35,10 @@ func TestAccessible(t *testing.T) {
 		p.Go(fragment)
 		everywhere(t, p, fragment)
 	}
+	p.Go("#/captures")
+	openMenus(t, p)
 	p.Go("#/capture-start")
+	openMenus(t, p)
 	browser.Eval[int](p, "[...document.querySelectorAll('details')].map((d) => d.open = true).length")
 	everywhere(t, p, "everything unfolded")
 }
@@ -94,6 +97,23 @@ func everyPart(t *testing.T, p *browser.Page, view string) {
 	for _, fragment := range browser.Eval[[]string](p, "[...document.querySelectorAll('.tabs a')].map((a) => a.getAttribute('href'))") {
 		p.Go(fragment)
 		everywhere(t, p, fragment)
+	}
+}
+
+// openMenus checks the page with each of its menus open.
+func openMenus(t *testing.T, p *browser.Page) {
+	t.Helper()
+	p.Look(browser.Look{})
+	const buttons = ".menu > button"
+	p.Wait("the menus", "document.querySelectorAll('"+buttons+"').length > 1")
+	for i := range browser.Eval[int](p, "document.querySelectorAll('"+buttons+"').length") {
+		label := browser.Eval[string](p, fmt.Sprintf("(document.querySelectorAll('%s')[%d].dataset.menu = 'm%[2]d', document.querySelectorAll('%[1]s')[%[2]d].innerText)", buttons, i))
+		p.Choose(fmt.Sprintf("[data-menu=m%d]", i))
+		p.Wait("the menu "+label, "document.querySelector('.menu > ul:not([hidden]) li')")
+		everywhere(t, p, "the menu "+label)
+		p.Look(browser.Look{})
+		p.Press(kb.Escape)
+		p.Wait("the menu is closed", "!document.querySelector('.menu > ul:not([hidden])')")
 	}
 }
 

@@ -196,6 +196,20 @@ func TestNotes(t *testing.T) {
 	p.WaitText(".packet-note", "Add a note")
 	p.Wait("no mark", "!document.querySelector('.note-mark')")
 
+	// A note has 500 characters, however many units of a browser's text each is.
+	p.TabTo(".note-text")
+	p.Press(kb.Enter)
+	p.Paste("input[name=note]", strings.Repeat("\U0001f426", 501))
+	p.WaitText(".packet-note .error", "at most 500 characters, and this has 501")
+	everywhere(t, p, "a note that is too long")
+	p.Look(browser.Look{})
+	p.Press(kb.Enter)
+	p.Paste("input[name=note]", strings.Repeat("\U0001f426", 500))
+	p.Press(kb.Enter)
+	p.WaitText(".packet-note", "Note: "+strings.Repeat("\U0001f426", 500))
+	p.Choose(".note-delete")
+	p.WaitText(".packet-note", "Add a note")
+
 	s := b.SignedIn(a, "sup", browser.Look{})
 	s.Go("#/captures/noted.pcap/packets/2")
 	s.WaitText(".packet-detail h2", "Packet 2")
