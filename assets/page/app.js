@@ -6,7 +6,7 @@ import { connection, hush } from './events.js';
 import { zone } from './format.js';
 import { route, useRoute } from './router.js';
 import { forget, readTree, session, useAllowed, useStore } from './state.js';
-import { Loading, MenuButton, Notices, notify, notifyFailure, Problem, Questions } from './ui.js';
+import { dismissAll, drawClean, Loading, MenuButton, Notices, notify, notifyFailure, Problem, Questions } from './ui.js';
 import { BoxButton } from './boxkey.js';
 import { SessionEnd } from './sessionend.js';
 import { SignIn } from './signin.js';
@@ -146,11 +146,17 @@ function Signed({ who }) {
     <${SessionEnd} /><${Questions} />`;
 }
 
+let lastUser = null;
+
 // It first asks whether there is a session: the refusal of a request without one would be an error in the console.
 async function learnWho(signedIn) {
   try {
     const known = signedIn || (await get('/v1/login/methods', { background: true })).session;
-    session.set(known ? await get('/v1/session') : false);
+    const who = known ? await get('/v1/session') : false;
+    // Nothing that the page remembers of one user, such as the lines of the command box, may come to the next.
+    if (who && lastUser && who.caller.user !== lastUser) { location.reload(); return; }
+    if (who) lastUser = who.caller.user;
+    session.set(who);
   } catch (err) {
     if (err.status === 401) { session.set(false); return; }
     throw err;
@@ -165,7 +171,7 @@ function App() {
   let content;
   if (failure) content = html`<main class="alone"><h1>No answer</h1><${Problem} failure=${failure} /><p><button type="button" onClick=${() => begin(false)}>Try again</button></p></main>`;
   else if (who === null) content = html`<main class="alone"><${Loading} what="the page" /></main>`;
-  else if (who === false) content = html`<${SignIn} onSignedIn=${() => begin(true)} />`;
+  else if (who === false) content = html`<${SignIn} onSignedIn=${() => { dismissAll(); begin(true); }} />`;
   else content = html`<${Signed} who=${who} />`;
   return html`${content}<${Notices} />`;
 }
@@ -184,6 +190,7 @@ onTab('left', () => {
   ended();
 });
 
+drawClean();
 const root = document.getElementById('app');
 root.replaceChildren();
 render(html`<${App} />`, root);

@@ -100,9 +100,18 @@ export function Box({ onClose }) {
     }
     return false;
   };
+  // A field of one line would make one command of several lines: spaces of their ends.
+  const paste = (e) => {
+    const pasted = e.clipboardData.getData('text/plain').split(/[\r\n]+/).map((l) => l.trim()).filter(Boolean);
+    if (pasted.length < 2) return;
+    e.preventDefault();
+    const field = input.current;
+    field.setRangeText(pasted.join('; '), field.selectionStart, field.selectionEnd, 'end');
+    setLine(field.value);
+  };
   return html`<${Dialog} title="Command" wide onClose=${onClose}>
     <form onSubmit=${(e) => { e.preventDefault(); submit(); }} class="row box-line">
-      <div class="grow"><${Combobox} own=${{ 'aria-describedby': 'box-hint' }} label="Command line" value=${line} suggest=${complete} goesOn always inputRef=${input} onInput=${setLine} onKey=${key} /></div>
+      <div class="grow"><${Combobox} own=${{ 'aria-describedby': 'box-hint', onPaste: paste }} label="Command line" value=${line} suggest=${complete} goesOn always inputRef=${input} onInput=${setLine} onKey=${key} /></div>
       <button type="submit" class="primary">Run</button>
     </form>
     <p class="hint" id="box-hint">Tab completes, Enter runs, <kbd>;</kbd> stands between commands, the arrows go through earlier lines, Ctrl-C interrupts, Escape closes.</p>

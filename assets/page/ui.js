@@ -1,11 +1,24 @@
 // What views are made of: notices, dialogs, fields, tables, menus.
 
-import { html, h, useEffect, useId, useLayoutEffect, useRef, useState } from './vendor/preact.js';
+import { html, h, options, useEffect, useId, useLayoutEffect, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure } from './api.js';
 import { serverNow } from './clock.js';
 import { Store, useStore } from './state.js';
+import { cleanLines } from './values.js';
 
 export { html };
+
+/**
+ * drawClean has every text that is drawn go through one hand, in which nothing is hidden and nothing turns its direction:
+ * whatever strangers put into a name, a comment or a packet. What a person types is in values of fields, and stays as it is.
+ */
+export function drawClean() {
+  const before = options.vnode;
+  options.vnode = (node) => {
+    if (node.type === null && typeof node.props === 'string') node.props = cleanLines(node.props);
+    before?.(node);
+  };
+}
 
 // Notices
 
@@ -28,6 +41,9 @@ export function notifyFailure(err) {
   const failure = asFailure(err);
   notify(failure.message, { kind: 'error', hint: failure.hint });
 }
+
+/** dismissAll takes all notices away: those of one login say nothing to the next. */
+export function dismissAll() { notices.set([]); }
 
 function dismiss(id) { notices.set(notices.value.filter((n) => n.id !== id)); }
 
