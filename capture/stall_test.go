@@ -14,14 +14,17 @@ import (
 	"diagsh/internal/test/packetfile"
 )
 
-// A disk that takes nothing for 100 ms, again and again, costs no packet. The buffers for such
-// moments have no pages yet when the first comes. The packets of 100 ms are more than the ring
-// holds, so the buffers must hold them.
+// A disk that takes nothing for 200 ms, again and again, costs no packet. The buffers for such
+// moments have no pages yet when the first comes. The packets of that time are more than the ring
+// holds, so the buffers must hold them. A disk that is slow as such is none of the test's: packets
+// come no faster than it takes them between the stalls.
 func TestStallingDisk(t *testing.T) {
 	const (
 		each   = 75 // packets a millisecond, as far as the machine can: 108 MB/s
 		length = 1442
-		ring   = 8 << 20
+		ring   = 16 << 20
+		stall  = 200 * time.Millisecond
+		slow   = 32 << 20 // more bytes wait for the disk than a stall is the reason of
 		stalls = 3
 	)
 	b := newBed(t)
@@ -37,6 +40,14 @@ func TestStallingDisk(t *testing.T) {
 		c.Create, c.Release = files.Create, files.Close
 		c.Prepare = func() error { return afpacket.Prepare(nil, nil) }
 	})
+	part, most := filepath.Join(b.path, capture.PartName("capture.pcap")), int64(0)
+	waiting := func() int64 {
+		info, err := os.Stat(part)
+		if err != nil {
+			return 0 // nothing is written yet
+		}
+		return job.Status().BytesWritten - info.Size()
+	}
 	left := b.wire("left")
 	end, sent := make(chan struct{}), 0
 	var sending sync.WaitGroup
@@ -55,17 +66,17 @@ func TestStallingDisk(t *testing.T) {
 				return
 			case <-tick.C:
 			}
+			for waiting() > slow {
+				<-tick.C
+			}
 		}
 	})
-	part, most := filepath.Join(b.path, capture.PartName("capture.pcap")), int64(0)
 	for range stalls {
 		written := job.Status().PacketsWritten
-		awaitStatus(t, job, "packets come", func(s capture.Status) bool { return s.PacketsWritten > written+1000 })
-		disk.Stall(100*time.Millisecond, func() {
-			if info, err := os.Stat(part); err == nil {
-				most = max(most, job.Status().BytesWritten-info.Size())
-			}
+		awaitStatus(t, job, "packets come, and the disk takes them", func(s capture.Status) bool {
+			return s.PacketsWritten > written+1000 && waiting() < slow/4
 		})
+		disk.Stall(stall, func() { most = max(most, waiting()) })
 	}
 	close(end)
 	sending.Wait()

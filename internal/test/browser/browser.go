@@ -142,6 +142,7 @@ func (b *Browser) SignedIn(a *appliance.Appliance, user string, look Look) *Page
 func (b *Browser) window(a *appliance.Appliance, look Look) *Page {
 	b.t.Helper()
 	p := &Page{t: b.t, url: a.Outside(), downloads: b.t.TempDir()}
+	p.Provokes(400, "/v1/run/filter/explain") // half of a filter, where the rest is typed slowly
 	p.open(b.ctx, chromedp.WithNewBrowserContext())
 	p.Look(look)
 	return p

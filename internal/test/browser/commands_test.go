@@ -189,7 +189,6 @@ func TestFormFollowsTheDialogue(t *testing.T) {
 	t.Parallel()
 	a, _, b := lab(t)
 	p := b.SignedIn(a, "op", browser.Look{})
-	p.Provokes(400, "/v1/run/filter/explain") // a filter that is wrong
 	p.Go(fragmentOf("packetcapture setup"))
 	field := func(label string) string {
 		return fmt.Sprintf(`[...document.querySelectorAll('main .field > label')].some((l) => l.textContent === %q)`, label)

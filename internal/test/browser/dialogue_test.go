@@ -28,7 +28,6 @@ func TestDialogue(t *testing.T) {
 	})
 	p := b.Page(a, browser.Look{})
 	p.Provokes(401, "/v1/login")
-	p.Provokes(400, "/v1/run/filter/explain") // a filter that is wrong
 	p.SignIn("op", "wrong")
 	p.Wait("the refusal", "document.querySelector('.problem[role=alert]')?.innerText.length > 10")
 	if value := browser.Eval[string](p, "document.querySelector('input[name=password]').value"); value != "" {
