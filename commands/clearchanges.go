@@ -16,7 +16,7 @@ type clearService interface {
 }
 
 type clearchangesArgs struct {
-	Setting string       `arg:"setting,positional:1" help:"Only this one, or those of one object, such as interfaces.eth0.mtu or vlans.eth0.34; all, if not given."`
+	Setting string       `arg:"setting,positional:1,bound" help:"Only this one, or those of one object, such as interfaces.eth0.mtu or vlans.eth0.34; all, if not given."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Drop all changes since the last commit?" default:"yes" help:"Say yes: your pending changes are dropped."`
 }
 

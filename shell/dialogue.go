@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ type dialogue struct {
 	call  menu.Call
 	args  menu.Arguments
 	mode  menu.Mode
+	left  map[string]bool   // arguments that an empty answer leaves out
 	asked map[string]bool   // arguments that were answered here
 	told  map[string]string // by argument: the text that preceded its question
 
@@ -32,7 +34,7 @@ type dialogue struct {
 // failure of the command is shown and is not an error.
 func (s *shell) command(ctx context.Context, call menu.Call) error {
 	d := dialogue{shell: s, call: call, args: menu.Arguments{}, mode: menu.AskAll,
-		asked: map[string]bool{}, told: map[string]string{}}
+		left: map[string]bool{}, asked: map[string]bool{}, told: map[string]string{}}
 	for name, text := range call.Arguments {
 		d.args[name] = text
 	}
@@ -86,7 +88,7 @@ func (d *dialogue) step(ctx context.Context) (*menu.Error, error) {
 	case d.call.Bytes:
 		return nil, cmp.Or(s.report(errBytesOnTerminal()), errDone)
 	}
-	failure, err := s.run(ctx, d.call, d.args)
+	failure, err := s.run(ctx, d.call, d.given())
 	if failure == nil && err == nil {
 		err = errDone
 	}
@@ -116,7 +118,15 @@ func (d *dialogue) answer(ctx context.Context, q *menu.Question) error {
 	}
 	d.asked[q.Name], d.refused = true, ""
 	d.args[q.Name], err = q.Answer(answer)
+	d.left[q.Name] = q.Leaves && d.args[q.Name] == ""
 	return err
+}
+
+// given returns the arguments without those that were asked for and left out.
+func (d *dialogue) given() menu.Arguments {
+	given := maps.Clone(d.args)
+	maps.DeleteFunc(given, func(name, _ string) bool { return d.left[name] })
+	return given
 }
 
 // again reports whether a failure blames an answer of this dialogue. Then only that question is

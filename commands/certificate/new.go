@@ -11,7 +11,7 @@ import (
 )
 
 type newArgs struct {
-	Names []string `arg:"names,positional:1" ask:"Names and addresses that it is for; Enter for all of this host" help:"Names and addresses that it is for, separated by commas; without them, all of this host."`
+	Names []string `arg:"names,positional:1,bound" ask:"Names and addresses that it is for; Enter for all of this host" help:"Names and addresses that it is for, separated by commas; without them, all of this host."`
 }
 
 func newCommand(s Services) *menu.Command {

@@ -11,7 +11,7 @@ import (
 )
 
 type requestArgs struct {
-	Names   []string     `arg:"names,positional:1" ask:"Names and addresses that it is for; Enter for the names of this host" help:"Names and addresses that it is for, separated by commas; without them, the names of this host."`
+	Names   []string     `arg:"names,positional:1,bound" ask:"Names and addresses that it is for; Enter for the names of this host" help:"Names and addresses that it is for, separated by commas; without them, the names of this host."`
 	Key     string       `arg:"key" choices:"ecdsa|rsa" default:"ecdsa" ask:"Type of the key" help:"Type of the new key: ECDSA P-256, or RSA with 3072 bits."`
 	Confirm menu.Confirm `arg:"confirm" ask:"There is a request already. A certificate that answers it cannot be installed any more. Replace it?" help:"Say yes to replace the request that there is: a certificate that answers it cannot be installed any more."`
 }

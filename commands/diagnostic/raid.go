@@ -37,7 +37,7 @@ func raidMenu(system raid.System) *menu.Menu {
 }
 
 type raidVerifyArgs struct {
-	Array   string       `arg:"name,positional:1" alias:"array" ask:"Choose the array to verify" help:"Name of the array; may be left out when there is only one."`
+	Array   string       `arg:"name,positional:1,bound" alias:"array" ask:"Choose the array to verify" help:"Name of the array; may be left out when there is only one."`
 	Confirm menu.Confirm `arg:"confirm" ask:"Verifying slows the disks down. Begin?" help:"Say yes: all disks are read from end to end."`
 	Wait    bool         `arg:"wait" default:"yes" help:"Show the progress until it ends; interrupted, it goes on unseen."`
 }
@@ -206,7 +206,7 @@ func raidTable(w io.Writer, list []raid.Array) {
 }
 
 type raidCancelArgs struct {
-	Array string `arg:"name,positional:1" alias:"array" ask:"Choose the array" help:"Name of the array; may be left out when there is only one."`
+	Array string `arg:"name,positional:1,bound" alias:"array" ask:"Choose the array" help:"Name of the array; may be left out when there is only one."`
 }
 
 func raidCancel(system raid.System) *menu.Command {

@@ -32,7 +32,7 @@ func targetMenu(s exportService) *menu.Menu {
 type targetNewArgs struct {
 	Name    string      `arg:"name,positional:1,required" ask:"Name of the target" help:"Name of the new target."`
 	URL     string      `arg:"url,positional:2,required" label:"URL" ask:"Where, such as sftp://user@host/folder or https://host/folder" help:"A URL: sftp://USER@HOST[:PORT]/FOLDER, below the user's own folder with /~/FOLDER, or https://[USER@]HOST[:PORT]/FOLDER."`
-	HostKey string      `arg:"hostkey" label:"Host key" ask:"Fingerprint of the host's key (SHA256:...); Enter to ask the host, or for HTTPS to trust authorities" help:"Fingerprint of the only key that the host may have, SHA256:...; without it a host of SFTP is asked for its key, and it must be given then."`
+	HostKey string      `arg:"hostkey,bound" label:"Host key" ask:"Fingerprint of the host's key (SHA256:...); Enter to ask the host, or for HTTPS to trust authorities" help:"Fingerprint of the only key that the host may have, SHA256:...; without it a host of SFTP is asked for its key, and it must be given then."`
 	Secret  menu.Secret `arg:"secret" ask:"Password or token; Enter for none, with SFTP for the appliance's own key" help:"Password, or for HTTPS without a user a token; without it the appliance logs in at SFTP by its own key, which target list shows."`
 	Auto    bool        `arg:"auto" default:"no" ask:"Copy every capture there as it closes?" help:"Say yes and every file of a capture is copied there as it closes."`
 }

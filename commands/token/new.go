@@ -16,8 +16,8 @@ type newArgs struct {
 	Name       string     `arg:"name,positional:1,required" ask:"Name, which says what the token is for" help:"What the token is for."`
 	Role       string     `arg:"role" ask:"Role" choices:"administrator|operator|readonly|support" help:"The most that the token may do; never more than your account may when it is used. Your own role, if it is not given."`
 	ExpiryTime *time.Time `arg:"expirytime,after" label:"Expires" ask:"Expires after a duration such as 90d, or at a time" default:"90d" min:"60" max:"31622400" help:"When the token ends: after a time from now such as 90d, or at a date and time; a year at most."`
-	Sources    []string   `arg:"sources" ask:"Networks that it may be used from (Enter for all)" help:"Networks or addresses that it may be used from, separated by commas."`
-	Paths      []string   `arg:"paths" ask:"Commands that it may use (Enter for all)" help:"Commands or menus that it may use, separated by commas, such as packetcapture or 'netstat sockets'; files for the files of the diagnostic directory."`
+	Sources    []string   `arg:"sources,bound" ask:"Networks that it may be used from (Enter for all)" help:"Networks or addresses that it may be used from, separated by commas."`
+	Paths      []string   `arg:"paths,bound" ask:"Commands that it may use (Enter for all)" help:"Commands or menus that it may use, separated by commas, such as packetcapture or 'netstat sockets'; files for the files of the diagnostic directory."`
 }
 
 // A newToken is a token with what opens the appliance.

@@ -45,6 +45,11 @@ import (
 // its Shape is otherwise; the option one, that a Table yields its one record as an Object. The option alone says that an interactive command, given this argument,
 // takes no lines while it runs.
 //
+// The option bound is for a text or a list that bounds what is done, where leaving it out means no
+// bound. A line or a request that gives it gives no empty one: a script whose variable is empty would
+// get all. So it is for every other value that is no free text, except words of a field with a JSON name:
+// in a record they may be empty for none.
+//
 // The option headers is for Packets of which the command shows a caller who may see headers only
 // nothing but headers: such a caller may run it too.
 //
@@ -87,7 +92,10 @@ type Param struct {
 	Stream   bool     `json:"stream,omitempty"`    // if given, the output is a stream
 	One      bool     `json:"one,omitempty"`       // if given, the output is one record
 	Alone    bool     `json:"alone,omitempty"`     // if given, no lines are taken while it runs
+	Bound    bool     `json:"bound,omitempty"`     // if given, it is not empty
 	Headers  bool     `json:"headers,omitempty"`   // of these packets, the command can show the headers alone
+
+	recorded bool // it has its name from a member of a record, where an empty word means none
 
 	field   []int
 	pointer bool
@@ -184,6 +192,7 @@ func paramOf(f reflect.StructField, group string) Param {
 	if member := memberName(f); member != name && strings.EqualFold(member, name) {
 		p.Member = member
 	}
+	p.recorded = memberName(f) != ""
 	if f.Type.Kind() == reflect.Pointer {
 		p.pointer, p.typ = true, f.Type.Elem()
 	}
@@ -211,7 +220,7 @@ func (p *Param) option(o string) {
 		"positional:0?": &p.Before, "positional:1": &p.Main,
 		"positional:2": &p.Next, "positional:3": &p.Next, "positional:4": &p.Next,
 		"stdin": &p.Input, "required": &p.Required, "zero": &p.Zero, "unlimited": &p.Limit, "after": &p.After,
-		"assisted": &p.Assisted, "stream": &p.Stream, "one": &p.One, "alone": &p.Alone, "headers": &p.Headers,
+		"assisted": &p.Assisted, "stream": &p.Stream, "one": &p.One, "alone": &p.Alone, "bound": &p.Bound, "headers": &p.Headers,
 	}[o]
 	switch {
 	case known:

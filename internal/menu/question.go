@@ -28,6 +28,8 @@ type Question struct {
 	Open bool `json:"open,omitempty"`
 	// Assisted says that the command completes the answer while it is typed (Command.CompleteValue).
 	Assisted bool `json:"assisted,omitempty"`
+	// Leaves says that an empty answer leaves the argument out, which the command is then run without.
+	Leaves bool `json:"leaves,omitempty"`
 	// Unit is the unit of a bare number in the answer, such as MB; the caller that asks adds it.
 	Unit string `json:"unit,omitempty"`
 }
@@ -64,6 +66,8 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 		}
 		text, ok := given[p.Name]
 		switch {
+		case ok && text == "" && mode == AskNothing && q.Leaves && !q.Required:
+			err = p.emptyError()
 		case ok:
 			err = c.take(ctx, caller, args, p, &q, text, len(faults) == 0)
 		case p.Ask != "" && !q.Skip && (mode == AskAll || mode == AskNeeded && (q.Required || p.Type == "confirm")):
@@ -94,7 +98,7 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 
 func (p *Param) question() Question {
 	q := Question{Name: p.Name, Type: p.Type, Text: p.Ask, Default: p.Default, Help: p.Help, Required: p.Required,
-		Assisted: p.Assisted, Unit: p.askUnit}
+		Assisted: p.Assisted, Unit: p.askUnit, Leaves: p.hasNoEmpty()}
 	for _, c := range p.Choices {
 		q.Choices = append(q.Choices, Choice{Value: c, AnyCase: true})
 	}
@@ -102,6 +106,23 @@ func (p *Param) question() Question {
 		q.Default = "N"
 	}
 	return q
+}
+
+// hasNoEmpty reports whether an empty text is no value of the parameter.
+func (p *Param) hasNoEmpty() bool {
+	switch p.Type {
+	case "number", "size", "duration", "time", "yes/no":
+		return true
+	case "text", "list":
+		return p.Bound || len(p.Choices) > 0 && !p.recorded
+	}
+	return false
+}
+
+// emptyError returns the refusal of an empty text that is no value. It would pass for an argument that
+// is not given, which often means no bound.
+func (p *Param) emptyError() *Error {
+	return BadArgument(p.Name, "%s is empty", p.Name).WithHint("Give a value, or leave %s out if none is meant", p.Name)
 }
 
 // take sets one given argument: first by choices, which are named whole, then by type, then, with

@@ -9,7 +9,7 @@ import (
 
 // StopArgs are the arguments of StopDecl.
 type StopArgs struct {
-	Name string `arg:"name,positional:1" ask:"Name of the capture" help:"Name of the capture; may be left out when there is only one."`
+	Name string `arg:"name,positional:1,bound" ask:"Name of the capture" help:"Name of the capture; may be left out when there is only one."`
 }
 
 // A stopService is the part of the table of captures that StopDecl needs.
