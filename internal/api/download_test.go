@@ -279,16 +279,26 @@ func TestConditionsOfAFile(t *testing.T) {
 	}{
 		{"GET", "Range", "bytes=13-", 416, "range"},
 		{"GET", "Range", "bytes=x", 416, "range"},
+		{"GET", "Range", "bytes=-0", 416, "range"},
+		{"GET", "Range", "bytes= -00, -0", 416, "range"},
+		{"GET", "Range", "bytes=-0,0-3", 206, ""},
+		{"GET", "Range", "bytes=-04", 206, ""},
 		{"GET", "Range", "lines=1-2", 200, ""},
 		{"GET", "If-Match", `"x"`, 412, "changed"},
 		{"GET", "If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT", 412, "changed"},
 		{"DELETE", "If-Match", `"x"`, 412, "changed"},
+		{"DELETE", "If-None-Match", "*", 412, "changed"},
+		{"DELETE", "If-None-Match", tag, 412, "changed"},
 		{"GET", "If-Match", tag, 200, ""},
 		{"DELETE", "If-Match", `"x", ` + tag, 200, ""},
 	} {
 		r, body := get(t, path, c.method, "files/a.pcap", c.header, c.value)
 		if r.StatusCode != c.status {
 			t.Errorf("%s with %s %s: %s %q", c.method, c.header, c.value, r.Status, body)
+		}
+		if of := r.Header.Get("Content-Range"); c.status == 416 && of != "bytes */13" && c.value != "bytes=x" ||
+			c.status == 206 && of != "bytes 0-3/13" && of != "bytes 9-12/13" {
+			t.Errorf("%s with %s %s has the Content-Range %q", c.method, c.header, c.value, of)
 		}
 		if c.kind != "" && (r.Header.Get("Content-Type") != "application/problem+json" || r.Header.Get("Content-Disposition") != "" ||
 			!strings.Contains(body, `"/v1/problems/`+c.kind+`"`)) {

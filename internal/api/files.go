@@ -181,7 +181,7 @@ func (s *Server) listFiles(w http.ResponseWriter, r *http.Request, caller menu.C
 
 func (s *Server) removeFile(w http.ResponseWriter, r *http.Request, caller menu.Caller) error {
 	name := r.PathValue("name")
-	if err := s.unchangedFile(r.Header.Get("If-Match"), caller, name); err != nil {
+	if err := s.unchangedFile(r.Header, caller, name); err != nil {
 		return err
 	}
 	if err := s.remove(caller, name); err != nil {
@@ -190,10 +190,11 @@ func (s *Server) removeFile(w http.ResponseWriter, r *http.Request, caller menu.
 	return writeJSON(w, struct{}{})
 }
 
-// unchangedFile returns the refusal of a request whose If-Match does not name the file as it is now.
-// Without the header, and for who may not delete the file, there is none.
-func (s *Server) unchangedFile(want string, caller menu.Caller, name string) error {
-	if want == "" || permitFile(caller, roleRemoveFile, access.File{}) != nil {
+// unchangedFile returns the refusal of a request whose If-Match does not name the file as it is now, or
+// whose If-None-Match does. Without these headers, and for who may not delete the file, there is none.
+func (s *Server) unchangedFile(header http.Header, caller menu.Caller, name string) error {
+	want, none := header.Get("If-Match"), header.Get("If-None-Match")
+	if want == "" && none == "" || permitFile(caller, roleRemoveFile, access.File{}) != nil {
 		return nil
 	}
 	f, err := s.appliance.OpenFile(name)
@@ -202,8 +203,13 @@ func (s *Server) unchangedFile(want string, caller menu.Caller, name string) err
 	}
 	defer f.Close()
 	tag, err := tagOf(f)
-	if err == nil && !rest.Matches(want, tag) {
-		err = rest.Changed()
+	switch {
+	case err != nil:
+		return err
+	case want != "" && !rest.Matches(want, tag):
+		return rest.Changed()
+	case none != "" && rest.Matches(none, tag):
+		return rest.Exists()
 	}
-	return err
+	return nil
 }

@@ -81,10 +81,11 @@ func resourceArguments(r *http.Request, route rest.Route) (menu.Arguments, error
 	return route.Arguments(r, body)
 }
 
-// unchanged returns the refusal of a request whose If-Match does not name the resource as it is now.
+// unchanged returns the refusal of a request whose If-Match does not name the resource as it is now, or
+// whose If-None-Match does.
 func (s *Server) unchanged(r *http.Request, caller menu.Caller, of *taggedResource) error {
-	want := r.Header.Get("If-Match")
-	if want == "" {
+	want, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
+	if want == "" && none == "" {
 		return nil
 	}
 	args, err := of.read.Read(r)
@@ -101,8 +102,11 @@ func (s *Server) unchanged(r *http.Request, caller menu.Caller, of *taggedResour
 	if err != nil {
 		return err
 	}
-	if body == nil || !rest.Matches(want, rest.Tag(body)) {
+	switch {
+	case want != "" && (body == nil || !rest.Matches(want, rest.Tag(body))):
 		return rest.Changed()
+	case none != "" && body != nil && rest.Matches(none, rest.Tag(body)):
+		return rest.Exists()
 	}
 	return nil
 }

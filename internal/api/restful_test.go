@@ -232,6 +232,16 @@ func TestConditions(t *testing.T) {
 			t.Errorf("%s: %d %s; there is %v", method, response.StatusCode, body, s.list)
 		}
 	}
+	// What is to be made is not what is there; and what has another tag may be changed.
+	for none, status := range map[string]int{"*": 412, `"other", *`: 412, tag: 200} {
+		response, body := ask("PUT", "things/a", `{"sizeBytes":2}`, "If-None-Match", none)
+		if response.StatusCode != status || status == 412 && !strings.Contains(body, `If-None-Match`) {
+			t.Errorf("If-None-Match: %s: %d %s", none, response.StatusCode, body)
+		}
+	}
+	if response, _ := ask("PUT", "things/nosuch", `{"sizeBytes":2}`, "If-None-Match", "*"); response.StatusCode != 404 {
+		t.Errorf("If-None-Match of what is not there: %d", response.StatusCode)
+	}
 	// What is changed after the server has compared is seen by the command.
 	read, _ = ask("GET", "things/a", "")
 	s.meanwhile = func() { s.list[0].Size = 7 }

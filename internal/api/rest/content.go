@@ -3,6 +3,7 @@ package rest
 import (
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -11,12 +12,28 @@ import (
 
 // ServeContent is http.ServeContent for an API: a condition that does not hold and a range that there
 // is not are answered with a problem. A range in another unit than bytes is ignored (RFC 9110 section 14.2).
+// The last no bytes are no range that there is (section 14.1.2).
 func ServeContent(w http.ResponseWriter, r *http.Request, modified time.Time, content io.ReadSeeker) {
-	if unit, _, _ := strings.Cut(r.Header.Get("Range"), "="); unit != "bytes" {
-		r = r.Clone(r.Context())
+	unit, ranges, _ := strings.Cut(r.Header.Get("Range"), "=")
+	r = r.Clone(r.Context())
+	if unit != "bytes" {
 		r.Header.Del("Range")
+	} else {
+		r.Header.Set("Range", unit+"="+lastNone.ReplaceAllString(ranges, "${1}"+beyond))
 	}
 	http.ServeContent(&contentWriter{ResponseWriter: w}, r, "", modified, content)
+}
+
+// lastNone is a range of the last 0 bytes, which package http answers with bytes from after the last one
+// to before it. beyond is a range of which it knows that there are no such bytes in any file.
+var lastNone = regexp.MustCompile(`(^|,)\s*-0+\s*\b`)
+
+const beyond = "9223372036854775807-"
+
+// Exists returns the refusal of a request whose If-None-Match names what there is.
+func Exists() *problem.Error {
+	return problem.Changed.Errorf("It is what If-None-Match says that it is not").
+		WithHint("Leave If-None-Match out to change what there is")
 }
 
 // Changed returns the refusal of a request whose condition does not hold.

@@ -68,3 +68,19 @@ func TestBodiesThatDoNotCome(t *testing.T) {
 		})
 	}
 }
+
+// CONNECT is answered as any other method that is none: with a problem.
+func TestNoTunnels(t *testing.T) {
+	r := newRig(t)
+	conn, err := tls.Dial("tcp", r.address, &tls.Config{InsecureSkipVerify: true})
+	check(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "CONNECT example.net:443 HTTP/1.1\r\nHost: example.net:443\r\n\r\n")
+	check(t, err)
+	a, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: "GET"})
+	check(t, err)
+	defer a.Body.Close()
+	if a.StatusCode != 405 || a.Header.Get("Content-Type") != problem.MediaType || a.Header.Get("Allow") == "" {
+		t.Errorf("%s %v", a.Status, a.Header)
+	}
+}

@@ -356,6 +356,9 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%q: %d, though there is a cookie", header, a.status)
 		}
 	}
+	if a := r.ask(c, "DELETE", "/v1/login", "", "Authorization", "Bearer good"); a.status != 409 || !strings.Contains(a.body, "came by a token") {
+		t.Errorf("a token that logs out: %+v", a)
+	}
 	r.server.tokens.endIdle(time.Now().Add(-tokenIdle))
 	if len(r.server.tokens.sessions) != 2 {
 		t.Errorf("%d sessions of tokens are left", len(r.server.tokens.sessions))

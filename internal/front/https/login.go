@@ -134,9 +134,14 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, err error) 
 
 // logOut ends the session of a browser, and has it forget what it keeps of this host.
 func (s *Server) logOut(w http.ResponseWriter, r *http.Request) {
-	one := s.sessionOf(r)
-	if one == nil {
-		send(w, errNotLoggedIn)
+	one, done, refused := s.who(r)
+	if refused != nil {
+		send(w, refused)
+		return
+	}
+	defer done()
+	if r.Header.Get("Authorization") != "" {
+		send(w, errNoLogin)
 		return
 	}
 	one.end()

@@ -18,6 +18,8 @@ var (
 	errNoPage = menu.Errorf(menu.NotFound, "There is no such page").WithHint("The page begins at /")
 	errMethod = problem.Method.Errorf("This resource does not take this method").
 			WithHint("The header Allow names those that it takes")
+	errNoLogin = menu.Errorf(menu.State, "You came by a token, which has no login to end").
+			WithHint("`token delete` ends the token and its connections")
 	errNotLogin = menu.Errorf(menu.Usage, "The request's body is no login").
 			WithHint(`It is {"user": "...", "password": "..."}`)
 	errManyRequests = problem.TooMany(time.Second, "%d requests of this session wait for their answers, which is the most", maxRequests)

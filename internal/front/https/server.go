@@ -120,7 +120,19 @@ func (s *Server) handler() http.Handler {
 	// A cookie is not enough: requests that change something must come from the appliance's page.
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { send(w, errCrossOrigin) }))
-	return bounded(s.withHeaders(s.limited(patient(protection.Handler(mux)))))
+	return bounded(s.withHeaders(s.limited(patient(protection.Handler(noTunnel(mux))))))
+}
+
+// noTunnel refuses CONNECT, which names a host and no path that a mux could compare.
+func noTunnel(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect {
+			w.Header().Set("Allow", "GET, HEAD")
+			send(w, errMethod)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Addr returns the address where the server listens.

@@ -29,7 +29,11 @@ type document struct {
 	Argument string  `json:"argument,omitempty"`
 	Hint     string  `json:"hint,omitempty"`
 	Errors   []fault `json:"errors,omitempty"`
+	More     int     `json:"moreErrors,omitempty"` // faults that Errors has no room for
 }
+
+// maxErrors bounds the faults of a document: a body may have more than people would read.
+const maxErrors = 50
 
 // Document is the type of an Error in JSON.
 var Document = reflect.TypeFor[document]()
@@ -50,7 +54,10 @@ func (e *Error) document(instance string) document {
 		Instance: instance, Kind: e.Code.String(), Exit: int(e.Code), Argument: e.Argument, Hint: clean.Lines(e.Hint),
 	}
 	if len(e.Others) > 0 {
-		for _, one := range append([]*Error{e}, e.Others...) {
+		all := append([]*Error{e}, e.Others...)
+		shown := all[:min(len(all), maxErrors)]
+		d.More = len(all) - len(shown)
+		for _, one := range shown {
 			d.Errors = append(d.Errors, fault{one.Argument, clean.Lines(one.Message), clean.Lines(one.Hint)})
 		}
 	}
@@ -89,6 +96,9 @@ func Write(w http.ResponseWriter, e *Error, instance string) {
 	if e.RetryAfter > 0 {
 		seconds := (e.RetryAfter + time.Second - 1) / time.Second
 		w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
+	}
+	if e.Type == Encoding {
+		w.Header().Set("Accept-Encoding", identity)
 	}
 	w.Header().Set("Content-Type", MediaType)
 	w.Header().Set("Cache-Control", "no-store")

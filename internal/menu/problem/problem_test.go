@@ -107,3 +107,39 @@ func TestWrite(t *testing.T) {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 }
+
+// TestManyErrors: of a body with thousands of faults the answer stays short, and says how many there are.
+func TestManyErrors(t *testing.T) {
+	var faults []*Error
+	for i := range 60000 {
+		faults = append(faults, BadArgument(fmt.Sprint("x", i), "There is no such argument"))
+	}
+	w := httptest.NewRecorder()
+	Write(w, AsError(Together(faults)), "")
+	var answer struct {
+		Errors []struct{ Argument string }
+		More   int `json:"moreErrors"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Body.Len() > 16<<10 || len(answer.Errors) < 10 ||
+		len(answer.Errors)+answer.More != 60000 || answer.Errors[1].Argument != "x1" {
+		t.Errorf("%v, %d bytes, %d errors and %d more", err, w.Body.Len(), len(answer.Errors), answer.More)
+	}
+}
+
+// TestEncodedBody: a compressed body is refused as such, with what is accepted (RFC 9110 section 15.5.16).
+func TestEncodedBody(t *testing.T) {
+	for encoding, accepted := range map[string]bool{"gzip": false, "identity, br": false, "Identity": true, "": true} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/run/ping", strings.NewReader("{}"))
+		r.Header.Set("Content-Encoding", encoding)
+		_, refused := ReadBody(w, r, MaxBody, BodyTime)
+		if accepted != (refused == nil) {
+			t.Errorf("%q: %v", encoding, refused)
+		}
+		if refused == nil {
+			continue
+		}
+		if Write(w, refused, ""); w.Code != 415 || w.Header().Get("Accept-Encoding") != "identity" {
+			t.Errorf("%q: %d %v", encoding, w.Code, w.Header())
+		}
+	}
+}

@@ -12,15 +12,16 @@ type Type string
 
 // The types that are more exact than their code.
 const (
-	Fault       Type = "fault"       // Failed by a fault of the appliance
-	Method      Type = "method"      // Usage: the resource has no such method
-	TooLarge    Type = "tooLarge"    // Usage: the body is too large
-	Range       Type = "range"       // Usage: there are no such bytes
-	ContentType Type = "contentType" // Usage: the body is of another type than is accepted
-	KeyReused   Type = "keyReused"   // Usage: an Idempotency-Key came with another request
-	Changed     Type = "changed"     // State: the resource is not what If-Match says
-	Rate        Type = "rate"        // State: too many requests; RetryAfter is set
-	Login       Type = "login"       // Denied: who calls has not signed in
+	Fault       Type = "fault"           // Failed by a fault of the appliance
+	Method      Type = "method"          // Usage: the resource has no such method
+	TooLarge    Type = "tooLarge"        // Usage: the body is too large
+	Range       Type = "range"           // Usage: there are no such bytes
+	ContentType Type = "contentType"     // Usage: the body is of another type than is accepted
+	Encoding    Type = "contentEncoding" // Usage: the body is compressed
+	KeyReused   Type = "keyReused"       // Usage: an Idempotency-Key came with another request
+	Changed     Type = "changed"         // State: the resource is not what If-Match says
+	Rate        Type = "rate"            // State: too many requests; RetryAfter is set
+	Login       Type = "login"           // Denied: who calls has not signed in
 )
 
 // A Kind is what a Type means.
@@ -44,6 +45,7 @@ var Types = byType(
 	Kind{TooLarge, Usage, http.StatusRequestEntityTooLarge, "The body is too large"},
 	Kind{Range, Usage, http.StatusRequestedRangeNotSatisfiable, "There are no such bytes"},
 	Kind{ContentType, Usage, http.StatusUnsupportedMediaType, "The body is of another type than is accepted"},
+	Kind{Encoding, Usage, http.StatusUnsupportedMediaType, "The body has an encoding that is not accepted"},
 	Kind{KeyReused, Usage, http.StatusUnprocessableEntity, "The idempotency key belongs to another request"},
 	Kind{"denied", Denied, http.StatusForbidden, "Not allowed"},
 	Kind{Login, Denied, http.StatusUnauthorized, "Not signed in"},
