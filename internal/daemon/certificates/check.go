@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -255,6 +256,10 @@ func (p *pair) warnings(hostname string, now time.Time) []string {
 	if left := p.leaf.NotAfter.Sub(now); left > 0 && left < renewBefore && p.origin == access.Installed {
 		list = append(list, "The certificate ends in less than 30 days, at "+menu.UTC(p.leaf.NotAfter)+".")
 	}
+	if p.origin == access.Installed && p.lacksIssuer() {
+		list = append(list, fmt.Sprintf("The certificate of its issuer, %s, is not installed with it: clients that do not know that one themselves refuse the certificate. "+
+			"Install it again with the certificates that lead to its CA.", menu.Quoted(p.leaf.Issuer.String())))
+	}
 	if p.leaf.IsCA {
 		list = append(list, "The certificate is one of a CA; Firefox takes none of these from a server.")
 	}
@@ -262,6 +267,18 @@ func (p *pair) warnings(hostname string, now time.Time) []string {
 		list = append(list, "The key is one of Ed25519, which browsers do not take.")
 	}
 	return list
+}
+
+// lacksIssuer reports whether the certificate comes alone, and its issuer is neither itself nor one of the
+// CAs that this machine knows, which clients know too.
+func (p *pair) lacksIssuer() bool {
+	if len(p.chain) > 1 || bytes.Equal(p.leaf.RawIssuer, p.leaf.RawSubject) {
+		return false
+	}
+	_, err := p.leaf.Verify(x509.VerifyOptions{KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, noRoots := errors.AsType[x509.SystemRootsError](err)
+	return unknown || noRoots
 }
 
 // covers reports whether the certificate is for one of these names, or has the host's name in a

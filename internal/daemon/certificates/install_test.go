@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -232,37 +231,6 @@ func TestRequestSignedByOpenssl(t *testing.T) {
 		later.holds(t, again.Setting)
 		if later.CertificateFingerprint() != again.Fingerprint {
 			t.Error("a restart loses it")
-		}
-	}
-}
-
-// What is right and yet surprises is said in words.
-func TestWarnings(t *testing.T) {
-	root := newCA(t, "Root", nil)
-	c := open(t, t.TempDir())
-	for name, row := range map[string]struct {
-		edit func(*x509.Certificate)
-		want string
-	}{
-		"right":     {func(*x509.Certificate) {}, ""},
-		"wild card": {func(c *x509.Certificate) { c.DNSNames = []string{"*.example.com"} }, ""},
-		"address":   {func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, []net.IP{net.IPv4(192, 0, 2, 77)} }, "not for this host, mx1.example.com"},
-		"other":     {func(c *x509.Certificate) { c.DNSNames = []string{"mx2.example.com", "localhost"} }, "not for this host, mx1.example.com"},
-		"CA":        {func(c *x509.Certificate) { c.IsCA = true }, "one of a CA"},
-		"soon":      {func(c *x509.Certificate) { c.NotAfter = time.Now().Add(29 * 24 * time.Hour) }, "ends in less than 30 days"},
-	} {
-		key := ecdsaKey(t)
-		one, err := c.InstallCertificate(text(t, root.leaf(t, key.Public(), row.edit)), menu.SecretText(text(t, key)))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if said := strings.Join(one.Warnings, " "); (row.want == "") != (said == "") || !strings.Contains(said, row.want) {
-			t.Errorf("%s: %q", name, said)
-		}
-		warnings := c.CertificateWarnings(config.Document{config.Certificate: one.Setting}, config.Document{})
-		if len(warnings) != len(one.Warnings) {
-			t.Errorf("%s: the commit says %v", name, warnings)
 		}
 	}
 }
