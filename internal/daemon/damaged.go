@@ -27,6 +27,7 @@ var lacking = map[string]string{
 	"settings.json":     "the settings of captures",
 	"targets.json":      "the targets of copies",
 	"tokens.json":       "the API tokens",
+	"visits.jsonl":      "the logins of its damaged lines",
 }
 
 // setAside tells of a damaged file. It is given to the rooms.

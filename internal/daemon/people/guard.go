@@ -3,10 +3,10 @@ package people
 import (
 	"container/list"
 	"context"
-	"net/netip"
 	"sync"
 	"time"
 
+	"diagsh/internal/daemon/people/loginlog"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
@@ -66,21 +66,6 @@ func newGuard(rules settings.LoginRules) *guard {
 		crowd), networks: newCrowds(maxNetworks, crowd)}
 }
 
-// sourceKey returns what counts as one source: an IPv4 address, the /64 of an IPv6 address, or the
-// text itself.
-func sourceKey(text string) string {
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		return text
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
-		return addr.String()
-	}
-	prefix, _ := addr.Prefix(64)
-	return prefix.String()
-}
-
 // An attempt is one password that may be checked now. It ends with one call of done.
 type attempt struct {
 	guard   *guard
@@ -114,7 +99,7 @@ func (g *guard) admitOutside(ctx context.Context, user, from string, trusted boo
 
 func (g *guard) admitTo(ctx context.Context, user, from string, trusted bool,
 	turnOf func(*source) chan struct{}) (*attempt, error) {
-	s, ok := g.enter(sourceKey(from))
+	s, ok := g.enter(loginlog.SourceKey(from))
 	if !ok {
 		return nil, errCrowded
 	}

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/people/loginlog"
 	"diagsh/internal/menu"
 )
 
 // Visitors implements api.Logins.
-func (p *People) Visitors() []string { return p.past.sources(maxVisitors) }
+func (p *People) Visitors() []string { return p.past.Sources(maxVisitors) }
 
 // maxVisitors is how many sources Visitors returns, the most recent.
 const maxVisitors = 500
@@ -147,7 +148,7 @@ func (p *People) tryPassword(ctx context.Context, u user, name, from string, pas
 	if !access.PlainUserName(name) {
 		name = "" // All names that cannot exist are one, so that their length costs nothing.
 	}
-	trusted := u.User != "" && p.past.trusted(u.User, sourceKey(from), u.Created)
+	trusted := u.User != "" && p.past.Trusted(u.User, loginlog.SourceKey(from), u.Created)
 	a, err := p.guard.admit(ctx, name, from, trusted)
 	if err != nil {
 		return false, err
@@ -405,4 +406,4 @@ func (p *People) roleOf(s access.Session) menu.Role {
 
 // PastLogins lists logins of the past, the newest first: at most newest, or all that are kept if
 // newest is 0.
-func (p *People) PastLogins(newest int) []access.PastLogin { return p.past.list(newest) }
+func (p *People) PastLogins(newest int) []access.PastLogin { return p.past.List(newest) }

@@ -229,16 +229,6 @@ func TestWaitingForThePasswordEndsWithItsClient(t *testing.T) {
 	})
 }
 
-func TestSourceKey(t *testing.T) {
-	for text, want := range map[string]string{
-		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "local": "local",
-	} {
-		if got := sourceKey(text); got != want {
-			t.Errorf("%s counts as %s; want %s", text, got, want)
-		}
-	}
-}
-
 func TestLoginIsAudited(t *testing.T) {
 	d := start(t, Options{Dir: roomtest.DataDir(t)})
 	l := roomtest.LogIn(t, d, "ops", "192.0.2.1")

@@ -32,7 +32,7 @@ func (p *People) Account(name string) (access.Account, error) {
 // complete returns the account of a user with last login and lock, which are kept elsewhere.
 func (p *People) complete(u user, locks map[string]time.Time) access.Account {
 	a := u.account()
-	if v, ok := p.past.last(u.User); ok && !v.Began.Before(u.Created) {
+	if v, ok := p.past.Last(u.User); ok && !v.Began.Before(u.Created) {
 		a.LastLogin, a.LastFrom = &v.Began, v.Source
 	}
 	if until, ok := locks[u.User]; ok {

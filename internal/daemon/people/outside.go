@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/people/loginlog"
 	"diagsh/internal/menu"
 )
 
@@ -65,7 +66,7 @@ func (p *People) takenName(name string) string {
 // loginOutside logs somebody in whom a server knows, by a password. Wrong ones are slowed down and
 // locked as those of accounts are.
 func (p *People) loginOutside(ctx context.Context, c access.Credentials) (access.Login, error) {
-	trusted := p.past.trusted(c.User, sourceKey(c.Source), time.Time{})
+	trusted := p.past.Trusted(c.User, loginlog.SourceKey(c.Source), time.Time{})
 	a, err := p.guard.admitOutside(ctx, c.User, c.Source, trusted)
 	if err == nil {
 		if err = p.asking.enter(ctx, c.Source); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/people/loginlog"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
@@ -161,7 +162,7 @@ func TestFailuresOfLargerNetworksCount(t *testing.T) {
 			a.done(false)
 		}
 		sentence := func(from string, trusted bool) (wait time.Duration, refusal error) {
-			s, _ := g.enter(sourceKey(from))
+			s, _ := g.enter(loginlog.SourceKey(from))
 			defer g.leave(s)
 			return g.delay(s, "somebody", trusted)
 		}

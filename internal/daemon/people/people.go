@@ -47,6 +47,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
+	"diagsh/internal/daemon/people/loginlog"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/daemon/store"
 	"diagsh/internal/daemon/tokens"
@@ -67,7 +68,7 @@ type Options struct {
 	Directory    Directory         // knows people who have no account here; may be nil
 	Settings     *settings.Settings
 	Audit        *audit.Log
-	SetAside     func(store.Damage) // is told of a damaged file of tokens; nil: Open fails
+	SetAside     func(store.Damage) // is told of a damaged file of tokens or logins; nil: Open fails
 	Tell         access.Teller      // of sessions, by their identifiers
 	TellAccounts access.Teller      // of accounts, by the names of their users
 	TellTokens   access.Teller      // of tokens, by the names of their users
@@ -85,7 +86,7 @@ type People struct {
 	hasher       *hasher
 	guard        *guard
 	sessions     *sessionTable
-	past         *loginLog
+	past         *loginlog.Log
 	histories    *histories
 	tokens       *tokens.Tokens
 	directory    Directory // nil: nobody comes in who has no account
@@ -118,7 +119,7 @@ func Open(o Options) (*People, error) {
 		p.onDeleted = func(string) {}
 	}
 	var err error
-	if p.past, err = openLoginLog(filepath.Join(o.Dir, LoginsFile), o.LastSign, o.Log); err != nil {
+	if p.past, err = loginlog.Open(filepath.Join(o.Dir, LoginsFile), o.LastSign, o.SetAside, o.Log); err != nil {
 		return nil, err
 	}
 	p.sessions = newSessionTable(o.Settings.SessionLimits(), p.past, o.Audit.Record)
@@ -136,7 +137,7 @@ func Open(o Options) (*People, error) {
 		}
 	}
 	if err != nil {
-		p.past.close()
+		p.past.Close()
 		return nil, err
 	}
 	return p, nil
@@ -180,7 +181,7 @@ func (p *People) Stop() { p.sessions.close() }
 func (p *People) Close(context.Context) error {
 	p.stopRenewing()
 	p.renewals.Wait()
-	return errors.Join(p.tokens.Save(time.Now()), p.past.close())
+	return errors.Join(p.tokens.Save(time.Now()), p.past.Close())
 }
 
 // FirstPassword returns the password of FirstAdministrator if this start made it, to be shown once

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/people/loginlog"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
@@ -18,7 +19,7 @@ import (
 // A sessionTable has the logins and their sessions.
 type sessionTable struct {
 	limits settings.SessionLimits
-	past   *loginLog
+	past   *loginlog.Log
 	record func(access.Event)
 	tell   access.Teller // of sessions, by their identifiers
 
@@ -93,7 +94,7 @@ func (s *session) works() bool {
 	return slices.ContainsFunc(s.running, func(r *running) bool { return !r.background })
 }
 
-func newSessionTable(l settings.SessionLimits, past *loginLog, record func(access.Event)) *sessionTable {
+func newSessionTable(l settings.SessionLimits, past *loginlog.Log, record func(access.Event)) *sessionTable {
 	return &sessionTable{limits: l, past: past, record: record, logins: make(map[string]*login),
 		sessions: make(map[string]*session)}
 }
@@ -106,7 +107,7 @@ func (t *sessionTable) login(l *login) (*login, error) {
 	t.writing.Lock()
 	defer t.writing.Unlock()
 	l.began = time.Now()
-	if v, ok := t.past.last(l.user); ok {
+	if v, ok := t.past.Last(l.user); ok {
 		l.before = &v
 	}
 	if err := t.add(l); err != nil {
@@ -179,7 +180,7 @@ func (t *sessionTable) recordLogin(l *login) {
 	t.record(access.Event{Time: l.began, Act: access.ActLogin, User: l.user, Role: l.role, Source: l.source,
 		Session:   l.id,
 		Arguments: map[string]string{"method": l.method}, Result: "ok"})
-	t.past.begin(l.id, access.PastLogin{User: l.user, Source: l.source, Method: l.method, Began: l.began})
+	t.past.Begin(l.id, access.PastLogin{User: l.user, Source: l.source, Method: l.method, Began: l.began})
 }
 
 // attach begins a session.
@@ -267,7 +268,7 @@ func (t *sessionTable) endWhere(reason string, chosen func(*login) bool) int {
 		if !l.recorded {
 			continue
 		}
-		t.past.end(l.id, time.Now(), l.reason)
+		t.past.End(l.id, time.Now(), l.reason)
 		t.record(access.Event{Act: access.ActLogout, User: l.user, Role: l.role, Source: l.source, Session: l.id,
 			Result:  "ok",
 			Message: l.reason, Seconds: time.Since(l.began).Seconds()})

@@ -300,54 +300,6 @@ func TestCloseEndsSessions(t *testing.T) {
 	}
 }
 
-func TestLoginLog(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "visits.jsonl")
-	v, err := openLoginLog(path, time.Time{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	base := time.Now().Add(-24 * time.Hour)
-	v.begin("old", access.PastLogin{User: "rare", Source: "192.0.2.9", Began: base})
-	for n := range keptLogins + 100 {
-		began := base.Add(time.Duration(n) * time.Second)
-		v.begin(fmt.Sprint(n), access.PastLogin{User: "ops", Source: fmt.Sprintf("10.0.%d.1", n%20), Began: began})
-		if n != keptLogins+99 {
-			v.end(fmt.Sprint(n), began.Add(time.Second), "logged out")
-		}
-	}
-	for key, want := range map[string]bool{"10.0.19.1": true, "10.0.0.1": false, "192.0.2.9": false} {
-		if got := v.trusted("ops", key, base); got != want {
-			t.Errorf("%s trusted is %v", key, got)
-		}
-	}
-	if v.trusted("ops", "10.0.19.1", time.Now()) {
-		t.Error("a source is trusted from before the account")
-	}
-	if err := v.close(); err != nil {
-		t.Fatal(err)
-	}
-	f, _ := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	f.WriteString(`{"login":"torn","us`)
-	f.Close()
-
-	died := time.Now()
-	again, err := openLoginLog(path, died, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.close()
-	list := again.list(0)
-	if len(list) != keptLogins+1 || list[0].Ended == nil || !list[0].Ended.Equal(died) || list[0].Reason != "appliance stopped" || list[len(list)-1].User != "rare" {
-		t.Errorf("%d logins are kept, from %+v to %+v", len(list), list[0], list[len(list)-1])
-	}
-	if last, ok := again.last("rare"); !ok || last.Source != "192.0.2.9" {
-		t.Errorf("the last login of a rare user is %+v", last)
-	}
-	if two := again.list(2); len(two) != 2 || !two[0].Began.After(two[1].Began) {
-		t.Errorf("the newest two are %+v", two)
-	}
-}
-
 func TestHistory(t *testing.T) {
 	dir := roomtest.DataDir(t)
 	d := start(t, Options{Dir: dir})

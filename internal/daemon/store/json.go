@@ -99,7 +99,22 @@ func (f JSON[T]) decode(data []byte, v *T) (newer, damage error) {
 
 // setAside gives the file a name that no other has.
 func (f JSON[T]) setAside(damage error) error {
-	stamp := f.Path + asideWord + time.Now().UTC().Format("20060102-150405")
+	return giveAside(f.Path, damage, os.Rename, f.SetAside)
+}
+
+// KeepAside gives a file a second name, and tells told. It is for a file of which the caller keeps what
+// is not damaged, and replaces it. With nil, the damage is returned as an error.
+func KeepAside(path string, damage error, told func(Damage)) error {
+	damage = fmt.Errorf("%s is damaged: %w", path, damage)
+	if told == nil {
+		return damage
+	}
+	return giveAside(path, damage, os.Link, told)
+}
+
+// giveAside gives a file, by rename or link, a name that no other has.
+func giveAside(path string, damage error, give func(from, to string) error, told func(Damage)) error {
+	stamp := path + asideWord + time.Now().UTC().Format("20060102-150405")
 	aside := stamp
 	for n := 2; ; n++ {
 		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
@@ -107,13 +122,13 @@ func (f JSON[T]) setAside(damage error) error {
 		}
 		aside = fmt.Sprintf("%s-%d", stamp, n)
 	}
-	if err := os.Rename(f.Path, aside); err != nil {
+	if err := give(path, aside); err != nil {
 		return errors.Join(damage, err)
 	}
-	if err := SyncDirectory(filepath.Dir(f.Path)); err != nil {
+	if err := SyncDirectory(filepath.Dir(path)); err != nil {
 		return errors.Join(damage, err)
 	}
-	f.SetAside(Damage{Path: f.Path, Aside: aside, Err: damage})
+	told(Damage{Path: path, Aside: aside, Err: damage})
 	return nil
 }
 

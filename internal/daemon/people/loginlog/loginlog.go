@@ -1,8 +1,11 @@
-package people
+// Package loginlog keeps who has logged in, when and from where: in memory, and in a file.
+package loginlog
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -13,8 +16,8 @@ import (
 )
 
 const (
-	// keptLogins is how many logins of the past are kept, beside the latest of each user.
-	keptLogins = 5000
+	// Kept is how many logins of the past are kept, beside the latest of each user.
+	Kept = 5000
 	// trustFor is how long after a login from a source that source is one of the user's own, and
 	// trustedSources how many a user has of them.
 	trustFor       = 90 * 24 * time.Hour
@@ -53,8 +56,8 @@ func (l loginLine) encode() ([]byte, error) {
 	return json.Marshal(l)
 }
 
-// A loginLog keeps the logins of the past in memory and in a file that is appended to.
-type loginLog struct {
+// A Log keeps the logins of the past in memory and in a file that is appended to.
+type Log struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
@@ -65,29 +68,22 @@ type loginLog struct {
 	logins []loginLine // the oldest first
 }
 
-// openLoginLog reads the file. Logins that had no end when the appliance died end at lastSign, the
-// latest moment at which it is known to have lived.
-func openLoginLog(path string, lastSign time.Time, log *slog.Logger) (*loginLog, error) {
+// Open reads the file, and drops the line that a crash tore. A file with other damaged lines it keeps
+// under another name, of which it tells setAside, and goes on with the rest; with nil it fails. Logins
+// that had no end when the appliance died end at lastSign, the latest moment at which it is known to
+// have lived.
+func Open(path string, lastSign time.Time, setAside func(store.Damage), log *slog.Logger) (*Log, error) {
 	data, err := store.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	v := &loginLog{path: path, log: log}
-	at := make(map[string]int)
-	for line := range bytes.Lines(data) {
-		l, err := readLoginLine(line)
-		if err != nil || l.Login == "" {
-			continue // A crash tore this line.
-		}
-		if err := store.CheckVersion(path, l.Version, loginVersion); err != nil {
-			return nil, err
-		}
-		if i, known := at[l.Login]; known {
-			v.logins[i] = l
-		} else {
-			at[l.Login] = len(v.logins)
-			v.logins = append(v.logins, l)
-		}
+	v := &Log{path: path, log: log}
+	damage, err := v.read(data)
+	if err == nil && damage != nil {
+		err = store.KeepAside(path, damage, setAside)
+	}
+	if err != nil {
+		return nil, err
 	}
 	for i := range v.logins {
 		if l := &v.logins[i]; l.Ended == nil {
@@ -109,9 +105,38 @@ func openLoginLog(path string, lastSign time.Time, log *slog.Logger) (*loginLog,
 	return v, nil
 }
 
+// read reads the lines of the file. damage says which whole line is none of this log, and is nil if all
+// are.
+func (v *Log) read(data []byte) (damage, err error) {
+	at, number := make(map[string]int), 0
+	for line := range bytes.Lines(data) {
+		number++
+		l, err := readLoginLine(line)
+		if err == nil && l.Login == "" {
+			err = errors.New("it names no login")
+		}
+		if err != nil {
+			if damage == nil && bytes.HasSuffix(line, []byte("\n")) { // else a crash tore it
+				damage = fmt.Errorf("line %d: %w", number, err)
+			}
+			continue
+		}
+		if err := store.CheckVersion(v.path, l.Version, loginVersion); err != nil {
+			return nil, err
+		}
+		if i, known := at[l.Login]; known {
+			v.logins[i] = l
+		} else {
+			at[l.Login] = len(v.logins)
+			v.logins = append(v.logins, l)
+		}
+	}
+	return damage, nil
+}
+
 // rewrite drops what is too old and replaces the file.
-func (v *loginLog) rewrite() error {
-	if extra := len(v.logins) - keptLogins; extra > 0 {
+func (v *Log) rewrite() error {
+	if extra := len(v.logins) - Kept; extra > 0 {
 		latest := make(map[string]string)
 		for _, l := range v.logins {
 			latest[l.User] = l.Login
@@ -143,14 +168,16 @@ func (v *loginLog) rewrite() error {
 	return nil
 }
 
-func (v *loginLog) begin(login string, past access.PastLogin) {
+// Begin notes the beginning of a login.
+func (v *Log) Begin(login string, past access.PastLogin) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.logins = append(v.logins, loginLine{Login: login, PastLogin: past})
 	v.write(v.logins[len(v.logins)-1])
 }
 
-func (v *loginLog) end(login string, when time.Time, reason string) {
+// End notes the end of a login.
+func (v *Log) End(login string, when time.Time, reason string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for i := len(v.logins) - 1; i >= 0; i-- {
@@ -164,9 +191,9 @@ func (v *loginLog) end(login string, when time.Time, reason string) {
 
 // write appends a line. A log that cannot be written stops no login; the appliance's own log says
 // so.
-func (v *loginLog) write(l loginLine) {
+func (v *Log) write(l loginLine) {
 	line, err := l.encode()
-	if err == nil && (v.behind || v.lines > 4*keptLogins) {
+	if err == nil && (v.behind || v.lines > 4*Kept) {
 		err = v.rewrite() // with this one
 	} else if err == nil {
 		_, err = v.file.Append(append(line, '\n'))
@@ -178,8 +205,8 @@ func (v *loginLog) write(l loginLine) {
 	}
 }
 
-// last returns the latest login of a user.
-func (v *loginLog) last(user string) (access.PastLogin, bool) {
+// Last returns the latest login of a user.
+func (v *Log) Last(user string) (access.PastLogin, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for i := len(v.logins) - 1; i >= 0; i-- {
@@ -190,9 +217,9 @@ func (v *loginLog) last(user string) (access.PastLogin, bool) {
 	return access.PastLogin{}, false
 }
 
-// trusted reports whether the user has lately logged in from a source (a sourceKey), and not before
+// Trusted reports whether the user has lately logged in from a source (a SourceKey), and not before
 // the account was made.
-func (v *loginLog) trusted(user, key string, created time.Time) bool {
+func (v *Log) Trusted(user, key string, created time.Time) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	seen := make(map[string]bool)
@@ -202,7 +229,7 @@ func (v *loginLog) trusted(user, key string, created time.Time) bool {
 		case l.Began.Before(created) || time.Since(l.Began) > trustFor:
 			return false
 		case l.User == user:
-			k := sourceKey(l.Source)
+			k := SourceKey(l.Source)
 			if k == key {
 				return true
 			}
@@ -212,8 +239,8 @@ func (v *loginLog) trusted(user, key string, created time.Time) bool {
 	return false
 }
 
-// sources returns the addresses of the logins of the last trustFor, the latest first, at most most.
-func (v *loginLog) sources(most int) []string {
+// Sources returns the addresses of the logins of the last trustFor, the latest first, at most most.
+func (v *Log) Sources(most int) []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	seen := make(map[string]bool)
@@ -230,8 +257,8 @@ func (v *loginLog) sources(most int) []string {
 	return list
 }
 
-// list returns the newest logins, the newest first; all if newest is 0.
-func (v *loginLog) list(newest int) []access.PastLogin {
+// List returns the newest logins, the newest first; all if newest is 0.
+func (v *Log) List(newest int) []access.PastLogin {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if newest <= 0 || newest > len(v.logins) {
@@ -244,7 +271,8 @@ func (v *loginLog) list(newest int) []access.PastLogin {
 	return list
 }
 
-func (v *loginLog) close() error {
+// Close closes the file.
+func (v *Log) Close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.file.Close()
