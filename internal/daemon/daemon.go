@@ -250,8 +250,9 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 }
 
 // MakeDirectory makes the data directory. Others may pass, to a socket in it, and see no names:
-// everything that is made there is for its owner alone. One that an earlier version made for all to
-// list is put right; one that is not the appliance's stays as it is.
+// everything that is made there is for its owner alone. One that all may list or write, such as one that
+// an earlier version made or that a disk was mounted on, is put right; one that is not the appliance's
+// stays as it is.
 func MakeDirectory(path string) error {
 	if err := os.MkdirAll(path, 0o711); err != nil {
 		return err
@@ -260,10 +261,10 @@ func MakeDirectory(path string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(path, "users.json")); err != nil || info.Mode().Perm()&0o044 == 0 {
+	if _, err := os.Stat(filepath.Join(path, "users.json")); err != nil || info.Mode().Perm()&0o066 == 0 {
 		return nil
 	}
-	return os.Chmod(path, info.Mode().Perm()&^0o044)
+	return os.Chmod(path, info.Mode()&^0o066)
 }
 
 // A LockedError says that another appliance has the data directory. One that was killed has it until

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,4 +36,41 @@ func fileOf(t *testing.T, d *Daemon, name string) string {
 	}
 	f.Close()
 	return path
+}
+
+// A data directory that others could list or change is put right, once it is the appliance's, and keeps
+// what else its mode says.
+func TestMakeDirectory(t *testing.T) {
+	for before, want := range map[fs.FileMode]fs.FileMode{
+		0o755:                 0o711,
+		0o711:                 0o711,
+		0o700:                 0o700,
+		0o777 | fs.ModeSticky: 0o711 | fs.ModeSticky,
+		0o770 | fs.ModeSetgid: 0o710 | fs.ModeSetgid,
+	} {
+		dir := t.TempDir()
+		mode := func() fs.FileMode {
+			t.Helper()
+			if err := MakeDirectory(dir); err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Stat(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.Mode() &^ fs.ModeDir
+		}
+		if err := os.Chmod(dir, before); err != nil {
+			t.Fatal(err)
+		}
+		if now := mode(); now != before {
+			t.Errorf("%v of somebody else became %v", before, now)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "users.json"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if now := mode(); now != want {
+			t.Errorf("%v became %v, not %v", before, now, want)
+		}
+	}
 }
