@@ -29,7 +29,7 @@ func loadconfig(s loadService) *menu.Command {
 		Details: "What is loaded is pending: it replaces your pending changes, and commit makes it hold. A fault is " +
 			"told with its line, and then nothing is loaded.",
 		Role:      menu.Administrator,
-		Resources: []menu.Resource{{Method: "PUT", Path: "configuration/candidate", Tagged: true, List: "changes", Key: "setting", Help: "Make a configuration, as text, your pending one."}},
+		Resources: []menu.Resource{{Method: "PUT", Path: "configuration/candidate", Tagged: true, Document: "configuration", Into: "text", List: "changes", Key: "setting", Help: "Make a configuration, as GET answers it or as text, your pending one."}},
 		Ask: func(_ context.Context, _ menu.Caller, a loadconfigArgs, q *menu.Question) error {
 			switch q.Name {
 			case "file":

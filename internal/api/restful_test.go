@@ -177,6 +177,47 @@ func TestResources(t *testing.T) {
 	}
 }
 
+// What GET answers is what PUT takes: members that are only read are no arguments, and a document is the
+// text that it stands for.
+func TestWrittenBack(t *testing.T) {
+	type shown struct {
+		Time     string         `json:"time"`
+		Document map[string]any `json:"document"`
+	}
+	type loadArgs struct {
+		Text menu.Text `arg:"text" help:"The document."`
+	}
+	now, loaded := shown{Time: "10:15", Document: map[string]any{"name": "a<b", "mtu": 1500}}, ""
+	text := func(w io.Writer, s shown) { fmt.Fprintln(w, s.Time) }
+	d := newFake(t)
+	_, path := serveTree(t, d, &menu.Menu{Items: []menu.Item{
+		menu.Decl[menu.NoArgs, shown]{Name: "show", Help: "Show.", Role: menu.ReadOnly, Shape: menu.Object, Text: text,
+			Resources: []menu.Resource{{Method: "GET", Path: "document", Tagged: true}},
+			Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[shown]) error {
+				return out.Record(now)
+			}}.Command(),
+		menu.Decl[loadArgs, shown]{Name: "load", Help: "Load.", Role: menu.ReadOnly, Shape: menu.Object, Text: text,
+			Resources: []menu.Resource{{Method: "PUT", Path: "document", Tagged: true, Document: "document", Into: "text"}},
+			Run: func(_ context.Context, _ menu.Caller, a loadArgs, out *menu.Out[shown]) error {
+				loaded = string(a.Text)
+				return out.Record(now)
+			}}.Command(),
+	}})
+	read, body := exchange(t, path, "GET", "document", "")
+	response, answer := exchange(t, path, "PUT", "document", body, "If-Match", read.Header.Get("ETag"))
+	var document map[string]any
+	if err := json.Unmarshal([]byte(loaded), &document); response.StatusCode != 200 || err != nil || document["name"] != "a<b" || document["mtu"] != 1500.0 {
+		t.Errorf("%s is written back: %d %s; loaded is %q, %v", body, response.StatusCode, answer, loaded, err)
+	}
+	for body, want := range map[string]string{
+		`{"document":{},"text":"x"}`: "which are the same", `{"nosuch":1}`: `"argument":"nosuch"`, `{"document":"x"}`: `"argument":"document"`,
+	} {
+		if response, answer := exchange(t, path, "PUT", "document", body); response.StatusCode != 400 || !strings.Contains(answer, want) {
+			t.Errorf("%s: %d %s", body, response.StatusCode, answer)
+		}
+	}
+}
+
 // A list comes in pages: none of its records twice, none left out, also if some are deleted or added
 // meanwhile. A token is of its list alone.
 func TestPages(t *testing.T) {

@@ -32,6 +32,9 @@ type Resource struct {
 	// If-Match: it is refused if what GET answers has another tag. What such a method changes is changed
 	// after Caller.CheckCondition, with the lock held that every change of it takes.
 	Tagged bool
+	// Document is the member of the record that GET of the path answers which a PUT takes, as it is, for
+	// the argument Into: a text that may be JSON. Empty: the members of that record are arguments.
+	Document, Into string
 	// Type is the media type of the answer of a command of the shape Bytes, if there is a better one than
 	// that of any bytes.
 	Type string
@@ -71,6 +74,9 @@ func (c *Command) checked(list []Resource) []Resource {
 			if c.param(name) == nil {
 				fault("there is no argument %s", name)
 			}
+		}
+		if r.Document != "" && c.param(r.Into) == nil {
+			fault("there is no argument %s", r.Into)
 		}
 		for name := range r.Given {
 			if c.param(name) == nil {

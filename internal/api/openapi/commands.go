@@ -115,6 +115,11 @@ func (w *writer) resource(r rest.Route) {
 		}
 	default:
 		o.Body = requestOf(args)
+		if r.Document != "" {
+			object := o.Body.Content["application/json"].Schema
+			object.Properties = append(object.Properties, schema.Property{Name: r.Document, Schema: &schema.Schema{Type: "object",
+				Description: "As GET answers it, in place of " + r.Into + "."}})
+		}
 	}
 	if r.Paged() {
 		least, most := int64(1), int64(rest.MaxPage)

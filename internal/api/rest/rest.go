@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,8 @@ type Route struct {
 	menu.Resource
 	Command *menu.Command
 	Path    []string // of the command in the tree
+
+	read []string // members of the record that GET of the same path answers
 }
 
 // Prefix is the path of all resources.
@@ -28,10 +31,17 @@ func Routes(tree *menu.Menu) (list []Route) {
 	tree.Walk(func(path []string, item menu.Item) {
 		if c, ok := item.(*menu.Command); ok {
 			for _, r := range c.Resources {
-				list = append(list, Route{r, c, path})
+				list = append(list, Route{Resource: r, Command: c, Path: path})
 			}
 		}
 	})
+	for i := range list {
+		for _, other := range list {
+			if list[i].Method == http.MethodPut && other.Method == http.MethodGet && other.Resource.Path == list[i].Resource.Path {
+				list[i].read = other.Command.Members
+			}
+		}
+	}
 	return list
 }
 
@@ -60,6 +70,9 @@ func (r Route) Arguments(request *http.Request, body map[string]any) (menu.Argum
 	}
 	object := body
 	if r.hasBody() {
+		if object, err = r.written(body); err != nil {
+			return nil, err
+		}
 		for name := range query {
 			return nil, menu.BadArgument(menu.Bounded(name, 60), "A %s takes its arguments in the body", r.Method).
 				WithHint("Send a JSON object with Content-Type: application/json")
@@ -73,6 +86,31 @@ func (r Route) Arguments(request *http.Request, body map[string]any) (menu.Argum
 		}
 	}
 	return r.complete(request, object)
+}
+
+// written returns the body of a PUT, which may be what GET of the path answers, as arguments: without the
+// members that are only read, and with the document as the text that it stands for.
+func (r Route) written(body map[string]any) (map[string]any, error) {
+	object := make(map[string]any, len(body))
+	for name, value := range body {
+		if r.Document == name || r.Command.Argument(name) != nil || !slices.ContainsFunc(r.read, func(member string) bool {
+			member, _, _ = strings.Cut(member, "{")
+			return member == name
+		}) {
+			object[name] = value
+		}
+	}
+	document, given := object[r.Document].(map[string]any)
+	if r.Document == "" || !given {
+		return object, nil
+	}
+	delete(object, r.Document)
+	if _, twice := object[r.Into]; twice {
+		return nil, menu.BadArgument(r.Into, "%s and %s are given, which are the same", r.Document, r.Into).WithHint("Give one of them")
+	}
+	text, err := json.Marshal(document)
+	object[r.Into] = string(text)
+	return object, err
 }
 
 // complete adds the words of the path and what the resource gives.
