@@ -2,7 +2,7 @@
 
 import { html, render, Component, useEffect, useRef, useState } from './vendor/preact.js';
 import { get, onSignedOut, remove } from './api.js';
-import { connection, hush } from './events.js';
+import { connection, hush, unhush } from './events.js';
 import { zone } from './format.js';
 import { route, useRoute } from './router.js';
 import { forget, readTree, session, useAllowed, useStore } from './state.js';
@@ -93,7 +93,7 @@ function useOffered() {
 
 async function signOut() {
   hush();
-  try { await remove('/v1/login'); } catch (err) { notifyFailure(err); return; }
+  try { await remove('/v1/login'); } catch (err) { unhush(); notifyFailure(err); return; }
   leave();
 }
 

@@ -79,7 +79,7 @@ async function keepListening(signal) {
   }
 }
 
-/** hush ends the stream, until something changes whether it is wanted: before the session that it belongs to ends. */
+/** hush ends the stream, until unhush or until something changes whether it is wanted: before the session that it belongs to ends. */
 export function hush() {
   running?.abort();
   running = null;
@@ -97,6 +97,9 @@ function decide() {
     running = null;
   }
 }
+
+/** unhush begins the stream again: the session goes on. */
+export const unhush = decide;
 
 session.follow(decide);
 document.addEventListener('visibilitychange', decide);

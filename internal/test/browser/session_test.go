@@ -87,6 +87,19 @@ func TestTabsOfOneSession(t *testing.T) {
 	two.WaitText(".notice", "the session has ended")
 }
 
+// Who could not sign out is still told what happens.
+func TestSignOutFails(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	p := b.SignedIn(a, "op", browser.Look{})
+	browser.Eval[bool](p, "(window.send = window.fetch, window.fetch = (path, o) => (o?.method === 'DELETE' ? Promise.reject(new TypeError('no network')) : window.send(path, o)), true)")
+	p.Choose(".user-menu button")
+	p.Choose(".user-menu li:last-child button")
+	p.WaitText(".notice", "does not answer")
+	a.SSH("admin", "packetcapture start elsewhere interfaces lo")
+	p.WaitText("article.active h3", "elsewhere")
+}
+
 // Figures are by the appliance's clock: that of the browser may be wrong.
 func TestWrongClock(t *testing.T) {
 	t.Parallel()
