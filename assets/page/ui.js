@@ -179,6 +179,19 @@ export function MenuButton({ label, className = '', children }) {
     document.addEventListener('pointerdown', outside);
     return () => document.removeEventListener('pointerdown', outside);
   }, [open]);
+  // Where the window ends beside it, the list moves until it is whole.
+  useLayoutEffect(() => {
+    if (!open) return undefined;
+    const list = around.current.querySelector('ul');
+    const place = () => {
+      list.style.translate = '';
+      const { left, right } = list.getBoundingClientRect();
+      list.style.translate = `${Math.max(12 - left, Math.min(0, document.documentElement.clientWidth - 12 - right))}px`;
+    };
+    place();
+    addEventListener('resize', place);
+    return () => removeEventListener('resize', place);
+  }, [open]);
   const key = (e) => {
     if (e.key === 'Escape' && open) { setOpen(false); button.current.focus(); }
     if (!open || (e.key !== 'ArrowDown' && e.key !== 'ArrowUp')) return;

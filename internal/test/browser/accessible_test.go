@@ -36,9 +36,11 @@ func TestAccessible(t *testing.T) {
 		everywhere(t, p, fragment)
 	}
 	p.Go("#/captures")
-	openMenus(t, p)
-	p.Go("#/capture-start")
-	openMenus(t, p)
+	openMenus(t, p, 2)
+	p.Go("#/captures/talk.pcap/packets")
+	openMenus(t, p, 4)
+	p.Go("#/capture-start?filter=tcp")
+	openMenus(t, p, 3)
 	browser.Eval[int](p, "[...document.querySelectorAll('details')].map((d) => d.open = true).length")
 	everywhere(t, p, "everything unfolded")
 }
@@ -100,13 +102,13 @@ func everyPart(t *testing.T, p *browser.Page, view string) {
 	}
 }
 
-// openMenus checks the page with each of its menus open.
-func openMenus(t *testing.T, p *browser.Page) {
+// openMenus checks the page with each of its menus open, of which there are so many.
+func openMenus(t *testing.T, p *browser.Page, count int) {
 	t.Helper()
 	p.Look(browser.Look{})
 	const buttons = ".menu > button"
-	p.Wait("the menus", "document.querySelectorAll('"+buttons+"').length > 1")
-	for i := range browser.Eval[int](p, "document.querySelectorAll('"+buttons+"').length") {
+	p.Wait("the menus", fmt.Sprintf("document.querySelectorAll('%s').length === %d", buttons, count))
+	for i := range count {
 		label := browser.Eval[string](p, fmt.Sprintf("(document.querySelectorAll('%s')[%d].dataset.menu = 'm%[2]d', document.querySelectorAll('%[1]s')[%[2]d].innerText)", buttons, i))
 		p.Choose(fmt.Sprintf("[data-menu=m%d]", i))
 		p.Wait("the menu "+label, "document.querySelector('.menu > ul:not([hidden]) li')")
