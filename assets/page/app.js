@@ -6,7 +6,7 @@ import { connection, hush, unhush } from './events.js';
 import { zone } from './format.js';
 import { route, useRoute } from './router.js';
 import { forget, readTree, session, useAllowed, useStore } from './state.js';
-import { dismissAll, drawClean, Loading, MenuButton, Notices, notify, notifyFailure, Problem, Questions } from './ui.js';
+import { dismissAll, drawClean, Loading, MenuButton, Notices, NotLoaded, notify, notifyFailure, Problem, Questions } from './ui.js';
 import { BoxButton } from './boxkey.js';
 import { SessionEnd } from './sessionend.js';
 import { SignIn } from './signin.js';
@@ -58,7 +58,7 @@ function View() {
   const Shown = loaded.get(name);
   useHeadingFocus(`${name}/${parts.slice(1, 3).join('/')}`, Boolean(Shown));
   if (!view) return html`<h1 tabindex="-1">Not found</h1><p>There is no page at this address. <a href="#/">Go to the captures</a></p>`;
-  if (failed === name) return html`<h1 tabindex="-1">${view.title}</h1><p>This part of the page cannot be loaded. <button type="button" onClick=${() => location.reload()}>Reload</button></p>`;
+  if (failed === name) return html`<${NotLoaded} title=${view.title} />`;
   if (!Shown) return html`<${Loading} what=${view.title.toLowerCase()} />`;
   return html`<${Boundary} place=${parts.join('/')}><${Shown} parts=${parts.slice(1)} query=${query} /><//>`;
 }

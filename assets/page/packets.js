@@ -89,6 +89,9 @@ export function Packets({ name, parts, query }) {
     return before ? { ...r, before: before.time } : r;
   };
   const several = filter ? `${count(list.length)} of ${count(list.total)} packets` : `${count(list.length)} packets`;
+  // A list that could not be read has no number of packets, and its packets say no more than it does.
+  const broken = list.failure && list.failure.argument !== 'filter' ? list.failure : null;
+  const counted = !list.known ? 'Reading the packets…' : `${several}${running ? (frozen ? ', frozen' : ', still being captured') : list.complete ? '' : ', still reading'}`;
   return html`<${PacketHead} name=${name} current="packets" filter=${filter} />
     <div class="packet-bar">
       <${FilterBox} label="Show only" value=${typed} onInput=${setTyped} onEnter=${() => apply(typed)} command="packetcapture packets" failure=${list.failure && list.failure.argument === 'filter' && typed.trim() === filter ? list.failure : null} compact hint="Enter applies it" />
@@ -101,15 +104,15 @@ export function Packets({ name, parts, query }) {
         <label class="inline">Time <select value=${form} onChange=${(e) => setForm(e.currentTarget.value)}>${timeForms.map(([v, text]) => html`<option key=${v} value=${v}>${text}</option>`)}</select></label>
         <${MenuButton} label="Columns" className="columns-menu">${everyColumn.map((c) => html`<li key=${c.name}><label class="check" onClick=${(e) => e.stopPropagation()}><input type="checkbox" checked=${columns.includes(c.name)}
           onChange=${(e) => setColumns(e.currentTarget.checked ? [...columns, c.name] : columns.filter((n) => n !== c.name))} /> ${c.title}</label></li>`)}<//>
-        <p class="quiet counts" role="status">${!list.known ? 'Reading the packets…' : `${several}${running ? (frozen ? ', frozen' : ', still being captured') : list.complete ? '' : ', still reading'}`}</p>
+        <p class="quiet counts" role="status">${broken && !list.length ? '' : counted}</p>
       </div></div>
-    <${Problem} failure=${list.failure && list.failure.argument !== 'filter' ? list.failure : null} />
+    <${Problem} failure=${broken} />
     ${list.remarks.map((text) => html`<p class="hint" key=${text}>${text}</p>`)}
     <div class="packet-panes"><div class="packet-list">
       <${Grid} label="Packets" columns=${cells} length=${list.length} row=${row} selected=${index} onSelect=${select} onOpen=${() => document.querySelector('.fields [tabindex="0"]')?.focus()}
         onWindow=${(from, to) => list.want(from, to)} stick=${follow} onScrolled=${() => setFollow(false)}
         empty=${list.known && !list.failure ? (filter ? 'No packet matches the filter.' : 'There are no packets.') : ''} /></div>
-      ${position > 0 && html`<${Detail} key=${name} name=${name} position=${position} notes=${notes} filter=${filter} onFilter=${(text) => { setTyped(text); apply(text); }} />`}</div>`;
+      ${position > 0 && !(broken && !list.length) && html`<${Detail} key=${name} name=${name} position=${position} notes=${notes} filter=${filter} onFilter=${(text) => { setTyped(text); apply(text); }} />`}</div>`;
 }
 
 function GoTo({ onGo }) {

@@ -217,6 +217,15 @@ export function Tabs({ label, items }) {
 /** Loading is shown while something is fetched; it says what. */
 export const Loading = ({ what }) => html`<p class="loading" role="status">Loading ${what}…</p>`;
 
+/**
+ * NotLoaded stands where a part of the page should be whose module did not come. A browser may keep the failure for as long
+ * as the page is there, so the page is loaded anew; but not while nobody answers, which would leave the browser's own error.
+ */
+export function NotLoaded({ title }) {
+  const again = () => fetch('/', { method: 'HEAD', cache: 'no-store' }).then(() => location.reload()).catch(notifyFailure);
+  return html`<h1 tabindex="-1">${title}</h1><p>This part of the page cannot be loaded. <button type="button" onClick=${again}>Try again</button></p>`;
+}
+
 /** lazy returns a component whose module is loaded when it is first drawn. */
 export function lazy(load, name) {
   let component = null;
@@ -226,7 +235,7 @@ export function lazy(load, name) {
     useEffect(() => {
       if (!component) load().then((module) => { component = module[name]; setReady(true); }).catch(setFailure);
     }, []);
-    if (failure) return html`<h1 tabindex="-1">Not loaded</h1><p>This part of the page cannot be loaded. <button type="button" onClick=${() => location.reload()}>Reload</button></p>`;
+    if (failure) return html`<${NotLoaded} title="Not loaded" />`;
     return component ? h(component, props) : html`<${Loading} what="the page" />`;
   };
 }

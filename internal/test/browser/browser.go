@@ -186,6 +186,19 @@ func (p *Page) Breaks(path string) {
 	p.provoked = append(p.provoked, provocation{"Failed to load resource: net::ERR_HTTP2_PROTOCOL_ERROR", p.url + path})
 }
 
+// Away has nothing that the page asks for arrive, or all of it again.
+func (p *Page) Away(away bool) {
+	p.mu.Lock()
+	p.provoked = append(p.provoked, provocation{"Failed to load resource: net::ERR_INTERNET_DISCONNECTED", p.url})
+	p.mu.Unlock()
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+			MatchedNetworkConditions: []*network.Conditions{{Offline: away, DownloadThroughput: -1, UploadThroughput: -1}},
+		})
+		return err
+	}))
+}
+
 // A provocation is an entry of the console that a test wants.
 type provocation struct{ text, url string }
 
@@ -277,15 +290,21 @@ func Eval[T any](p *Page, expression string) T {
 	return v
 }
 
-// Wait returns when an expression of JavaScript holds.
+// Wait returns when an expression of JavaScript holds, also where the page is loaded anew meanwhile.
 func (p *Page) Wait(what, expression string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, await.Patience)
 	defer cancel()
 	// Asked at each frame: the page changes by events of its own.
 	script := fmt.Sprintf("new Promise((done) => { const look = () => { (%s) ? done(true) : requestAnimationFrame(look); }; look(); })", expression)
-	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise)); err != nil {
-		p.t.Fatalf("waiting for %s: %v\n%s", what, err, p.Text())
+	for {
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise))
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil || !strings.Contains(err.Error(), "navigated") {
+			p.t.Fatalf("waiting for %s: %v\n%s", what, err, p.Text())
+		}
 	}
 }
 

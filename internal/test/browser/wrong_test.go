@@ -99,3 +99,39 @@ func TestWrongWays(t *testing.T) {
 	p.Load("#/network/ping", "main form")
 	await.Until(t, "the end of the ping", func() bool { return !strings.Contains(a.SSH("admin", "who").Out, "ping") })
 }
+
+// A list of packets that is refused has no number of packets, and is refused once.
+func TestPacketsAreRefused(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	c := newTape(t, a, "secret.pcap")
+	c.open()
+	p := b.SignedIn(a, "ro", browser.Look{})
+	p.Provokes(403, "/v1/")
+	p.Go("#/captures/secret.pcap/packets/1")
+	p.WaitText("main .problem", "may not do this")
+	if text := p.Text(); strings.Contains(text, "0 packets") || strings.Contains(text, "of 0") {
+		t.Errorf("packets are counted: %s", text)
+	}
+	if n := browser.Eval[int](p, "document.querySelectorAll('main .problem').length"); n != 1 {
+		t.Errorf("the refusal is there %d times", n)
+	}
+}
+
+// A part of the page that is opened while nobody answers says so, and so does its button: the page stays
+// where it is until there is an answer.
+func TestPartsWhileNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	a, b := bench(t)
+	p := b.SignedIn(a, "op", browser.Look{})
+	p.WaitText("h1", "Packet Capture")
+	p.Away(true)
+	p.Go("#/network")
+	p.WaitText("main p", "cannot be loaded")
+	p.Choose("main button")
+	p.WaitText(".notices", "does not answer")
+	p.WaitText("main p", "cannot be loaded")
+	p.Away(false)
+	p.Choose("main button")
+	p.Wait("the page of the network", "document.querySelector('nav.tabs a[href^=\"#/network\"]')")
+}
