@@ -22,11 +22,12 @@ func TestPingAgreesWithIputils(t *testing.T) {
 		{b.Address(7), "", ""}, {b.Address6(7), "", ""}, {b.Address(4), "size 1000 df", "-s 1000 -M do"},
 		{b.Address(5), "size 3000", "-s 3000"},
 	} {
-		// The way is a program of the test, whose pace changes with what else the machine does: of
-		// five pairs of measurements one must be alike.
-		var us, them float64
-		for attempt := 0; attempt == 0 || attempt < 5 && (us > 2*them || them > 2*us); attempt++ {
-			us, them = b.pingedAlike(t, c.target, c.ours, c.theirs)
+		// The way is a program of the test, whose pace changes with what else the machine does. The
+		// fastest of many answers comes near to what the way itself takes.
+		us, them := math.Inf(1), math.Inf(1)
+		for attempt := 0; attempt == 0 || attempt < 10 && (us > 2*them || them > 2*us); attempt++ {
+			ours, theirs := b.pingedAlike(t, c.target, c.ours, c.theirs)
+			us, them = min(us, ours), min(them, theirs)
 		}
 		if us > 2*them || them > 2*us {
 			t.Errorf("%s: the fastest answer took %.3f ms, by iputils %.3f", c.target, us, them)
