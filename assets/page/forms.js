@@ -79,17 +79,23 @@ function useSecrets() {
 }
 
 /**
- * useDialogue walks through the dialogue anew after each change. leave ends a walk: before the command runs, after which the
- * same answers may be refused.
+ * useDialogue walks through the dialogue anew after each change. leave ends a walk before the command runs, after which the
+ * same answers may be refused, and returns a function by which later changes are followed again.
  */
 function useDialogue(node, answers, turn) {
   const [dialogue, setDialogue] = useState({ questions: new Map(), reached: 0, failure: null, pending: true });
   const control = useRef(null);
-  const leave = () => control.current?.abort();
+  const left = useRef(false);
+  const leave = () => {
+    left.current = true;
+    control.current?.abort();
+    return () => { left.current = false; };
+  };
   useEffect(() => {
-    control.current = new AbortController();
-    walk(node, answers(), control.current.signal).then(setDialogue).catch(() => { /* it was left */ });
-    return leave;
+    if (left.current) return undefined;
+    const own = control.current = new AbortController();
+    walk(node, answers(), own.signal).then(setDialogue).catch(() => { /* it was left */ });
+    return () => own.abort();
   }, [node, turn]);
   return [dialogue, leave];
 }
@@ -133,11 +139,14 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
       setFailure(asFailure(err));
       return;
     }
-    leave();
+    const follow = leave();
     const out = await running.begin(shaped(node, given), given, { form, columns: columnsIn(element.current), onRecord });
     if (out.failure && shown.some((p) => errorAt(out.failure, p.name))) { out.failure.shown = true; setFailure(out.failure); }
-    if (out.state === 'done') { secrets.forget(); onDone?.(out.records, out); }
-    setTurn((n) => n + 1);
+    follow();
+    if (out.state === 'done') secrets.forget();
+    // Who waits for the end has no further use for the same answers: what was made is there now.
+    if (out.state === 'done' && onDone) onDone(out.records, out);
+    else setTurn((n) => n + 1);
   };
   useEffect(() => { if (failure) element.current.querySelector('[aria-invalid="true"]')?.focus(); }, [failure]);
   useEffect(() => { if (!dialogue.pending) element.current.closest('dialog')?.querySelector('form input, form select, form textarea, form [type=submit]')?.focus(); }, [dialogue.pending]);
