@@ -52,7 +52,10 @@ func TestChanges(t *testing.T) {
 	var client, server net.Conn
 	for listed := true; listed; {
 		b.ns.Do(t, func() { client, server = connect(t, l, "tcp4", l.Addr().String()) })
-		b.await(rows, func(r changeRow) bool { listed = r.Change == ""; return r.State == "ESTABLISHED" && (listed || r.Change == "new") })
+		b.await(rows, func(r changeRow) bool {
+			listed = r.Change == ""
+			return r.State == "ESTABLISHED" && (listed || r.Change == "new")
+		})
 	}
 	io.WriteString(client, "unread")
 	b.await(rows, func(r changeRow) bool { return r.Change == "changed" && r.RecvQ == 6 })
