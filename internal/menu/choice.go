@@ -118,12 +118,17 @@ func (q *Question) noChoice(text string) *Error {
 	return e.WithHint("Choose %s", or(some(q.values())))
 }
 
-// meant returns the choices whose beginning or number a text is, or "".
+// meant returns the choices whose beginning or number a text is, or "". A word beside names, such as
+// ALL, is none that a number means: whoever follows the hint might lose everything.
 func (q *Question) meant(text string) string {
 	if found := begins(q.values(), text); len(found) > 0 {
 		return or(some(found))
 	}
-	return q.numbered(text)
+	value := q.numbered(text)
+	if q.Open && slices.ContainsFunc(q.Choices, func(c Choice) bool { return c.AnyCase && c.Value == value }) {
+		return ""
+	}
+	return value
 }
 
 // anyCase sets that case does not matter in the choices that are words.

@@ -74,7 +74,7 @@ func TestNamesAndAnswers(t *testing.T) {
 		},
 		Run: func(_ context.Context, _ menu.Caller, a args, _ *menu.Out[int]) error {
 			got = a
-			if a.Name == "none" || a.Name == "ma" {
+			if a.Name == "none" || a.Name == "ma" || a.Name == "6" {
 				return menu.Errorf(menu.NotFound, "There is none")
 			}
 			return nil
@@ -89,7 +89,7 @@ func TestNamesAndAnswers(t *testing.T) {
 		{false, "name", "web2", "web2", false}, {false, "name", "WEB2", "WEB2", false}, {false, "name", "all", "ALL", false},
 		{false, "name", "web", "Did you mean Web, web2, web3 or WEB2?", true}, {false, "name", "1", "Did you mean Web?", true},
 		{false, "name", "MAIL", "Did you mean mail?", true}, {false, "name", "7", "Choose Web, web2, web3, WEB2, mail or ALL", true},
-		{true, "name", "web", "web", false}, {true, "name", "ma", "Did you mean mail?", true}, {true, "name", "none", "", true},
+		{true, "name", "web", "web", false}, {true, "name", "ma", "Did you mean mail?", true}, {true, "name", "none", "", true}, {true, "name", "6", "", true},
 		{false, "format", "PCAPNG", "pcapng", false}, {false, "format", "pcapn", "Did you mean pcapng?", true},
 		{false, "names", "all", "ALL", false}, {false, "names", "mail,web2", "mail,web2", false}, {false, "names", "mail,2", "Did you mean web2?", true},
 	} {
