@@ -46,16 +46,16 @@ function View() {
   const view = views.find((v) => v.name === name);
   const [, setTick] = useState(0);
   const [failed, setFailed] = useState(null);
+  const Shown = loaded.get(name);
   useEffect(() => {
     setFailed(null);
-    if (!view || loaded.has(name)) return;
+    if (!view || Shown) return; // not whether it is loaded by now: it was not when this was drawn
     loadView(view).then(() => setTick((n) => n + 1)).catch(() => setFailed(name));
   }, [name]);
   useEffect(() => {
     const who = session.value ? session.value.hostname : 'diagsh';
     document.title = `${view ? view.title : 'Not found'} – ${who}`;
   }, [name]);
-  const Shown = loaded.get(name);
   useHeadingFocus(`${name}/${parts.slice(1, 3).join('/')}`, Boolean(Shown));
   if (!view) return html`<h1 tabindex="-1">Not found</h1><p>There is no page at this address. <a href="#/">Go to the captures</a></p>`;
   if (failed === name) return html`<${NotLoaded} title=${view.title} />`;

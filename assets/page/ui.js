@@ -232,11 +232,12 @@ export function lazy(load, name) {
   return function Lazy(props) {
     const [, setReady] = useState(false);
     const [failure, setFailure] = useState(null);
+    const drawn = component;
     useEffect(() => {
-      if (!component) load().then((module) => { component = module[name]; setReady(true); }).catch(setFailure);
+      if (!drawn) load().then((module) => { component = module[name]; setReady(true); }).catch(setFailure);
     }, []);
     if (failure) return html`<${NotLoaded} title="Not loaded" />`;
-    return component ? h(component, props) : html`<${Loading} what="the page" />`;
+    return drawn ? h(drawn, props) : html`<${Loading} what="the page" />`;
   };
 }
 

@@ -122,7 +122,9 @@ func TestPacketsByKeyboard(t *testing.T) {
 	p.Press(kb.Enter)
 	p.Wait("the focus in the tree", "document.activeElement.matches('[role=treeitem]')")
 	for !browser.Eval[bool](p, "document.activeElement.innerText.includes('192.0.2.1') && document.activeElement.matches('.level-2')") {
+		browser.Eval[bool](p, "(window.before = document.activeElement, true)")
 		p.Press(kb.ArrowDown)
+		p.Wait("the focus on the next field", "document.activeElement !== window.before")
 	}
 	p.Wait("the bytes of the address", "[...document.querySelectorAll('.hex-digits mark')].map((m) => m.innerText).join(' ') === 'c0 00 02 01'")
 	p.Choose("section.packet-detail button.small") // after the tree, as its place in the page is
