@@ -24,15 +24,15 @@ build: ## one static binary, bin/diagsh
 	@$(BUILD)
 
 # Most tests need root, which a user with sudo has for them alone: go builds as the user. Packages and tests run side by side, those
-# that take longest first. All of them run the program that was built once, and the first keeps the accounts of a fresh appliance for
+# that take longest first; what measures times runs before the browser. All of them run the program that was built once, and the first keeps the accounts of a fresh appliance for
 # the others. Nobody debugs them: -w. make check has vetted them: -vet=off.
 # The program and the skeleton of a command are built with -trimpath, so they take what is compiled here.
 test: packages build ## install what the tests need, then run all tests, those with real clients included
 	@mkdir -p bin/mould; as="DIAGSH_BINARY=$(CURDIR)/bin/diagsh DIAGSH_MOULD=$(CURDIR)/bin/mould"; \
 	root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH $$as CI=$$CI"; \
 	env $$as $(GO) test -p 6 -parallel 8 -vet=off -trimpath -ldflags=-w -timeout 13m $${root:+"$$root"} \
-		./internal/test/browser ./internal/test/e2e ./internal/scaffold ./commands ./capture/filter ./internal/test/https \
-		./internal/test/contract ./internal/test/appliance ./internal/test/automation ./capture ./...
+		./internal/test/e2e ./commands ./capture/filter ./internal/test/appliance ./internal/test/automation ./capture \
+		./internal/test/browser ./internal/scaffold ./internal/test/https ./internal/test/contract ./...
 
 quick: ## run the tests that need no namespace, no root and no long comparison, for the edit loop
 	@$(GO) test -short -p 4 -trimpath -ldflags=-w ./...

@@ -21,7 +21,7 @@ import (
 func TestSessionEnds(t *testing.T) {
 	t.Parallel()
 	b := browser.Open(t)
-	a := appliance.Start(t, appliance.Options{Config: "idleTimeout: 8s\n"})
+	a := appliance.Start(t, appliance.Options{Config: "idleTimeout: 24s\n"})
 	p := b.SignedIn(a, "op", browser.Look{})
 	p.Go("#/network/sockets")
 	every(p, "1")
