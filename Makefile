@@ -24,8 +24,8 @@ build: ## one static binary, bin/diagsh
 	@$(BUILD)
 
 # Most tests need root, which a user with sudo has for them alone: go builds as the user. Packages and tests run side by side, those
-# that take longest first; what measures times runs before the browser. All of them run the program that was built once, and the first keeps the accounts of a fresh appliance for
-# the others. Nobody debugs them: -w. make check has vetted them: -vet=off.
+# that take longest first; what measures times runs before the browser. All of them run the program that was built once, and the
+# first keeps the accounts of a fresh appliance for the others. Nobody debugs them: -w. make check has vetted them: -vet=off.
 # The program and the skeleton of a command are built with -trimpath, so they take what is compiled here.
 test: packages build ## install what the tests need, then run all tests, those with real clients included
 	@mkdir -p bin/mould; as="DIAGSH_BINARY=$(CURDIR)/bin/diagsh DIAGSH_MOULD=$(CURDIR)/bin/mould"; \

@@ -23,8 +23,8 @@ type Call struct {
 
 // Parse parses one line typed in the menu at the path at (empty: at the top). With abbreviate it
 // accepts unique beginnings of keywords and of the words that a declaration has to choose from; that
-// is for users at a prompt, never for scripts. Names of things are whole everywhere. It suggests only usable items for an unknown word (nil: all are usable). It accepts all commands of
-// a line, or none.
+// is for users at a prompt, never for scripts. Names of things are whole everywhere. It suggests only
+// usable items for an unknown word (nil: all are usable). It accepts all commands of a line, or none.
 func (m *Menu) Parse(at []string, line string, abbreviate bool, usable func(Item) bool) ([]Call, error) {
 	start, ok := m.Find(at).(*Menu)
 	if !ok {

@@ -68,7 +68,8 @@ type Queue struct {
 	storing sync.Mutex // held while a file is written; taken before mu
 	mu      sync.Mutex
 	targets []storedTarget
-	lost    bool // a damaged file with targets was set aside: one that is not known may be in it
+	lost    bool            // a damaged file with targets was set aside: one that is not known may be in it,
+	deleted map[string]bool // but for those that users deleted since
 	queue   []*capture.Export
 	resting map[string]time.Time // when targets that were not reachable are tried again
 	ending  *capture.Export      // is over, but the disk does not know yet
@@ -100,6 +101,7 @@ func Open(o Options) (*Queue, error) {
 		targetsFile: store.JSON[targetsFile]{Path: filepath.Join(o.Dir, "targets.json"), Version: 1, SetAside: o.SetAside},
 		queueFile:   store.JSON[queueFile]{Path: filepath.Join(o.Dir, "exports.json"), Version: 1, SetAside: o.SetAside},
 		keyFile:     filepath.Join(o.Dir, "export.key"),
+		deleted:     map[string]bool{},
 		wake:        make(chan struct{}, 1),
 		stop:        func() {},
 		resting:     make(map[string]time.Time),
@@ -267,6 +269,7 @@ func (q *Queue) Reset() error {
 	q.mu.Lock()
 	targets, copies := q.targets, q.queue
 	q.targets, q.queue, q.lost = nil, nil, false
+	clear(q.deleted)
 	clear(q.resting)
 	if q.giveUp != nil {
 		q.giveUp()

@@ -444,9 +444,25 @@ func TestCopiesWaitForLostTargets(t *testing.T) {
 	if len(told) != 1 {
 		t.Errorf("told was %+v", told)
 	}
+	// Of a target that a user deletes nothing waits.
+	r.open()
+	r.q.Start()
+	r.target("vault", to, false)
+	if err := r.q.DeleteTarget(menu.Caller{}, "vault"); err != nil {
+		t.Fatal(err)
+	}
+	r.await("the copy's end", func() bool { return r.q.Exports()[0].State == capture.ExportFailed })
+	if e := r.q.Exports()[0]; strings.Contains(e.Error, "damaged") {
+		t.Errorf("the copy to a target that was deleted is %+v", e)
+	}
+	r.q.Close(t.Context())
+
 	r.open()
 	r.target("vault", to, false)
+	r.add("anna", "vault", "a.pcap")
 	g.opens()
 	r.q.Start()
-	r.await("the copy", func() bool { return len(r.done) == 1 })
+	r.await("the copy", func() bool {
+		return slices.ContainsFunc(r.q.Exports(), func(e capture.Export) bool { return e.State == capture.ExportDone })
+	})
 }

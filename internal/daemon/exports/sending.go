@@ -133,9 +133,10 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 		stored = q.targets[i]
 	}
 	sum, summed := e.SHA256, cmp.Or(e.Bytes, -1)
+	lost := q.lost && !q.deleted[e.Target]
 	q.mu.Unlock()
 	switch {
-	case i < 0 && q.lost:
+	case i < 0 && lost:
 		return failed(nil, "the targets were in a file that was damaged; the copy waits until there is a target %s again", e.Target)
 	case i < 0:
 		return menu.Errorf(menu.NotFound, "There is no target %s any more", e.Target)

@@ -106,10 +106,11 @@ func (q *Queue) DeleteTarget(_ menu.Caller, name string) error {
 	return nil
 }
 
-// giveUpOn ends the copy that is under way if it is to that target.
+// giveUpOn gives a target that was deleted up, and ends the copy that is under way if it is to that one.
 func (q *Queue) giveUpOn(target string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.deleted[target] = true
 	if q.giveUp != nil && q.sending == target {
 		q.giveUp()
 	}

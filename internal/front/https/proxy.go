@@ -3,12 +3,13 @@ package https
 import (
 	"bytes"
 	"context"
-	"diagsh/internal/menu/problem"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httputil"
 	"sync"
+
+	"diagsh/internal/menu/problem"
 )
 
 // pass passes a request to the boundary on the connection of its session.
