@@ -147,6 +147,8 @@ func TestResources(t *testing.T) {
 		{"ro", "GET", "things?leastBytes=1&leastBytes=2", "", 400, `given twice`},
 		{"ro", "GET", "things", "{\"leastBytes\":1}", 400, `no body`},
 		{"ro", "GET", "things?pageSize=1001", "", 400, `from 1 to 1000`},
+		{"ro", "GET", "things?pageSise=1", "", 400, `This resource has no \"pageSise\" in its query`},
+		{"ro", "GET", "things?pageSise=1", "", 400, `pageSize, pageToken`},
 		{"ro", "GET", "things?pageSize=1&pageSize=2", "", 400, `given twice`},
 		{"ro", "GET", "things?leastBytes=1;pageSize=2", "", 400, `query cannot be read`},
 		{"ro", "GET", "things?pageToken=zzz", "", 400, `none of this appliance`},

@@ -99,14 +99,7 @@ func (w *writer) resource(r rest.Route) {
 		}
 		o.Parameters = append(o.Parameters, p)
 	}
-	var args []*menu.Param
-	for i := range c.Params {
-		p := &c.Params[i]
-		_, given := r.Given[p.Name]
-		if !given && !slices.ContainsFunc(inPath, p.Called) && !(r.Method == http.MethodDelete && p.Type == "confirm") {
-			args = append(args, p)
-		}
-	}
+	args := r.Asked()
 	switch {
 	case r.Pick:
 	case r.Method == http.MethodGet || r.Method == http.MethodDelete:

@@ -20,14 +20,19 @@ func KnownQuery(request *http.Request, once, several []string) error {
 		if slices.Contains(once, name) || slices.Contains(several, name) {
 			continue
 		}
-		name = menu.Bounded(name, 60)
-		fault := menu.BadArgument(name, "This resource has no %s in its query", menu.Quoted(name))
-		if known := slices.Concat(once, several); len(known) > 0 {
-			return fault.WithHint("It may have %s", strings.Join(known, ", "))
-		}
-		return fault.WithHint("Leave the query out")
+		return unknown(name, slices.Concat(once, several))
 	}
 	return givenOnce(query, once...)
+}
+
+// unknown returns the refusal of a name that is not among those that a query may have.
+func unknown(name string, known []string) error {
+	name = menu.Bounded(name, 60)
+	fault := menu.BadArgument(name, "This resource has no %s in its query", menu.Quoted(name))
+	if len(known) > 0 {
+		return fault.WithHint("It may have %s", strings.Join(known, ", "))
+	}
+	return fault.WithHint("Leave the query out")
 }
 
 // queryOf returns the query of a request, whole or not at all: package url leaves out what it cannot

@@ -169,7 +169,9 @@ func (r Route) fromQuery(query url.Values) (map[string]any, error) {
 	for name, values := range query {
 		p := r.Command.Argument(name)
 		switch {
-		case p != nil && p.Type == "list":
+		case p == nil:
+			return nil, unknown(name, r.inQuery())
+		case p.Type == "list":
 			list := []any{}
 			for _, one := range menu.SplitList(strings.Join(values, ",")) {
 				list = append(list, one)
@@ -177,13 +179,41 @@ func (r Route) fromQuery(query url.Values) (map[string]any, error) {
 			object[name] = list
 		case len(values) > 1:
 			return nil, menu.BadArgument(menu.Bounded(name, 60), "%s is given twice", menu.Quoted(name))
-		case p != nil && (p.Type == "number" || p.Type == "size" || p.Type == "duration") && whole(values[0]):
+		case (p.Type == "number" || p.Type == "size" || p.Type == "duration") && whole(values[0]):
 			object[name] = json.Number(values[0])
 		default:
 			object[name] = values[0]
 		}
 	}
 	return object, nil
+}
+
+// inQuery returns the names that the query of a request may have.
+func (r Route) inQuery() (names []string) {
+	if r.Pick {
+		return nil
+	}
+	for _, p := range r.Asked() {
+		names = append(names, p.Spelt())
+	}
+	if r.Paged() {
+		names = append(names, sizeQuery, tokenQuery)
+	}
+	return names
+}
+
+// Asked returns the arguments that a request gives in its query or its body: those that neither its path
+// nor the resource has. A DELETE confirms by what it is.
+func (r Route) Asked() (list []*menu.Param) {
+	inPath := r.Resource.Arguments()
+	for i := range r.Command.Params {
+		p := &r.Command.Params[i]
+		_, given := r.Given[p.Name]
+		if !given && !slices.ContainsFunc(inPath, p.Called) && !(r.Method == http.MethodDelete && p.Type == "confirm") {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // whole reports whether a text is a whole number as JSON has it.
