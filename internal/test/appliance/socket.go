@@ -125,13 +125,18 @@ func (a *Appliance) WaitLogouts(user string, n int) {
 	await.Until(a.t, "the appliance to see that "+user+" has gone", func() bool { return a.Logouts(user) >= n })
 }
 
-// Audit is the audit log as it stands in its file, the oldest line first.
+// Audit is the audit log as it stands in its file, the oldest line first. It waits for the end of a line
+// that is being written: who reads meanwhile may see a part of it.
 func (a *Appliance) Audit() []access.Event {
 	a.t.Helper()
-	text, err := os.ReadFile(filepath.Join(a.Data, "audit", "audit.jsonl"))
-	if err != nil {
-		a.t.Fatal(err)
-	}
+	var text []byte
+	await.Until(a.t, "whole lines of the audit log", func() (whole bool) {
+		var err error
+		if text, err = os.ReadFile(filepath.Join(a.Data, "audit", "audit.jsonl")); err != nil {
+			a.t.Fatal(err)
+		}
+		return len(text) == 0 || text[len(text)-1] == '\n'
+	})
 	var events []access.Event
 	for line := range strings.Lines(string(text)) {
 		var e access.Event

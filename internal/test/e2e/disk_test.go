@@ -75,13 +75,7 @@ func TestFullDisk(t *testing.T) {
 		table := string(read(t, filepath.Join(b.Data, "captures.json")))
 		return strings.Count(table, `"stopReason": "DiskLow"`) == 2 && strings.Contains(table, `"stopReason": "PacketCountReached"`)
 	})
-	b.do("op", "packetcapture start name cut interface left filter 'udp port 9999'")
-	_, release = b.Disk.Fill()
-	await.Until(b.t, "the end of the last capture", func() bool { return b.capture("cut").State == capture.Stopped })
-	b.Kill()
-	if table := string(read(t, filepath.Join(b.Data, "captures.json"))); strings.Count(table, `"stopReason": "DiskLow"`) != 2 {
-		t.Errorf("the disk was not full to the brim: the table knows of the end\n%s", table)
-	}
+	release = b.diesOnAFullDisk()
 	b.Restart()
 	for _, name := range append(captures[1:], "cut") {
 		b.fullDiskEnded(name)
@@ -95,6 +89,30 @@ func TestFullDisk(t *testing.T) {
 	b.do("op", "packetcapture start name last interface left filter 'udp port 9999' packets 10")
 	await.Until(b.t, "a capture after the restart", func() bool { return b.capture("last").PacketsWritten == 10 })
 	b.auditTellsOfTheGap()
+}
+
+// diesOnAFullDisk kills the appliance when a capture has ended on a full disk and the table on the disk
+// does not know of that. A capture that ends makes room for a moment, in which a busy machine may write
+// the table before the disk is full again: then the appliance dies once more.
+func (b *bed) diesOnAFullDisk() (release func()) {
+	b.t.Helper()
+	for range 5 {
+		b.do("op", "packetcapture start name cut interface left filter 'udp port 9999'")
+		taken, release := b.Disk.Fill()
+		await.Until(b.t, "the end of the last capture", func() bool { return b.capture("cut").State == capture.Stopped })
+		b.Kill()
+		if strings.Count(string(read(b.t, filepath.Join(b.Data, "captures.json"))), `"stopReason": "DiskLow"`) == 2 {
+			return release
+		}
+		release()
+		if err := os.Remove(taken); err != nil {
+			b.t.Fatal(err)
+		}
+		b.Restart()
+		b.do("op", "packetcapture delete cut confirm yes")
+	}
+	b.t.Fatal("the disk was never full to the brim: the table knows of each end")
+	return nil
 }
 
 // fullDiskEnded makes sure that a capture says that the disk was full, and that its files hold what

@@ -29,6 +29,7 @@ var random = normal{
 	{regexp.MustCompile(`(Last line: |"last":")[0-9a-f]{64}`), "${1}<hash>"},
 	{regexp.MustCompile(`SHA256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}|("sha256": ?")(?:[0-9A-F]{2}:){31}[0-9A-F]{2}`), "${1}<fingerprint>"},
 	{regexp.MustCompile(`\bdsh_[a-z1-9]{8}_[a-z1-9]{52}\b`), "<secret>"},
+	{regexp.MustCompile(`\b[a-hj-km-np-z2-9]{8}-\d+\b`), "<session>"},
 	{regexp.MustCompile(`\b[a-hjkmnp-z]{4}[1-9]{4}\b`), "<token>"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "<fingerprint>"},
 	{regexp.MustCompile(`\b(?:[0-9A-F]{2}:){31}[0-9A-F]{2}\b`), "<fingerprint>"},
@@ -55,7 +56,6 @@ var replacements = normal{
 	{regexp.MustCompile(`-\d{8}-\d{6}`), "-<stamp>"},
 	{regexp.MustCompile(`\b\d+(?:\.\d)? [KMG]?B\b`), "<size>"},
 	{regexp.MustCompile(`("(?:bytes(?:Written)?|ringBytes)": ?)\d+`), "${1}<size>"},
-	{regexp.MustCompile(`\b[a-hj-km-np-z2-9]{8}-\d+\b`), "<session>"},
 	{regexp.MustCompile(`("pid": ?)\d+`), "${1}<pid>"},
 	// The interfaces count what the kernel sends by itself, too.
 	{regexp.MustCompile(`(^On the wire: )\d+ packets`), "${1}<number> packets"},

@@ -57,6 +57,7 @@ func TestNormal(t *testing.T) {
 		// A fingerprint in which a hardware address stands, and times of day.
 		"SHA256 " + strings.Repeat("1C:42:10:22:34:56:12:", 4) + "0A:0B:0C:0D": "<fingerprint>",
 		"Session: 7hecf3fz-1":          "Session: <session>",
+		"Session: ecuu2345-1":          "Session: <session>", // which begins as a token does
 		"capture-1 and 192.0.2.1 stay": "capture-1 and 192.0.2.1 stay",
 		`"commit":"","go":"x"`:         `"commit":"<commit>","go":"x"`,
 		"Key: ssh-ed25519 SHA256:xd/9vje8VMyglkot5LAW5tyCvHhjr1iR0gafwRxXOpQ me": "Key: ssh-ed25519 <fingerprint> me",
