@@ -7,7 +7,15 @@ HTTPS   ?= 127.0.0.1:8443
 # What version names: Go stamps no commit in a git worktree.
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 TIME    := $(shell git log -1 --format=%cI 2>/dev/null)
-BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)$(if $(VERSION), -X main.version=$(VERSION))' -o bin/diagsh .
+BUILD   := CGO_ENABLED=0 $(GO) build -ldflags '-s -w -X main.buildCommit=$(COMMIT) -X main.buildTime=$(TIME)$(if $(VERSION), -X main.version=$(VERSION))' -o bin/diagsh .
+
+# What is compiled for the checks serves the program and the tests too.
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
+
+# What make test runs: RUN is a pattern of names.
+TESTS   ?= ./internal/test/e2e ./commands ./capture/filter ./internal/test/appliance ./internal/test/automation ./capture \
+	./internal/test/browser ./internal/scaffold ./internal/test/https ./internal/test/contract ./...
+RUN     ?=
 
 .PHONY: help run build test quick check bench captures kills windows fuzz filter-score packages reference menus new licenses crypto upstream former
 
@@ -26,16 +34,13 @@ build: ## one static binary, bin/diagsh
 # Most tests need root, which a user with sudo has for them alone: go builds as the user. Packages and tests run side by side, those
 # that take longest first; what measures times runs before the browser. All of them run the program that was built once, and the
 # first keeps the accounts of a fresh appliance for the others. Nobody debugs them: -w. make check has vetted them: -vet=off.
-# The program and the skeleton of a command are built with -trimpath, so they take what is compiled here.
 test: packages build ## install what the tests need, then run all tests, those with real clients included
 	@mkdir -p bin/mould; as="DIAGSH_BINARY=$(CURDIR)/bin/diagsh DIAGSH_MOULD=$(CURDIR)/bin/mould"; \
 	root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH $$as CI=$$CI"; \
-	env $$as $(GO) test -p 6 -parallel 8 -vet=off -trimpath -ldflags=-w -timeout 13m $${root:+"$$root"} \
-		./internal/test/e2e ./commands ./capture/filter ./internal/test/appliance ./internal/test/automation ./capture \
-		./internal/test/browser ./internal/scaffold ./internal/test/https ./internal/test/contract ./...
+	env $$as $(GO) test -p 6 -parallel 8 -vet=off -ldflags=-w -timeout 13m $${root:+"$$root"} $(if $(RUN),-count=1 -run '$(RUN)') $(TESTS)
 
 quick: ## run the tests that need no namespace, no root and no long comparison, for the edit loop
-	@$(GO) test -short -p 4 -trimpath -ldflags=-w ./...
+	@$(GO) test -short -p 4 -ldflags=-w ./...
 
 check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }

@@ -48,7 +48,7 @@ func TestPingAgreesWithIputils(t *testing.T) {
 // milliseconds the fastest of each took.
 func (b *chainBench) pingedAlike(t *testing.T, target, options, theirOptions string) (us, them float64) {
 	t.Helper()
-	ours := b.a.Local("ping " + target + " count 5 interval 50ms " + options)
+	ours := b.a.Local("ping " + target + " count 5 interval 50ms wait 10 " + options)
 	// iputils waits for its last answers no longer than two round trips, which on a busy machine is
 	// not always enough: then it is asked again. Ours is not.
 	theirs := b.iputils(t, theirOptions, target)

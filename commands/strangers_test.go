@@ -52,10 +52,16 @@ type reader struct {
 	client http.Client
 }
 
-// read runs a command, for so long at most, and checks what it says.
+// read runs a command for a short time at most, as some go on until they are stopped, and checks
+// what it says.
 func (r *reader) read(path string, args map[string]string) string {
+	return r.readFor(600*time.Millisecond, path, args)
+}
+
+// readFor is read with the time that the command has.
+func (r *reader) readFor(most time.Duration, path string, args map[string]string) string {
 	body, _ := json.Marshal(args) // what is no UTF-8 becomes U+FFFD, as with every JSON client
-	ctx, cancel := context.WithTimeout(r.t.Context(), 600*time.Millisecond)
+	ctx, cancel := context.WithTimeout(r.t.Context(), most)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, "POST", "http://appliance/v1/run/"+path, bytes.NewReader(body))
 	if err != nil {
@@ -150,7 +156,7 @@ func TestNoStrangerOnTheTerminal(t *testing.T) {
 	}
 
 	// Behind all that, everything that keeps what was said.
-	said := r.read("auditlog", map[string]string{"count": "100000"})
+	said := r.readFor(appliance.Patience, "auditlog", map[string]string{"count": "100000"})
 	if !strings.Contains(said, `\x1b[2J`) || !strings.Contains(said, `\x0a`) || !strings.Contains(said, `\u202e`) {
 		t.Error("the audit log lacks what was given")
 	}

@@ -2,19 +2,32 @@ package netnstest
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// Frames sends Ethernet frames out of an interface.
-type Frames struct{ fd int }
+// Frames sends Ethernet frames out of an interface, which arrive in the order of the calls of Send.
+type Frames struct {
+	fd        int
+	all, here unix.CPUSet // the processors that a thread may use, and the one that sends
+}
 
 // Frames opens an interface of the namespace for sending, until the test ends.
 func (n *Namespace) Frames(t testing.TB, name string) *Frames {
 	t.Helper()
-	f := &Frames{-1}
+	f := &Frames{fd: -1}
+	if err := unix.SchedGetaffinity(0, &f.all); err != nil {
+		t.Fatal(err)
+	}
+	for cpu := 0; f.here.Count() == 0; cpu++ {
+		if f.all.IsSet(cpu) {
+			f.here.Set(cpu)
+		}
+	}
 	n.Do(t, func() {
 		link, err := net.InterfaceByName(name)
 		if err != nil {
@@ -32,10 +45,16 @@ func (n *Namespace) Frames(t testing.TB, name string) *Frames {
 	return f
 }
 
-// Send sends a frame.
+// Send sends a frame. It does so on one processor: each has a queue of its own for what a pair of
+// interfaces passes on (netif_rx), and a sender that moves overtakes what waits in the queue it left.
 func (f *Frames) Send(frame []byte) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.SchedSetaffinity(0, &f.here); err != nil {
+		return err
+	}
 	_, err := unix.Write(f.fd, frame)
-	return err
+	return errors.Join(err, unix.SchedSetaffinity(0, &f.all))
 }
 
 // UDP returns an Ethernet frame with a UDP datagram from 192.0.2.1, port 40000, to a port of
