@@ -37,7 +37,7 @@ build: ## one static binary, bin/diagsh
 test: packages build ## install what the tests need, then run all tests, those with real clients included
 	@mkdir -p bin/mould; as="DIAGSH_BINARY=$(CURDIR)/bin/diagsh DIAGSH_MOULD=$(CURDIR)/bin/mould"; \
 	root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH $$as CI=$$CI"; \
-	env $$as $(GO) test -p 6 -parallel 8 -vet=off -ldflags=-w -timeout 13m $${root:+"$$root"} $(if $(RUN),-count=1 -run '$(RUN)') $(TESTS)
+	env $$as $(GO) test -p 4 -parallel 6 -vet=off -ldflags=-w -timeout 25m $${root:+"$$root"} $(if $(RUN),-count=1 -run '$(RUN)') $(TESTS)
 
 quick: ## run the tests that need no namespace, no root and no long comparison, for the edit loop
 	@$(GO) test -short -p 4 -ldflags=-w ./...

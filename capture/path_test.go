@@ -17,11 +17,13 @@ type path struct {
 	source capture.Source
 	file   capture.File
 	batch  []capture.Packet
+
+	interfaces int
 }
 
 func newPath(t testing.TB, format capture.Format, interfaces ...string) *path {
 	t.Helper()
-	p := &path{bed: newBed(t), batch: make([]capture.Packet, 256)}
+	p := &path{bed: newBed(t), batch: make([]capture.Packet, 256), interfaces: len(interfaces)}
 	p.wire = p.bed.wire("left")
 	p.ns.Do(t, func() {
 		found, err := afpacket.Resolve(interfaces)
@@ -49,18 +51,36 @@ func newPath(t testing.TB, format capture.Format, interfaces ...string) *path {
 	return p
 }
 
-// fill lets the kernel put n packets into the ring and hand over their blocks. It gives the kernel
-// time after some hundred: a backlog takes 1000 (net.core.netdev_max_backlog), and what does not fit
-// is gone.
+// fill lets the kernel put n packets of each interface into the rings and hand over their blocks. What
+// found no room in the backlog, which all that the machine does shares (net.core.netdev_max_backlog),
+// is sent again.
 func (p *path) fill(n int, frame []byte) {
 	p.Helper()
-	for sent := range n {
-		if sent%256 == 255 {
-			time.Sleep(time.Millisecond)
+	end := time.Now().Add(await.Patience)
+	for want := p.received() + n*p.interfaces; ; {
+		missing := (want - p.received() + p.interfaces - 1) / p.interfaces
+		if missing <= 0 {
+			break
 		}
-		p.wire.send(frame)
+		if time.Now().After(end) {
+			p.Fatalf("%d packets do not arrive", missing)
+		}
+		all := p.received() + min(missing, 256)*p.interfaces
+		for range min(missing, 256) {
+			p.wire.send(frame)
+		}
+		await.Within(100*time.Millisecond, func() bool { return p.received() >= all })
 	}
 	time.Sleep(200 * time.Millisecond)
+}
+
+// received returns how many packets the rings got so far.
+func (p *path) received() int {
+	all := 0
+	for _, c := range p.source.Counters() {
+		all += int(c.Received)
+	}
+	return all
 }
 
 // empty writes n packets from the ring to the file.

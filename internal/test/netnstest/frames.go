@@ -3,6 +3,7 @@ package netnstest
 import (
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"runtime"
 	"testing"
@@ -23,11 +24,13 @@ func (n *Namespace) Frames(t testing.TB, name string) *Frames {
 	if err := unix.SchedGetaffinity(0, &f.all); err != nil {
 		t.Fatal(err)
 	}
-	for cpu := 0; f.here.Count() == 0; cpu++ {
+	var cpus []int
+	for cpu := range len(f.all) * 64 {
 		if f.all.IsSet(cpu) {
-			f.here.Set(cpu)
+			cpus = append(cpus, cpu)
 		}
 	}
+	f.here.Set(cpus[rand.IntN(len(cpus))])
 	n.Do(t, func() {
 		link, err := net.InterfaceByName(name)
 		if err != nil {
