@@ -21,6 +21,9 @@ type path struct {
 	interfaces int
 }
 
+// ringBytes keeps 64 blocks: what is sent in 2.5 s, as the kernel hands over a block after 40 ms.
+const ringBytes = 256 << 20
+
 func newPath(t testing.TB, format capture.Format, interfaces ...string) *path {
 	t.Helper()
 	p := &path{bed: newBed(t), batch: make([]capture.Packet, 256), interfaces: len(interfaces)}
@@ -34,7 +37,7 @@ func newPath(t testing.TB, format capture.Format, interfaces ...string) *path {
 		for _, i := range found {
 			taps = append(taps, capture.Tap{Interface: i, SnapLength: capture.MaxSnapLength})
 		}
-		if p.source, err = (afpacket.Options{}).Open(taps); err != nil {
+		if p.source, err = (afpacket.Options{RingBytes: ringBytes}).Open(taps); err != nil {
 			t.Fatal(err)
 		}
 		p.file, err = pcapfile.Create(p.dir, "file", capture.FileHeader{
@@ -65,11 +68,13 @@ func (p *path) fill(n int, frame []byte) {
 		if time.Now().After(end) {
 			p.Fatalf("%d packets do not arrive", missing)
 		}
-		all := p.received() + min(missing, 256)*p.interfaces
-		for range min(missing, 256) {
+		for sent := range missing {
+			if sent%256 == 255 {
+				time.Sleep(time.Millisecond)
+			}
 			p.wire.send(frame)
 		}
-		await.Within(100*time.Millisecond, func() bool { return p.received() >= all })
+		await.Within(200*time.Millisecond, func() bool { return p.received() >= want })
 	}
 	time.Sleep(200 * time.Millisecond)
 }
