@@ -95,7 +95,7 @@ export function Box({ onClose }) {
     }
     if (e.key === 'Tab' && !e.shiftKey && list.at < 0 && (list.open || list.pending)) {
       e.preventDefault();
-      if (list.open) list.take(0); else list.complete();
+      list.complete();
       return true;
     }
     return false;

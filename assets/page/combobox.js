@@ -82,7 +82,10 @@ export function Combobox({ own, value, onInput, onChange, suggest, goesOn, onKey
     input.current.focus();
     if (goesOn) soon(); else onChange?.(before + rest);
   };
+  // What is offered may be for another text than what stands there now.
+  const fits = () => candidates.length > 0 && completed(found, candidates[0], input.current.value, input.current.selectionStart);
   const complete = async () => {
+    if (fits()) { take(0); return; }
     clearTimeout(timer.current);
     const now = await look(false);
     if (now?.candidates.length) take(0, now);

@@ -267,11 +267,17 @@ func TestCommandBox(t *testing.T) {
 	p.Press("trac", kb.Tab) // before anything is offered
 	line("traceroute ")
 	p.Type(box, "trac")
-	p.WaitText("dialog [role=option]", "traceroute6")
+	p.Wait("what begins with it", "[...document.querySelectorAll('dialog [role=option] span:first-child')].map((o) => o.innerText).join() === 'traceroute,traceroute6'")
 	holdAnswers(p, "/v1/complete")
 	p.Press("er", kb.Tab) // what is offered was asked for before
 	line("traceroute ")
 	releaseAnswers(p)
+	p.Type(box, "")
+	p.Wait("all commands", "document.querySelector('dialog [role=option]')?.innerText.startsWith('packetcapture')")
+	holdAnswers(p, "/v1/complete")
+	p.Press("trac", kb.Tab) // what is offered was asked for something else
+	releaseAnswers(p)
+	line("traceroute ")
 	p.Type(box, "whoami; ping 127.0.0.1 count 2; nosuch")
 	p.Press(kb.Enter)
 	p.WaitText("dialog .problem", "Nothing was run")
