@@ -86,6 +86,8 @@ func TestPageIsStrict(t *testing.T) {
 		"HTML from text":           regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|dangerouslySetInnerHTML|srcdoc|DOMParser`),
 		"code from text":           regexp.MustCompile(`\beval\(|new Function\(|javascript:`),
 		"an import of a bare name": regexp.MustCompile(`(?m)^import [^;]*from '[^.]`),
+		// Preact sets a property, and there every text but the empty one is true.
+		"a text for yes or no":     regexp.MustCompile(`\s(?:spellcheck|hidden|disabled|checked|required|readonly|multiple|draggable)="`),
 		"an import map":            regexp.MustCompile(`importmap`),
 		"a syntax that is too new": regexp.MustCompile(`:has\(|light-dark\(|Promise\.withResolvers|Object\.groupBy|\.toSorted\(|Array\.fromAsync`),
 	}

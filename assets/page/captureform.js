@@ -94,8 +94,8 @@ function FilterChoice({ filter, onInput, failure }) {
     </fieldset>
     ${kind === 'predefined' && html`<div class="columns">
       <${Field} label="Ports" hint="Numbers or names, separated by commas">${(own) => html`<input ...${own} value=${parts.ports} onInput=${part('ports')} autocomplete="off" />`}<//>
-      <${Field} label="Client addresses">${(own) => html`<input ...${own} value=${parts.clients} onInput=${part('clients')} autocomplete="off" spellcheck="false" />`}<//>
-      <${Field} label="Server addresses">${(own) => html`<input ...${own} value=${parts.servers} onInput=${part('servers')} autocomplete="off" spellcheck="false" />`}<//></div>`}
+      <${Field} label="Client addresses">${(own) => html`<input ...${own} value=${parts.clients} onInput=${part('clients')} autocomplete="off" spellcheck=${false} />`}<//>
+      <${Field} label="Server addresses">${(own) => html`<input ...${own} value=${parts.servers} onInput=${part('servers')} autocomplete="off" spellcheck=${false} />`}<//></div>`}
     ${kind !== 'none' && html`<${FilterBox} value=${filter} onInput=${onInput} failure=${failure} hint="Such as: host 192.0.2.1 and port 25" />`}`;
 }
 
@@ -171,7 +171,7 @@ function Option({ field, value, onInput, failure }) {
     ? html`<select ...${own} value=${value} onChange=${(e) => onInput(e.currentTarget.value)}>
         ${value === '' && html`<option value="">As fits</option>`}
         ${field.choices.map(([v, text]) => html`<option key=${v} value=${v}>${text}</option>`)}</select>`
-    : html`<input ...${own} value=${value} onInput=${(e) => onInput(e.currentTarget.value)} autocomplete="off" spellcheck="false" />`)}<//>`;
+    : html`<input ...${own} value=${value} onInput=${(e) => onInput(e.currentTarget.value)} autocomplete="off" spellcheck=${false} />`)}<//>`;
 }
 
 /** When is the field of the planned start, with what it is in local time. */

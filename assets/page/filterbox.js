@@ -119,7 +119,7 @@ export function FilterBox({ label = 'Filter', value, onInput, onEnter, command =
   return html`<div class=${`field filterbox ${compact ? 'compact' : ''}`}>
     <label for=${id}>${label}</label>
     <div class="filter-line"><div class="filter-input">
-      <input id=${id} ref=${input} class="mono" role="combobox" type="text" autocomplete="off" autocapitalize="none" spellcheck="false"
+      <input id=${id} ref=${input} class="mono" role="combobox" type="text" autocomplete="off" autocapitalize="none" spellcheck=${false}
         aria-autocomplete="list" aria-expanded=${shown ? 'true' : 'false'} aria-controls=${`${id}-list`}
         aria-activedescendant=${shown && at >= 0 ? `${id}-${at}` : undefined} aria-describedby=${`${id}-means`}
         aria-invalid=${wrong ? 'true' : undefined} placeholder="every packet" value=${value}

@@ -49,7 +49,7 @@ export function SignIn({ onSignedIn }) {
     <form class="card" onSubmit=${submit} ref=${user}>
       <h1><img src="icon.svg" alt="" width="28" height="28" /> Sign in to ${location.hostname}</h1>
       ${methods && methods.banner && html`<p class="welcome">${methods.banner}</p>`}
-      <${Field} label="User">${(own) => html`<input ...${own} name="user" autocomplete="username" autocapitalize="none" spellcheck="false" required />`}<//>
+      <${Field} label="User">${(own) => html`<input ...${own} name="user" autocomplete="username" autocapitalize="none" spellcheck=${false} required />`}<//>
       <${Field} label="Password">${(own) => html`<input ...${own} name="password" type="password" autocomplete="current-password" required />`}<//>
       <${Problem} failure=${failure} />
       <div class="buttons"><button class="primary" type="submit" disabled=${busy}>${busy ? 'Signing in…' : 'Sign in'}</button></div>

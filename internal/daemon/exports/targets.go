@@ -110,7 +110,9 @@ func (q *Queue) DeleteTarget(_ menu.Caller, name string) error {
 func (q *Queue) giveUpOn(target string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.deleted[target] = true
+	if q.lost {
+		q.deleted[target] = true
+	}
 	if q.giveUp != nil && q.sending == target {
 		q.giveUp()
 	}
