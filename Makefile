@@ -17,7 +17,7 @@ TESTS   ?= ./internal/test/e2e ./commands ./capture/filter ./internal/test/appli
 	./internal/test/browser ./internal/scaffold ./internal/test/https ./internal/test/contract ./...
 RUN     ?=
 
-.PHONY: help run build test quick check bench captures kills windows fuzz filter-score packages reference menus new licenses crypto upstream former
+.PHONY: bpf help run build test quick check bench captures kills windows fuzz filter-score packages reference menus new licenses crypto upstream former
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -93,3 +93,12 @@ new: ## write the skeleton of a command: make new COMMAND='diagnostic network ro
 
 packages: ## install what the tests need where that is possible, else name it
 	@sh internal/test/packages.sh
+
+# The programs are for both processors: nothing in them reads registers, and both are little-endian. The types of the kernel are
+# found when they are loaded. -g is what describes them; llvm-strip takes the lines of the source out again.
+CLANG   ?= clang-14
+STRIP   ?= llvm-strip-14
+bpf: ## compile the eBPF programs in internal/bpf/programs (needs clang and llvm, 14 or later)
+	cd internal/bpf/programs && for source in *.c; do \
+	$(CLANG) -O2 -g -Wall -Werror -target bpf -mcpu=v3 -fdebug-prefix-map=$(CURDIR)=. -Iheaders -c $$source -o $${source%.c}.o && \
+	$(STRIP) -g $${source%.c}.o && sha256sum $$source $${source%.c}.o headers/*.h > $${source%.c}.sums || exit 1; done

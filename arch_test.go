@@ -35,6 +35,8 @@ var rooms = []room{
 		why: "words and their schema; it changes nothing"},
 	{name: "assets",
 		why: "only what is embedded"},
+	{name: "internal/bpf", modules: []string{modEbpf, modSys},
+		why: "it loads programs into the kernel, whatever they watch"},
 	{name: "capture/filter", imports: []string{"capture/filter"},
 		why: "others import the compiler, so it stands alone"},
 	{name: "capture", imports: []string{"capture/"}, modules: []string{modGopacket, modDns, modNet, modSys},
@@ -147,6 +149,7 @@ const (
 	modCrypto    = "golang.org/x/crypto"
 	modDbus      = "github.com/godbus/dbus/v5"
 	modDns       = "github.com/miekg/dns"
+	modEbpf      = "github.com/cilium/ebpf"
 	modEthtool   = "github.com/safchain/ethtool"
 	modGoPrompt  = "github.com/c-bata/go-prompt"
 	modGopacket  = "github.com/google/gopacket"
