@@ -72,6 +72,7 @@ type Daemon struct {
 	lock    *os.File
 
 	names *names.Resolver
+	ports portsRoom
 
 	services     services.Catalogue
 	configFolder string
@@ -176,6 +177,7 @@ func (d *Daemon) open(o Options) error {
 	if err := d.openCommits(o); err != nil {
 		return err
 	}
+	d.openPorts()
 	if err := d.openCaptures(o); err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type host struct {
 	LocalUsers      map[string]string // a user of this machine, by name or number: the account it has by the socket
 	SignIn          SignIn
 	Captures        CaptureRules
+	PortTier        string   // how sockets are watched, at best; empty: as well as the kernel can
 	ManagementPorts []uint16 // TCP ports beside those of Options whose packets captures leave out
 
 	banner, welcome string
@@ -104,6 +105,7 @@ func (h *host) settings() map[string]setting {
 		"captures.quota":         size(&h.Captures.Quota, 16<<20),
 		"captures.deleteOldest":  yesNo(&h.Captures.DeleteOldest),
 		"captures.keepFor":       duration(&h.Captures.KeepFor, 0, 10*365*24*time.Hour),
+		"ports.tier":             text(&h.PortTier, oneOf("A", "B", "C")),
 		"managementPorts":        ports(&h.ManagementPorts),
 	}
 	for name, set := range h.SignIn.settings() {

@@ -94,6 +94,10 @@ func (s *Settings) IdleTimeout() time.Duration { return s.now.Load().idle }
 // CaptureRules returns the bounds of captures.
 func (s *Settings) CaptureRules() CaptureRules { return s.host.Captures }
 
+// PortTier returns the best tier by which the port log and captures learn of sockets, "A", "B" or
+// "C"; empty is the best that the kernel has.
+func (s *Settings) PortTier() string { return s.host.PortTier }
+
 // LongestWebSession returns after which time a session of the page ends, however busy it is.
 func (s *Settings) LongestWebSession() time.Duration { return s.host.LongestWeb }
 

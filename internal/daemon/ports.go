@@ -1,0 +1,29 @@
+package daemon
+
+import (
+	"context"
+
+	"diagsh/diag/ports"
+)
+
+// A portsRoom is the one engine that tells which process has which socket. It stands below the
+// rooms that watch it, and runs while one of them does.
+type portsRoom struct{ *ports.Engine }
+
+// Close implements room. Who watched has ended before.
+func (r portsRoom) Close(context.Context) error { return r.Engine.Close() }
+
+// openPorts makes the engine. The administrator of the machine may lower its tier.
+func (d *Daemon) openPorts() {
+	d.ports = portsRoom{ports.New(ports.Options{Log: d.log, Tier: ports.Tier(d.PortTier())})}
+	d.opened(d.ports)
+}
+
+// SocketOwner returns what is known of a socket by its cookie, and where that is not enough by its
+// inode. It is false while nothing watches sockets.
+func (d *Daemon) SocketOwner(cookie, inode uint64) (ports.Owner, bool) {
+	return d.ports.Owner(cookie, inode)
+}
+
+// PortsStatus returns how sockets are watched; it is false while they are not.
+func (d *Daemon) PortsStatus() (ports.Status, bool) { return d.ports.Status() }
