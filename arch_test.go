@@ -39,7 +39,7 @@ var rooms = []room{
 		why: "it loads programs into the kernel, whatever they watch"},
 	{name: "capture/filter", imports: []string{"capture/filter"},
 		why: "others import the compiler, so it stands alone"},
-	{name: "capture", imports: []string{"capture/"}, modules: []string{modGopacket, modDns, modNet, modSys},
+	{name: "capture", imports: []string{"capture/", "internal/bpf"}, modules: []string{modGopacket, modDns, modNet, modSys},
 		why: "the engine knows nothing of the people and commands above it"},
 	{name: "diag", imports: []string{"diag/"},
 		modules: []string{modDns, modNetlink, modSystemd, modDbus, modYaml, modNet, modSys},

@@ -51,7 +51,7 @@ type Set struct {
 	refused  []*Error
 }
 
-// A variable is a setting of an object's programs before they are loaded.
+// setConstants sets variables of an object's programs before they are loaded.
 func setConstants(spec *ebpf.CollectionSpec, values map[string]any) error {
 	for name, value := range values {
 		v, ok := spec.Variables[name]
@@ -117,7 +117,9 @@ func (s *Set) makeMaps(spec *ebpf.CollectionSpec, o Options) error {
 			m.MaxEntries = n
 		}
 	}
-	c, err := ebpf.NewCollection(&ebpf.CollectionSpec{Maps: spec.Maps, Types: spec.Types, ByteOrder: spec.ByteOrder})
+	c, err := ebpf.NewCollection(&ebpf.CollectionSpec{
+		Maps: spec.Maps, Variables: spec.Variables, Types: spec.Types, ByteOrder: spec.ByteOrder,
+	})
 	if err != nil {
 		return failure("", err)
 	}

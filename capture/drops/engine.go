@@ -1,0 +1,304 @@
+package drops
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/internal/bpf"
+)
+
+// Options say which drops an Engine sees.
+type Options struct {
+	// NetNS is the inode of the network namespace; 0 is that of the thread that calls New. Packets
+	// whose namespace the kernel does not know any more are seen too.
+	NetNS uint32
+}
+
+// An Engine is shared by all who want to know what the kernel drops: its program runs while at least
+// one of them does. Its methods may be called from any goroutine.
+type Engine struct {
+	netns uint32
+	own   own
+
+	mu       sync.Mutex // guards what follows; taken before watching
+	running  *run
+	watching int
+}
+
+// A run is the time in which the program is in the kernel.
+type run struct {
+	set     *bpf.Set
+	ring    *bpf.Ring
+	reasons reasons
+	blind   []string
+	ended   chan struct{}
+
+	named  sync.Mutex // guards what follows
+	places *places
+	clock  clock
+
+	mu       sync.Mutex // guards what follows; held while watchers are told
+	watchers []*watcher
+	flushes  []chan struct{}
+}
+
+// A watcher is a function that is told of drops.
+type watcher struct{ tell func(*Drop) }
+
+// New returns an engine that does not run yet.
+func New(o Options) *Engine {
+	if o.NetNS == 0 {
+		var s unix.Stat_t
+		if unix.Stat("/proc/thread-self/ns/net", &s) == nil {
+			o.NetNS = uint32(s.Ino)
+		}
+	}
+	return &Engine{netns: o.NetNS, own: own{known: map[uint32]bool{}}}
+}
+
+// ErrNoReasons is returned by Watch where the kernel does not say why it drops packets.
+var ErrNoReasons = errors.New("this kernel does not say why it drops packets, which Linux 5.17 and later do")
+
+// Watch tells a function of packets that are dropped, until stop is called; nil tells nothing, so
+// that there are counts. One goroutine calls it and waits for it: it must be quick. Noise is told
+// too; what the appliance's own packet sockets do not take is not. stop returns when it does not run
+// any more, and what was dropped before was told. The error is ErrNoReasons or a *bpf.Error.
+func (e *Engine) Watch(tell func(*Drop)) (stop func(), err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running == nil {
+		if e.running, err = e.begin(); err != nil {
+			return nil, err
+		}
+	}
+	e.watching++
+	r, w := e.running, &watcher{tell}
+	r.mu.Lock()
+	r.watchers = append(r.watchers, w)
+	r.mu.Unlock()
+	return sync.OnceFunc(func() { e.leave(r, w) }), nil
+}
+
+func (e *Engine) leave(r *run, w *watcher) {
+	r.flush()
+	r.mu.Lock()
+	r.watchers = slices.DeleteFunc(r.watchers, func(other *watcher) bool { return other == w })
+	r.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.watching--; e.watching == 0 {
+		e.running = nil
+		r.end()
+	}
+}
+
+// tracepoint tells of packets that are dropped.
+const tracepoint = "kfree_skb"
+
+// begin loads the program.
+func (e *Engine) begin() (*run, error) {
+	arguments, err := bpf.Arguments(tracepoint)
+	if err != nil {
+		return nil, err
+	}
+	if arguments < 3 {
+		return nil, ErrNoReasons
+	}
+	receiver := uint32(0)
+	if arguments > 3 {
+		receiver = 1
+	}
+	r := &run{places: newPlaces(), ended: make(chan struct{})}
+	if r.reasons, err = readReasons(); err != nil {
+		return nil, err
+	}
+	r.set, err = bpf.Load(bpf.Drops, bpf.Options{Constants: map[string]any{"netns": e.netns, "has_receiver": receiver}})
+	if err != nil {
+		return nil, err
+	}
+	if r.ring, err = r.set.Ring("packets"); err != nil {
+		r.set.Close()
+		return nil, err
+	}
+	if r.reasons.few() {
+		r.blind = append(r.blind, fmt.Sprintf("This kernel knows %d reasons only: most packets are NOT_SPECIFIED, "+
+			"and their place says more", len(r.reasons.core)))
+	}
+	if !r.places.readable() {
+		r.blind = append(r.blind, "The places in the kernel are not shown: the appliance lacks CAP_SYSLOG, "+
+			"or the kernel hides its addresses (kernel.kptr_restrict)")
+	}
+	if receiver == 0 {
+		r.blind = append(r.blind, "This kernel does not say which socket did not take a packet")
+	}
+	go r.read(e)
+	return r, nil
+}
+
+// Running reports whether the engine runs, and says in sentences what it cannot see.
+func (e *Engine) Running() (blind []string, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running == nil {
+		return nil, false
+	}
+	return slices.Clone(e.running.blind), true
+}
+
+// read tells the watchers what comes, until the ring is closed.
+func (r *run) read(e *Engine) {
+	defer close(r.ended)
+	for {
+		record, err := r.ring.Read()
+		switch {
+		case errors.Is(err, bpf.ErrFlushed):
+			r.flushed()
+			continue
+		case err != nil: // it was closed
+			return
+		}
+		k := eventOf(record)
+		if k == nil || e.own.has(k.Flow.Place.Listener) {
+			continue
+		}
+		drop := r.drop(k)
+		r.mu.Lock()
+		for _, w := range r.watchers {
+			if w.tell != nil {
+				w.tell(drop)
+			}
+		}
+		r.mu.Unlock()
+	}
+}
+
+// flush waits until all that was dropped before is told.
+func (r *run) flush() {
+	done := make(chan struct{})
+	r.mu.Lock()
+	r.flushes = append(r.flushes, done)
+	r.mu.Unlock()
+	if r.ring.Flush() != nil {
+		return
+	}
+	select {
+	case <-done:
+	case <-r.ended:
+	}
+}
+
+func (r *run) flushed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, done := range r.flushes {
+		close(done)
+	}
+	r.flushes = nil
+}
+
+func (r *run) end() {
+	r.ring.Close()
+	<-r.ended
+	r.set.Close()
+}
+
+// drop names what the kernel tells of a packet.
+func (r *run) drop(k *kernelEvent) *Drop {
+	r.named.Lock()
+	defer r.named.Unlock()
+	return &Drop{
+		Where: r.where(&k.Flow.Place), Flow: k.Flow.flow(), Time: r.clock.time(k.Time), Incoming: k.Incoming != 0,
+		Cookie: k.Cookie, Inode: uint64(k.Inode), Length: int(k.Length), Data: k.Data[:min(int(k.Kept), len(k.Data))],
+	}
+}
+
+// where names a place. Called with named held.
+func (r *run) where(k *kernelPlace) Where {
+	w := Where{Reason: r.reasons.name(k.Reason), Place: r.places.name(k.Site), EtherType: k.EtherType}
+	w.Noise = isNoise(w)
+	return w
+}
+
+// Counts returns what was dropped since the engine began, by reason and place, and how many packets
+// are in no count because there were too many places. It is empty while the engine does not run.
+func (e *Engine) Counts() (counts []Count, uncounted uint64, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.running
+	if r == nil {
+		return nil, 0, nil
+	}
+	entries, err := bpf.Entries[kernelPlace, kernelCount](r.set, "counts")
+	if err != nil {
+		return nil, 0, err
+	}
+	sums := map[Where]Count{}
+	r.named.Lock()
+	defer r.named.Unlock()
+	var sites []uint64
+	for k := range entries {
+		sites = append(sites, k.Site)
+	}
+	r.places.learn(sites...)
+	for k, values := range entries {
+		if e.own.has(k.Listener) {
+			continue
+		}
+		w := r.where(&k)
+		c := sums[w]
+		c.Where = w
+		for _, v := range values {
+			c.Packets += v.Packets
+			c.Told += v.Handed
+		}
+		sums[w] = c
+	}
+	for _, c := range sums {
+		counts = append(counts, c)
+	}
+	slices.SortFunc(counts, func(a, b Count) int { return compareWhere(a.Where, b.Where) })
+	var lost []uint64
+	if err := r.set.Map("uncounted").Lookup(uint32(0), &lost); err != nil {
+		return nil, 0, err
+	}
+	for _, n := range lost {
+		uncounted += n
+	}
+	return counts, uncounted, nil
+}
+
+func compareWhere(a, b Where) int {
+	return cmp.Or(strings.Compare(a.Reason, b.Reason), strings.Compare(a.Place, b.Place), cmp.Compare(a.EtherType, b.EtherType))
+}
+
+// Flows returns what was dropped since the engine began, by reason, place, interface and flow. It is
+// empty while the engine does not run.
+func (e *Engine) Flows() ([]FlowCount, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.running
+	if r == nil {
+		return nil, nil
+	}
+	entries, err := bpf.Entries[kernelFlow, kernelFlowCount](r.set, "flows")
+	if err != nil {
+		return nil, err
+	}
+	r.named.Lock()
+	defer r.named.Unlock()
+	flows := make([]FlowCount, 0, len(entries))
+	for k, v := range entries {
+		if e.own.has(k.Place.Listener) {
+			continue
+		}
+		flows = append(flows, FlowCount{Where: r.where(&k.Place), Flow: k.flow(), Packets: v[0].Packets,
+			Last: r.clock.time(v[0].Last), Cookie: v[0].Cookie, Inode: uint64(v[0].Inode)})
+	}
+	return flows, nil
+}

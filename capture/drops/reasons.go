@@ -1,0 +1,49 @@
+package drops
+
+import (
+	"strconv"
+	"strings"
+
+	"diagsh/internal/bpf"
+)
+
+// The names that the running kernel has for reasons and for the subsystems that have their own.
+const (
+	reasonEnum, reasonPrefix       = "skb_drop_reason", "SKB_DROP_REASON_"
+	subsystemEnum, subsystemPrefix = "skb_drop_reason_subsys", "SKB_DROP_REASON_SUBSYS_"
+)
+
+// few is up to how many names a kernel has that tells most reasons as NOT_SPECIFIED: Linux 5.17 has
+// five.
+const few = 10
+
+// A reasons is the kernel's names for the values of its enumeration. They are read from the running
+// kernel: the values are others in each version.
+type reasons struct{ core, subsystems map[uint64]string }
+
+func readReasons() (reasons, error) {
+	core, err := bpf.Enumeration(reasonEnum)
+	if err != nil {
+		return reasons{}, err
+	}
+	subsystems, err := bpf.Enumeration(subsystemEnum)
+	if err != nil { // before Linux 6.4
+		subsystems = nil
+	}
+	return reasons{core, subsystems}, nil
+}
+
+// few reports whether the kernel has hardly any reasons.
+func (r reasons) few() bool { return len(r.core) <= few }
+
+// name returns the name of a reason. The high 16 bits are the subsystem, which names its own where
+// this enumeration does not have them.
+func (r reasons) name(value uint32) string {
+	if name, ok := r.core[uint64(value)]; ok {
+		return strings.TrimPrefix(name, reasonPrefix)
+	}
+	if name, ok := r.subsystems[uint64(value>>16)]; ok && value>>16 != 0 {
+		return strings.TrimPrefix(name, subsystemPrefix) + "_" + strconv.Itoa(int(value&0xffff))
+	}
+	return strconv.FormatUint(uint64(value), 10)
+}

@@ -1,0 +1,94 @@
+package drops
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the program in internal/bpf/programs/drops.c writes, in its layout.
+type (
+	kernelPlace struct {
+		Site      uint64
+		Reason    uint32
+		NetNS     uint32
+		Listener  uint32
+		EtherType uint16
+		_         uint16
+	}
+	kernelCount struct{ Packets, Handed, Window, Taken uint64 }
+	kernelFlow  struct {
+		Place               kernelPlace
+		Index               uint32
+		Family, Protocol    uint8
+		SourcePort          uint16
+		DestinationPort     uint16
+		_                   uint16
+		Source, Destination [16]byte
+		Name                [16]byte
+		_                   uint32
+	}
+	kernelFlowCount struct {
+		Packets, Last, Window, Taken, Cookie uint64
+		Inode                                uint32
+		_                                    uint32
+	}
+	kernelEvent struct {
+		Time     uint64
+		Cookie   uint64
+		Flow     kernelFlow
+		Inode    uint32
+		Length   uint32
+		Kept     uint16
+		Incoming uint8
+		_        uint8
+		Data     [128]byte
+		_        [4]byte
+	}
+)
+
+// eventOf returns the event in a record of the ring; nil if that is not one. It is valid as long as
+// the record is.
+func eventOf(record []byte) *kernelEvent {
+	if len(record) < int(unsafe.Sizeof(kernelEvent{})) {
+		return nil
+	}
+	return (*kernelEvent)(unsafe.Pointer(unsafe.SliceData(record)))
+}
+
+// flow returns the two ends, with the name that the interface had then.
+func (k *kernelFlow) flow() Flow {
+	name, _, _ := bytes.Cut(k.Name[:], []byte{0})
+	f := Flow{Interface: string(name), Index: int(k.Index), Protocol: k.Protocol}
+	switch k.Family {
+	case unix.AF_INET:
+		f.Source = netip.AddrPortFrom(netip.AddrFrom4([4]byte(k.Source[:4])), k.SourcePort)
+		f.Destination = netip.AddrPortFrom(netip.AddrFrom4([4]byte(k.Destination[:4])), k.DestinationPort)
+	case unix.AF_INET6:
+		f.Source = netip.AddrPortFrom(netip.AddrFrom16(k.Source), k.SourcePort)
+		f.Destination = netip.AddrPortFrom(netip.AddrFrom16(k.Destination), k.DestinationPort)
+	}
+	return f
+}
+
+// A clock turns times of CLOCK_MONOTONIC into times of the day.
+type clock struct {
+	boot     time.Time // when CLOCK_MONOTONIC was 0, as the clocks say now
+	measured uint64
+}
+
+// each is how often the two clocks are compared: the one of the day may be set.
+const each = uint64(time.Second)
+
+func (c *clock) time(monotonic uint64) time.Time {
+	if now := c.measured + each; c.boot.IsZero() || monotonic > now {
+		var t unix.Timespec
+		unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+		c.measured = uint64(t.Nano())
+		c.boot = time.Now().Round(0).Add(-time.Duration(t.Nano()))
+	}
+	return c.boot.Add(time.Duration(monotonic))
+}
