@@ -1,4 +1,4 @@
-// Package processes finds the processes of this host by their name.
+// Package processes finds the processes of this host by their name, and reads what they are.
 package processes
 
 import (

@@ -1,0 +1,184 @@
+package reporter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/diag/netlink"
+	"diagsh/diag/ports"
+	"diagsh/diag/processes"
+	"diagsh/diag/sockets"
+	"diagsh/diag/system"
+	"diagsh/diag/users"
+	"diagsh/internal/menu"
+)
+
+// writeInitial writes PR-INITIAL: the machine as it is now.
+func (s *set) writeInitial(ctx context.Context) error {
+	f := &s.files[initialFile]
+	var b bytes.Buffer
+	flush := func() error {
+		defer b.Reset()
+		return f.append(b.Bytes())
+	}
+	s.head(&b)
+	names := users.Names{}
+	err := listSockets(ctx, &b, names)
+	if e := flush(); e != nil {
+		return e
+	}
+	running, listing := processes.List(ctx)
+	err = errors.Join(err, listing)
+	fmt.Fprintf(&b, "\nProcesses: %d\n\n", len(running))
+	for _, p := range running {
+		d, e := processes.ReadDetail(p.PID, time.Now())
+		if e != nil {
+			continue // it ended
+		}
+		fmt.Fprintf(&b, "Process %d\n", p.PID)
+		s.detail(&b, d, names.Of(d.UID), f.size.Load() >= s.sets.o.Bytes)
+		if e := flush(); e != nil {
+			return e
+		}
+	}
+	err = errors.Join(err, s.services(&b, running))
+	return errors.Join(flush(), err)
+}
+
+// head writes what the machine is, and how it sees sockets.
+func (s *set) head(b *bytes.Buffer) {
+	o := s.sets.o
+	fmt.Fprintf(b, "Port log in the form of Port Reporter, by %s\n\n", o.Product)
+	member(b, "Begun", s.at.Format("2006-01-02 15:04:05 -07:00 (MST)"))
+	member(b, "Host", o.Hostname())
+	member(b, "Kernel", kernel())
+	member(b, "Clock", clock())
+	if status, runs := o.Status(); runs {
+		member(b, "Tier", tiers[status.Tier])
+		member(b, "Cgroup", status.Cgroup)
+		for _, blind := range status.Blind {
+			member(b, "Not seen", blind)
+		}
+	}
+	member(b, "Files", strings.Join(s.names, " "))
+	fmt.Fprintf(b, "\nColumns of %s:\n%s\n", s.names[portsFile], strings.Join(Columns, ","))
+}
+
+// tiers say how sockets are seen.
+var tiers = map[ports.Tier]string{
+	ports.Full:          "A: the kernel tells of every socket as it happens",
+	ports.WithoutAccept: "B: the kernel tells of every socket as it happens, but not who called accept",
+	ports.Polling:       "C: the table of sockets is read again and again; those that live shortly are not seen",
+}
+
+func kernel() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return strings.Join([]string{unix.ByteSliceToString(u.Sysname[:]), unix.ByteSliceToString(u.Release[:]),
+		unix.ByteSliceToString(u.Version[:]), unix.ByteSliceToString(u.Machine[:])}, " ")
+}
+
+func clock() string {
+	c, err := system.ReadClock()
+	switch {
+	case err != nil:
+		return "not known"
+	case !c.Synchronised:
+		return "not synchronised"
+	}
+	return fmt.Sprintf("synchronised, wrong by at most %s", c.Error)
+}
+
+// listSockets writes the sockets of TCP and UDP as netstat does.
+func listSockets(ctx context.Context, b *bytes.Buffer, names users.Names) error {
+	owners, err := sockets.FindOwners(ctx)
+	if err != nil {
+		return err
+	}
+	b.WriteString("\nSockets\n\n")
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "Proto\tRecv-Q\tSend-Q\tLocal Address\tForeign Address\t(state)\tPID/Process\tUser")
+	err = sockets.Each(ctx, sockets.Query{Kinds: []sockets.Kind{sockets.KindTCP, sockets.KindUDP}},
+		func(s *sockets.Socket) error {
+			state := s.State.String()
+			if s.Kind == sockets.KindUDP {
+				state = ""
+			}
+			row := func(who, user string) {
+				fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", protocol(s), s.RecvQ, s.SendQ, endpoint(s.Local),
+					endpoint(s.Remote), state, menu.Clean(who), menu.Clean(user))
+			}
+			held := false
+			owners.Of(s.Inode, func(p *sockets.Process) {
+				held = true
+				row(fmt.Sprintf("%d/%s", p.PID, p.Name), names.Of(p.UID))
+			})
+			if !held {
+				row("-", "-")
+			}
+			return nil
+		})
+	if errors.Is(err, netlink.ErrChanged) {
+		err = nil // sockets come and go all the time
+	}
+	return errors.Join(err, t.Flush())
+}
+
+func protocol(s *sockets.Socket) string {
+	name := "tcp"
+	if s.Kind == sockets.KindUDP {
+		name = "udp"
+	}
+	if s.IPv6 {
+		return name + "6"
+	}
+	return name + "4"
+}
+
+// endpoint is an address and a port; a star is any.
+func endpoint(a netip.AddrPort) string {
+	host, port := a.Addr().Unmap().String(), strconv.Itoa(int(a.Port()))
+	if a.Addr().IsUnspecified() {
+		host = "*"
+	}
+	if a.Port() == 0 {
+		port = "*"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// services writes which services of the catalogue have processes.
+func (s *set) services(b *bytes.Buffer, running []processes.Process) error {
+	catalogue, err := s.sets.o.Services()
+	if err != nil {
+		return err
+	}
+	b.WriteString("Services that run, by the names of their processes\n\n")
+	for i := range catalogue {
+		var pids []string
+		for _, p := range running {
+			if catalogue[i].Has(p.Name) {
+				pids = append(pids, strconv.Itoa(p.PID))
+			}
+		}
+		if len(pids) > 0 {
+			slices.Sort(pids)
+			fmt.Fprintf(b, "%s: %s (process %s)\n", menu.Clean(catalogue[i].Name), menu.Clean(catalogue[i].Description),
+				strings.Join(pids, ", "))
+		}
+	}
+	return nil
+}
