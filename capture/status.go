@@ -11,6 +11,16 @@ type FileInfo struct {
 	Last    time.Time `json:"last,omitzero"`  // time of the latest packet
 }
 
+// FileBeside describes a file that belongs to a capture and holds no packets of it.
+type FileBeside struct {
+	Name  string `json:"name"`
+	Kind  string `json:"kind"` // flows, drops
+	Bytes int64  `json:"bytes"`
+
+	// Stopped says why the file ended before the capture; empty if it did not.
+	Stopped string `json:"stopped,omitempty"`
+}
+
 // Status is all that the appliance knows about a capture: running, ended, or not yet started.
 //
 // While it runs, the last of Files is still being written and does not have its name yet; its
@@ -31,6 +41,9 @@ type Status struct {
 	EndTime         time.Time  `json:"endTime,omitzero"`
 	Owner           string     `json:"owner"`
 	Files           []FileInfo `json:"files"`
+
+	// FilesBeside belong to the capture as Files do, and are deleted and copied with them.
+	FilesBeside []FileBeside `json:"filesBeside,omitempty"`
 
 	// The counters add up: PacketsMatched = PacketsReceived + PacketsDropped. When the capture has
 	// ended, PacketsReceived = PacketsWritten + PacketsBehindLimit + PacketsDiscarded.
@@ -86,4 +99,15 @@ func (s Spec) notInFile() (members []string) {
 		members = append(members, "caseNumber")
 	}
 	return members
+}
+
+// FileNames returns the names of all files that belong to the capture, those of packets first.
+func (s Status) FileNames() (names []string) {
+	for _, f := range s.Files {
+		names = append(names, f.Name)
+	}
+	for _, f := range s.FilesBeside {
+		names = append(names, f.Name)
+	}
+	return names
 }

@@ -33,17 +33,7 @@ func Status(w io.Writer, s capture.Status) {
 		line("Ended:", "%s, after %s", menu.UTC(s.EndTime),
 			menu.FormatDuration(s.EndTime.Sub(s.StartTime).Truncate(time.Second)))
 	}
-	for i, f := range s.Files {
-		label := "File:"
-		if i > 0 {
-			label = ""
-		}
-		note := ""
-		if s.State == capture.Running && i == len(s.Files)-1 {
-			note = ", open"
-		}
-		line(label, "%s (%s, %s%s)", f.Name, Bytes(f.Bytes), Count(int(f.Packets), "packet"), note)
-	}
+	writtenFiles(w, s)
 	line("Packets:", "%s", Packets(s))
 	if !s.StartTime.IsZero() && s.PacketsSeen != nil {
 		line("On the wire:", "%d packets in and out meanwhile, before the filter", *s.PacketsSeen)
@@ -73,6 +63,31 @@ func Status(w io.Writer, s capture.Status) {
 	extras(w, s)
 	line("Filter:", "%s", Filter(s.Filter))
 	line("Management:", "%s", management(s.Management))
+}
+
+// writtenFiles writes the files of a capture, and those beside them.
+func writtenFiles(w io.Writer, s capture.Status) {
+	for i, f := range s.Files {
+		label := "File:"
+		if i > 0 {
+			label = ""
+		}
+		note := ""
+		if s.State == capture.Running && i == len(s.Files)-1 {
+			note = ", open"
+		}
+		fold(w, label, indent, "%s (%s, %s%s)", f.Name, Bytes(f.Bytes), Count(int(f.Packets), "packet"), note)
+	}
+	for i, f := range s.FilesBeside {
+		label, stopped := "Beside it:", ""
+		if i > 0 {
+			label = ""
+		}
+		if f.Stopped != "" {
+			stopped = "; it ended before the capture: " + menu.Clean(f.Stopped)
+		}
+		fold(w, label, indent, "%s (%s)%s", f.Name, Bytes(f.Bytes), stopped)
+	}
 }
 
 // management returns in a word or two what happens to the packets of management sessions.
@@ -214,9 +229,17 @@ func Table(w io.Writer, list []capture.Status) {
 			started = s.StartTime.UTC().Format("2006-01-02 15:04")
 		}
 		rows = append(rows, []string{s.Name, inAWord(s), started, fmt.Sprint(s.PacketsWritten),
-			Bytes(s.BytesWritten), s.Owner})
+			Bytes(s.BytesWritten) + besides(s), s.Owner})
 	}
 	fitted(w, rows, "OWNER", "STARTED (UTC)", "SIZE")
+}
+
+// besides returns for a table which files there are beside those of packets, or "".
+func besides(s capture.Status) (text string) {
+	for _, f := range s.FilesBeside {
+		text += " +" + f.Kind
+	}
+	return text
 }
 
 // inAWord returns the state of a capture for a table: for how long it runs, or why it ended.

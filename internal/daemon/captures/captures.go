@@ -28,7 +28,9 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
+	"diagsh/internal/daemon/captures/beside"
 	"diagsh/internal/daemon/captures/notes"
+	"diagsh/internal/daemon/captures/savedfilters"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/files"
 	"diagsh/internal/daemon/settings"
@@ -49,15 +51,19 @@ type Options struct {
 	Settled  access.Teller      // that the settings changed
 	Noted    access.Teller      // of notes at packets, by the names of the files
 	SetAside func(store.Damage) // is told of damaged files; nil: Open fails
+	Beside   []beside.Recorder  // of files that captures may have beside theirs
 	Log      *slog.Logger
 }
 
 // A Table is the one table of captures, for all users and front ends.
 type Table struct {
+	*savedfilters.Book
+
 	settings  *settings.Settings
 	audit     *audit.Log
 	directory *files.Directory
 	queue     *exports.Queue
+	recorders []beside.Recorder
 	product   string
 	tell      access.Teller
 	settled   access.Teller
@@ -73,7 +79,6 @@ type Table struct {
 	path         string
 	capturesFile store.JSON[capturesFile]
 	settingsFile store.JSON[settingsFile]
-	saved        savedFilters
 	notes        *notes.Book
 	volume       *pcapfile.Volume
 	rings        *afpacket.Spare
@@ -99,7 +104,7 @@ type Table struct {
 func Open(o Options) (*Table, error) {
 	keep := o.Settings.CaptureRules().KeepMemory // of a capture that ends
 	t := &Table{
-		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports,
+		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports, recorders: o.Beside,
 		product: o.Product, tell: o.Tell, settled: o.Settled, log: o.Log, lastSign: o.LastSign,
 		indexes: index.NewLibrary(indexBytes),
 		root:    o.Files.Root(), path: o.Files.Path(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep),
@@ -111,10 +116,10 @@ func Open(o Options) (*Table, error) {
 		return nil, err
 	}
 	t.entries = slices.DeleteFunc(file.Captures, func(r *entry) bool { return r == nil })
-	if err := t.saved.open(filepath.Join(o.Dir, "filters.json"), o.SetAside); err != nil {
+	var err error
+	if t.Book, err = savedfilters.Open(filepath.Join(o.Dir, "filters.json"), o.SetAside, o.Log); err != nil {
 		return nil, err
 	}
-	var err error
 	if t.notes, err = notes.Open(filepath.Join(o.Dir, "notes.json"), o.Noted, o.SetAside); err != nil {
 		return nil, err
 	}
@@ -193,6 +198,7 @@ func (t *Table) StopCapture(_ menu.Caller, name string) (capture.Status, error) 
 	}
 	// The table says so before the caller is told, so that the caller's next act finds a capture
 	// that has ended.
+	t.closeBeside(r, job)
 	s := t.statusOf(r, job)
 	t.noteEnd(r, job, s)
 	list := []capture.Status{s}
@@ -298,6 +304,11 @@ func (t *Table) DeleteCapture(_ menu.Caller, name string) error {
 		}
 		t.forgetNotes(f.Name)
 	}
+	if err := t.deleteBeside(r); err != nil {
+		t.putBack(r, nil)
+		t.saveCaptures()
+		return menu.Failing("delete the file", err)
+	}
 	t.drop(r)
 	t.saveCaptures()
 	return nil
@@ -365,7 +376,7 @@ func (t *Table) removed(names []string) {
 		r.Status.Files = slices.DeleteFunc(r.Status.Files, func(f capture.FileInfo) bool {
 			return slices.Contains(names, f.Name)
 		})
-		if len(r.Status.Files) < before {
+		if r.forgetBeside(names) || len(r.Status.Files) < before {
 			t.tell.Changed(r.Status.Name)
 		}
 	}
@@ -390,8 +401,8 @@ func (t *Table) filesOf(wanted func(*entry) bool) map[string]bool {
 		if !wanted(r) {
 			continue
 		}
-		for _, f := range r.status().Files {
-			files[f.Name] = true
+		for _, name := range r.status().FileNames() {
+			files[name] = true
 		}
 	}
 	return files

@@ -7,6 +7,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/captures/beside"
 )
 
 // An entry is one capture, running or ended.
@@ -21,6 +22,10 @@ type entry struct {
 	Queued   map[string]int `json:"queued,omitempty"`
 	Unqueued bool           `json:"unqueued,omitempty"`
 
+	// QueuedBeside are the targets for which the files beside it are queued.
+	QueuedBeside []string `json:"queuedBeside,omitempty"`
+
+	beside    *beside.Set    // of the job; nil: it does not run
 	filter    *captureFilter // of its last run; nil if there was none since the appliance began
 	job       *capture.Job   // nil: it does not run
 	busy      bool           // its job is being made, or its files are being finished or deleted
@@ -49,6 +54,7 @@ func (r *entry) statusOf(job *capture.Job) capture.Status {
 	if r.filter != nil {
 		s.InterfacesLeftOut = r.filter.leftOut()
 	}
+	s.FilesBeside = r.filesBeside()
 	return s
 }
 
@@ -58,7 +64,8 @@ func (r *entry) ended() bool { return r.job == nil && !r.busy }
 // has reports whether a file is one of the capture's, by its name.
 func (r *entry) has(file string) bool {
 	_, ok := capture.FileNumber(r.File, file)
-	return ok
+	_, besides := beside.KindOf(r.File, file)
+	return ok || besides
 }
 
 // number returns the number of a file of the capture.
@@ -84,10 +91,10 @@ func (t *Table) setFilter(r *entry, f *captureFilter) {
 }
 
 // began notes that the capture runs. If the appliance is being stopped by now, so is the capture.
-func (t *Table) began(r *entry, job *capture.Job) {
+func (t *Table) began(r *entry, job *capture.Job, files *beside.Set) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r.job, r.busy = job, false
+	r.job, r.beside, r.busy = job, files, false
 	t.tell.Changed(r.Status.Name)
 	r.Unqueued = true
 	if t.closed { // The appliance began to stop meanwhile.
@@ -99,6 +106,7 @@ func (t *Table) began(r *entry, job *capture.Job) {
 // audit log: the command of a user is there already.
 func (t *Table) awaitEnd(r *entry, job *capture.Job) {
 	<-job.Done()
+	t.closeBeside(r, job)
 	s := t.statusOf(r, job)
 	t.noteEnd(r, job, s)
 	t.exportCapture(r, s)
@@ -128,7 +136,7 @@ func (t *Table) noteEnd(r *entry, job *capture.Job, s capture.Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r.job == job {
-		r.Status, r.job, r.memory = s, nil, 0
+		r.Status, r.job, r.beside, r.memory = s, nil, nil, 0
 		t.tell.Changed(s.Name)
 	}
 }

@@ -31,9 +31,7 @@ func (t *Table) ExportPackets(caller menu.Caller, name, target string) ([]captur
 			return nil, wrongState(name, "has no file any more", "")
 		}
 		of = name
-		for _, f := range status.Files {
-			files = append(files, f.Name)
-		}
+		files = status.FileNames()
 	}
 	return t.queue.Add(of, files, target, caller.User)
 }
@@ -53,6 +51,7 @@ func (t *Table) exportCapture(r *entry, s capture.Status) {
 	queued := true
 	for _, target := range t.queue.Auto() {
 		queued = t.enqueueAuto(r, s.Name, t.unqueuedFor(r, target, s.Files), target) && queued
+		queued = t.enqueueBeside(r, s, target) && queued
 	}
 	t.mu.Lock()
 	if r.ended() && queued {
@@ -99,8 +98,8 @@ func (t *Table) countExports(list []capture.Status) {
 	pending := t.queue.Pending()
 	for i := range list {
 		list[i].FilesAwaitingExport = 0
-		for _, f := range list[i].Files {
-			if pending[f.Name] {
+		for _, name := range list[i].FileNames() {
+			if pending[name] {
 				list[i].FilesAwaitingExport++
 			}
 		}

@@ -20,8 +20,11 @@ func (captureFiles) Kind() string { return "captures" }
 // Describe implements files.Owner. Only of a file that a capture of headers wrote is it known that
 // it holds no packet contents.
 func (o captureFiles) Describe() func(string) (files.Facts, bool) {
-	headersOnly := o.table.headersOnly()
+	headersOnly, flows := o.table.headersOnly(), o.table.flowFiles()
 	return func(name string) (files.Facts, bool) {
+		if flows[name] {
+			return files.Facts{}, true
+		}
 		ours := headersOnly[name] || strings.HasSuffix(name, ".pcap") || strings.HasSuffix(name, ".pcapng")
 		return files.Facts{Payload: !headersOnly[name]}, ours
 	}
@@ -55,6 +58,12 @@ func (o captureFiles) Expendable() (list []files.Expendable) {
 			list = append(list, files.Expendable{
 				Name: f.Name, Of: r.Status.Name, Since: r.Status.EndTime,
 				Take: func() bool { return o.take(r, f) },
+			})
+		}
+		for _, f := range r.Status.FilesBeside {
+			list = append(list, files.Expendable{
+				Name: f.Name, Of: r.Status.Name, Since: r.Status.EndTime,
+				Take: func() bool { return t.takeBeside(r, f.Name) },
 			})
 		}
 	}

@@ -1,6 +1,10 @@
 package captures
 
-import "diagsh/capture"
+import (
+	"slices"
+
+	"diagsh/capture"
+)
 
 // What of a capture was queued for the targets that want all. Files are queued as they close, in
 // the order of their numbers. So one number for each target says it, also after a restart, and when
@@ -61,6 +65,7 @@ func (t *Table) lastGrows(r *entry, before capture.Status) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	r.QueuedBeside = nil
 	for target, n := range r.Queued {
 		r.Queued[target] = min(n, last-1)
 	}
@@ -72,5 +77,6 @@ func (t *Table) forgetTarget(name string) {
 	defer t.mu.Unlock()
 	for _, r := range t.entries {
 		delete(r.Queued, name)
+		r.QueuedBeside = slices.DeleteFunc(slices.Clone(r.QueuedBeside), func(t string) bool { return t == name })
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/internal/daemon/captures/beside"
 	"diagsh/internal/menu"
 )
 
@@ -112,7 +113,7 @@ func (t *Table) freeFileName(host, name string, now time.Time, format capture.Fo
 // taken reports whether a file, finished or being written, or a capture has this file name. Called
 // with the lock held.
 func (t *Table) taken(file string) bool {
-	for _, name := range []string{file, capture.NumberedName(file, 1)} {
+	for _, name := range append(beside.Names(file), file, capture.NumberedName(file, 1)) {
 		for _, name := range []string{name, capture.PartName(name)} {
 			if _, err := t.root.Lstat(name); err == nil {
 				return true

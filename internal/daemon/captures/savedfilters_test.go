@@ -29,13 +29,13 @@ func TestSavedFilters(t *testing.T) {
 	roomtest.WantCode(t, save("ann", "  ", "port 1"), menu.Usage)
 	roomtest.WantCode(t, save("ann", "a\x1bb", "port 1"), menu.Usage)
 	// A name is counted in characters, as the refusal says.
-	if err := save("eve", strings.Repeat("ü", maxSavedFilterName), "icmp"); err != nil {
+	if err := save("eve", strings.Repeat("ü", 64), "icmp"); err != nil {
 		t.Error(err)
 	}
-	roomtest.WantCode(t, save("eve", strings.Repeat("ü", maxSavedFilterName+1), "icmp"), menu.Usage)
+	roomtest.WantCode(t, save("eve", strings.Repeat("ü", 65), "icmp"), menu.Usage)
 	roomtest.WantCode(t, save("eve", "\xff", "icmp"), menu.Usage)
 	d.ForgetFilters("eve")
-	roomtest.WantCode(t, save("ann", "long", strings.Repeat("x", maxSavedFilter+1)), menu.Usage)
+	roomtest.WantCode(t, save("ann", "long", strings.Repeat("x", 4<<10+1)), menu.Usage)
 	roomtest.WantCode(t, d.DeleteFilter("bob", "Mail"), menu.NotFound)
 	if err := d.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestSavedFilters(t *testing.T) {
 	if got := d.SavedFilters("ann"); !slices.Equal(got, want) {
 		t.Errorf("ann keeps %v", got)
 	}
-	for n := len(want); n < maxSavedFilters; n++ {
+	for n := len(want); n < 100; n++ {
 		if err := save("ann", fmt.Sprint("f", n), "icmp"); err != nil {
 			t.Fatal(err)
 		}

@@ -86,7 +86,7 @@ func (t *Table) Losses() (losses []access.Loss) {
 			What: "settings of captures", Count: 1, Detail: "interfaces, filter and limits that captures begin with",
 		})
 	}
-	if n := t.saved.count(); n > 0 {
+	if n := t.CountFilters(); n > 0 {
 		losses = append(losses, access.Loss{What: "filters that users keep", Count: n})
 	}
 	if n := t.notes.Count(); n > 0 {
@@ -107,7 +107,7 @@ func (t *Table) Reset() error {
 	if err := t.notes.Forget(func(string) bool { return true }); err != nil {
 		return err
 	}
-	return t.saved.forgetAll()
+	return t.ForgetAllFilters()
 }
 
 // captureSettings names what the Table tells of when the settings change.

@@ -101,15 +101,14 @@ func memory() (total, available int64) {
 // expendable reports whether the files of a capture may be deleted without asking: it has ended, is
 // not protected, and no target waits for its files. Called with the lock held.
 func (t *Table) expendable(r *entry) bool {
-	for _, f := range r.Status.Files {
-		if t.queue.Waiting(f.Name) {
-			return false
-		}
+	names := r.Status.FileNames()
+	if slices.ContainsFunc(names, t.queue.Waiting) {
+		return false
 	}
 	if r.Unqueued && len(t.queue.Auto()) > 0 {
 		return false
 	}
-	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Protect && len(r.Status.Files) > 0
+	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Protect && len(names) > 0
 }
 
 // takeOut takes a file out of the status of its capture. Called with the lock held.

@@ -72,12 +72,11 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 	if err != nil {
 		return nil, err
 	}
-	next := 1
-	if before != nil {
-		next = t.nextNumber(r)
-		if spec.Mode == capture.Append {
-			t.lastGrows(r, *before)
-		}
+	next := t.firstNumber(r, before)
+	grow, err := t.beginBeside(r, interfaces, before != nil)
+	if err != nil {
+		files.Close()
+		return nil, err
 	}
 	machine, system := machine()
 	job, err := capture.Start(capture.Config{
@@ -108,14 +107,28 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 		Comments:    t.comments(r),
 	})
 	if err != nil {
+		grow.Discard()
 		return nil, err
 	}
-	t.began(r, job)
+	t.began(r, job, grow)
 	go func() {
 		defer t.tasks.Done()
 		t.awaitEnd(r, job)
 	}()
 	return job, nil
+}
+
+// firstNumber returns the number of the first file that a capture writes. before is nil for a new
+// one.
+func (t *Table) firstNumber(r *entry, before *capture.Status) int {
+	if before == nil {
+		return 1
+	}
+	next := t.nextNumber(r)
+	if r.Spec.Mode == capture.Append {
+		t.lastGrows(r, *before)
+	}
+	return next
 }
 
 // source returns how the packets of a capture are taken from the network.

@@ -13,6 +13,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
+	"diagsh/internal/daemon/captures/beside"
 	"diagsh/internal/daemon/store"
 )
 
@@ -146,6 +147,7 @@ func (t *Table) recoverEntry(r *entry) {
 	if err != nil {
 		t.log.Error("the files of an interrupted capture cannot be finished", "file", r.File, "error", err)
 	}
+	t.recoverBeside(r)
 	status := t.recovered(r, files, err, t.lastSign)
 	if low != nil {
 		status = t.ranOut(r, closed, low)
@@ -308,7 +310,11 @@ func (t *Table) recoverStrays() {
 		t.log.Error("the diagnostic directory cannot be read", "error", err)
 	}
 	for _, name := range names {
-		if _, err := t.finishFile(name); err != nil {
+		besides, err := beside.FinishStray(t.root, t.path, name)
+		if !besides {
+			_, err = t.finishFile(name)
+		}
+		if err != nil {
 			t.log.Error("the file of an interrupted capture cannot be finished", "file", name, "error", err)
 			continue
 		}

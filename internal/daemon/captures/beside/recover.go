@@ -1,0 +1,109 @@
+package beside
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"diagsh/capture"
+	"diagsh/capture/pcapfile"
+)
+
+// Recover finishes the files beside a capture whose appliance died: it cuts off what is not a whole
+// record, and gives them their names. known is what the capture's status says of them. It returns
+// those that are there.
+func Recover(dir *os.Root, path, file string, known []capture.FileBeside) (list []capture.FileBeside, err error) {
+	var errs []error
+	for _, k := range kinds {
+		name := Name(file, k)
+		if _, err := FinishStray(dir, path, name); err != nil {
+			errs = append(errs, err)
+		}
+		info, err := dir.Lstat(name)
+		if err != nil {
+			continue
+		}
+		f := capture.FileBeside{Name: name, Kind: k.word(), Bytes: info.Size()}
+		for _, before := range known {
+			if before.Name == name {
+				f.Stopped = before.Stopped
+			}
+		}
+		list = append(list, f)
+	}
+	return list, errors.Join(errs...)
+}
+
+// FinishStray finishes a file that was being written beside a capture, by its final name. It
+// reports false if the name is not one of such a file; a file that is not there needs nothing. One
+// in which nothing is whole is deleted.
+func FinishStray(dir *os.Root, path, name string) (ours bool, err error) {
+	part := capture.PartName(name)
+	whole := trimmers[kindOfName(name)]
+	if whole == nil {
+		return false, nil
+	}
+	bytes, err := whole(filepath.Join(path, part))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return true, nil
+	case err != nil:
+		return true, bare(err)
+	case bytes == 0:
+		return true, bare(dir.Remove(part))
+	}
+	if err := rename(dir, part, name); err != nil {
+		return true, err
+	}
+	return true, syncDirectory(dir)
+}
+
+// kindOfName returns the kind of a file by the end of its name, whatever capture it is beside.
+func kindOfName(name string) Kind {
+	for _, k := range kinds {
+		if strings.HasSuffix(name, string(k)) {
+			return k
+		}
+	}
+	return ""
+}
+
+// trimmers cut off what is not whole at the end of a file, and return how many bytes are left.
+var trimmers = map[Kind]func(path string) (int64, error){Flows: trimLines, Drops: trimPackets}
+
+func trimPackets(path string) (int64, error) {
+	info, err := pcapfile.Repair(path)
+	if errors.Is(err, pcapfile.ErrNoCapture) {
+		return 0, nil
+	}
+	return info.Bytes, err
+}
+
+// trimLines cuts a file after its last line.
+func trimLines(path string) (int64, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	for piece := make([]byte, 64<<10); end > 0; {
+		from := max(end-int64(len(piece)), 0)
+		n, err := f.ReadAt(piece[:end-from], from)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+		if at := strings.LastIndexByte(string(piece[:n]), '\n'); at >= 0 {
+			end = from + int64(at) + 1
+			break
+		}
+		end = from
+	}
+	return end, errors.Join(f.Truncate(end), f.Sync())
+}
