@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A network is two namespaces with a cable between them. The left one believes that nobodyAddress
+// is at the right one's end, which knows nothing of it and says nothing.
+type network struct{ left, right int }
+
+const (
+	leftAddress   = "10.79.0.1"
+	rightAddress  = "10.79.0.2"
+	nobodyAddress = "10.79.0.3"
+	absentAddress = "10.79.0.4" // no neighbour answers for it
+)
+
+func newNetwork() (*network, error) {
+	n := &network{}
+	for _, fd := range []*int{&n.left, &n.right} {
+		err := onThread(func() (err error) {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return os.NewSyscallError("unshare", err)
+			}
+			*fd, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	cable := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "left"}, PeerName: "right",
+		PeerNamespace: netlink.NsFd(n.right)}
+	return n, errors.Join(
+		n.inside(n.left, func() error { return netlink.LinkAdd(cable) }),
+		n.inside(n.right, func() error { return raise("right", rightAddress) }),
+		n.inside(n.left, func() error { return raise("left", leftAddress) }),
+		n.inside(n.left, n.believe))
+}
+
+// onThread runs f on a thread that ends with it.
+func onThread(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		done <- f()
+	}()
+	return <-done
+}
+
+// inside runs f in a namespace: processes that f starts are in it.
+func (n *network) inside(namespace int, f func() error) error {
+	if namespace == 0 {
+		return f()
+	}
+	return onThread(func() error {
+		if err := unix.Setns(namespace, unix.CLONE_NEWNET); err != nil {
+			return os.NewSyscallError("setns", err)
+		}
+		return f()
+	})
+}
+
+func raise(name, address string) error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	a, err := netlink.ParseAddr(address + "/24")
+	if err != nil {
+		return err
+	}
+	return errors.Join(netlink.LinkSetUp(lo), netlink.LinkSetUp(l), netlink.AddrAdd(l, a))
+}
+
+// believe enters the neighbour that does not exist, and waits until the cable carries packets.
+func (n *network) believe() error {
+	l, err := netlink.LinkByName("left")
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(10 * time.Second); l.Attrs().OperState != netlink.OperUp; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return errors.New("the veth pair does not come up")
+		}
+		if l, err = netlink.LinkByName("left"); err != nil {
+			return err
+		}
+	}
+	return netlink.NeighAdd(&netlink.Neigh{LinkIndex: l.Attrs().Index, State: netlink.NUD_PERMANENT,
+		IP: net.ParseIP(nobodyAddress), HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 9}})
+}
+
+// newCgroup makes a cgroup below the one that this process is in.
+func newCgroup() (string, error) {
+	mounts, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return "", err
+	}
+	defer mounts.Close()
+	for lines := bufio.NewScanner(mounts); lines.Scan(); {
+		if fields := strings.Fields(lines.Text()); strings.Contains(lines.Text(), " - cgroup2 ") && len(fields) > 4 {
+			dir := filepath.Join(fields[4], fmt.Sprintf("portload-%d", os.Getpid()))
+			return dir, os.Mkdir(dir, 0o755)
+		}
+	}
+	return "", errors.New("there is no cgroup v2")
+}

@@ -1,0 +1,243 @@
+// Package portload says how often the port log is right. A workload (load) makes sockets of every
+// kind and writes down who did what with them; the scorer looks for each of these truths in the
+// log's records. Nothing here is shared with the engine but the words of a record.
+package portload
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"diagsh/diag/ports"
+	"diagsh/internal/test/portload/truth"
+)
+
+// A Tally counts the truths of one class and event.
+type Tally struct {
+	Class, Event string
+	Truths       int
+	Found        int // with any process or none
+	Right        int
+	Wrong        int // another process, or the right PID with another file or name
+	Bytes        int // of a close: both sums are exact
+	Counted      int // truths that know the bytes
+
+	// Faults are the first few that were not right.
+	Faults []string
+}
+
+// Recall and WrongRate are percentages of the truths.
+func (t *Tally) Recall() float64    { return 100 * float64(t.Right) / float64(max(t.Truths, 1)) }
+func (t *Tally) WrongRate() float64 { return 100 * float64(t.Wrong) / float64(max(t.Truths, 1)) }
+
+// A Score is all tallies in the order of the truths, and what the log says beside them.
+type Score struct {
+	Tallies []*Tally
+
+	// Surplus are records that name a process of the workload and match no truth, such as a
+	// connection that was told twice.
+	Surplus []ports.Record
+}
+
+// slack is how far the stamps of a record and of a truth may be apart. The process says what it did
+// after it did it, and may have to wait for the processor.
+const slack = 5 * time.Second
+
+// maxFaults is how many faults of a class are kept.
+const maxFaults = 5
+
+// ends finds records. Ports of a truth may be 0, if the process did not ask for them.
+type ends struct {
+	event         ports.Event
+	protocol      ports.Protocol
+	netns         uint64
+	local, remote uint16
+}
+
+// Judge looks for each truth in the records.
+func Judge(truths []truth.Truth, records []ports.Record) *Score {
+	at := map[ends][]int{}
+	for i, r := range records {
+		k := ends{r.Event, r.Protocol, r.NetNS, r.LocalPort, r.RemotePort}
+		for _, local := range slices.Compact([]uint16{0, k.local}) {
+			for _, remote := range slices.Compact([]uint16{0, k.remote}) {
+				at[ends{k.event, k.protocol, k.netns, local, remote}] =
+					append(at[ends{k.event, k.protocol, k.netns, local, remote}], i)
+			}
+		}
+	}
+	s := &Score{}
+	tallies := map[[2]string]*Tally{}
+	used := make([]bool, len(records))
+	own := map[int]bool{}
+	for _, t := range truths {
+		key := [2]string{t.Class, t.Event}
+		tally := tallies[key]
+		if tally == nil {
+			tally = &Tally{Class: t.Class, Event: t.Event}
+			tallies[key] = tally
+			s.Tallies = append(s.Tallies, tally)
+		}
+		own[t.PID] = t.PID != 0
+		found := nearest(t, records, used,
+			at[ends{ports.Event(t.Event), ports.Protocol(t.Protocol), t.NetNS, t.Local.Port(), t.Remote.Port()}])
+		if found < 0 {
+			tally.add(t, nil)
+			continue
+		}
+		used[found] = true
+		tally.add(t, &records[found])
+	}
+	for i, r := range records {
+		if !used[i] && own[r.PID] {
+			s.Surplus = append(s.Surplus, r)
+		}
+	}
+	return s
+}
+
+// nearest returns the record of the truth's socket whose time is nearest, or -1. Among several
+// holders of a socket the one that the truth names counts: each has a record.
+func nearest(t truth.Truth, records []ports.Record, used []bool, candidates []int) int {
+	best, apart := -1, slack
+	for _, i := range candidates {
+		r := &records[i]
+		if used[i] || !same(t.Local, r.LocalAddress) || !same(t.Remote, r.RemoteAddress) {
+			continue
+		}
+		if t.Event == string(ports.Held) && r.PID == t.PID {
+			return i
+		}
+		d := r.Time.Sub(t.Time).Abs()
+		if t.Event == string(ports.Held) {
+			d = 0 // it was opened long before
+		}
+		if d < apart || best < 0 && d == 0 {
+			best, apart = i, d
+		}
+	}
+	return best
+}
+
+// same reports whether an address of the log can be that of the truth: a socket that is bound to
+// all addresses has none of its own.
+func same(said netip.AddrPort, logged netip.Addr) bool {
+	return !said.IsValid() || said.Addr().IsUnspecified() || !logged.IsValid() || logged.IsUnspecified() ||
+		said.Addr().Unmap() == logged
+}
+
+func (y *Tally) add(t truth.Truth, r *ports.Record) {
+	y.Truths++
+	if t.Sent != nil {
+		y.Counted++
+	}
+	if r == nil {
+		y.fault(t, "no record")
+		return
+	}
+	y.Found++
+	switch {
+	case r.PID == 0 && t.PID != 0:
+		y.fault(t, "no process: %s", say(r))
+	case r.PID != t.PID || t.Exe != "" && r.Exe != "" && r.Exe != t.Exe || t.Process != "" && r.Name != "" && r.Name != t.Process:
+		y.Wrong++
+		y.fault(t, "wrong: %s", say(r))
+	default:
+		y.Right++
+	}
+	if t.Sent == nil {
+		return
+	}
+	if r.BytesSent != nil && r.BytesReceived != nil && *r.BytesSent == *t.Sent && *r.BytesReceived == *t.Received {
+		y.Bytes++
+	} else {
+		y.fault(t, "bytes: %s", say(r))
+	}
+}
+
+func (y *Tally) fault(t truth.Truth, format string, args ...any) {
+	if len(y.Faults) < maxFaults {
+		sums := ""
+		if t.Sent != nil {
+			sums = fmt.Sprintf(" %d/%d bytes", *t.Sent, *t.Received)
+		}
+		y.Faults = append(y.Faults, fmt.Sprintf("%s %s #%d at %s by %d %s %s %v-%v netns %d%s: ", t.Class, t.Event,
+			t.Index, t.Time.Format("05.000000"), t.PID, path.Base(t.Exe), t.Protocol, t.Local, t.Remote, t.NetNS, sums)+
+			fmt.Sprintf(format, args...))
+	}
+}
+
+func say(r *ports.Record) string {
+	sums := ""
+	if r.BytesSent != nil && r.BytesReceived != nil {
+		sums = fmt.Sprintf(" %d/%d bytes", *r.BytesSent, *r.BytesReceived)
+	}
+	return fmt.Sprintf("%s at %s by %d %q %s %s %s:%d-%s:%d netns %d socket %d%s %s", r.Event, r.Time.Format("05.000000"), r.PID,
+		r.Name, path.Base(r.Exe), r.Protocol, r.LocalAddress, r.LocalPort, r.RemoteAddress, r.RemotePort, r.NetNS, r.Socket,
+		sums, r.Reason)
+}
+
+// Sum adds all tallies up.
+func (s *Score) Sum() *Tally {
+	all := &Tally{Class: "all"}
+	for _, t := range s.Tallies {
+		all.Truths += t.Truths
+		all.Found += t.Found
+		all.Right += t.Right
+		all.Wrong += t.Wrong
+		all.Bytes += t.Bytes
+		all.Counted += t.Counted
+	}
+	return all
+}
+
+// Markdown writes the table: a line a class, with its events beside each other.
+func (s *Score) Markdown(w io.Writer) {
+	fmt.Fprintln(w, "| class | event | truths | found % | right % | wrong % | bytes exact % |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|---|")
+	for _, t := range append(slices.Clone(s.Tallies), s.Sum()) {
+		fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s |\n", t.Class, t.Event, t.Truths, percent(t.Found, t.Truths),
+			percent(t.Right, t.Truths), percent(t.Wrong, t.Truths), percent(t.Bytes, t.Counted))
+	}
+}
+
+// Text writes the table for a terminal, with the faults.
+func (s *Score) Text(w io.Writer) {
+	var table strings.Builder
+	s.Markdown(&table)
+	tabs := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for line := range strings.Lines(table.String()) {
+		if !strings.HasPrefix(line, "|--") {
+			fmt.Fprintln(tabs, strings.ReplaceAll(strings.Trim(line, "| \n"), " | ", "\t"))
+		}
+	}
+	tabs.Flush()
+	for _, t := range s.Tallies {
+		for _, f := range t.Faults {
+			fmt.Fprintln(w, f)
+		}
+	}
+	for i, r := range s.Surplus {
+		if i == 4*maxFaults {
+			fmt.Fprintf(w, "and %d more\n", len(s.Surplus)-i)
+			break
+		}
+		fmt.Fprintln(w, "without a truth:", say(&r))
+	}
+}
+
+func percent(part, whole int) string {
+	if whole == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%.2f", 100*float64(part)/float64(whole))
+	if part < whole && text == "100.00" {
+		return "99.99"
+	}
+	return strings.TrimRight(strings.TrimRight(text, "0"), ".")
+}
