@@ -25,7 +25,7 @@ import (
 )
 
 // writeInitial writes PR-INITIAL: the machine as it is now.
-func (s *set) writeInitial(ctx context.Context) error {
+func (s *Set) writeInitial(ctx context.Context) error {
 	f := &s.files[initialFile]
 	var b bytes.Buffer
 	flush := func() error {
@@ -47,7 +47,7 @@ func (s *set) writeInitial(ctx context.Context) error {
 			continue // it ended
 		}
 		fmt.Fprintf(&b, "Process %d\n", p.PID)
-		s.detail(&b, d, names.Of(d.UID), f.size.Load() >= s.sets.o.Bytes)
+		s.detail(&b, d, names.Of(d.UID), f.size.Load() >= s.reporter.o.Bytes)
 		if e := flush(); e != nil {
 			return e
 		}
@@ -57,10 +57,10 @@ func (s *set) writeInitial(ctx context.Context) error {
 }
 
 // head writes what the machine is, and how it sees sockets.
-func (s *set) head(b *bytes.Buffer) {
-	o := s.sets.o
+func (s *Set) head(b *bytes.Buffer) {
+	o := s.reporter.o
 	fmt.Fprintf(b, "Port log in the form of Port Reporter, by %s\n\n", o.Product)
-	member(b, "Begun", s.at.Format("2006-01-02 15:04:05 -07:00 (MST)"))
+	member(b, "Begun", s.begin.Format("2006-01-02 15:04:05 -07:00 (MST)"))
 	member(b, "Host", o.Hostname())
 	member(b, "Kernel", kernel())
 	member(b, "Clock", clock())
@@ -161,8 +161,8 @@ func endpoint(a netip.AddrPort) string {
 }
 
 // services writes which services of the catalogue have processes.
-func (s *set) services(b *bytes.Buffer, running []processes.Process) error {
-	catalogue, err := s.sets.o.Services()
+func (s *Set) services(b *bytes.Buffer, running []processes.Process) error {
+	catalogue, err := s.reporter.o.Services()
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 
 // describeAll writes PR-PIDS until the set ends. Blocks are in the order in which PR-PORTS names
 // the processes first.
-func (s *set) describeAll() error {
+func (s *Set) describeAll() error {
 	names := users.Names{}
 	var failed error
 	for {
@@ -27,18 +27,17 @@ func (s *set) describeAll() error {
 		var b bytes.Buffer
 		for _, seen := range list {
 			b.Reset()
-			short := s.files[pidsFile].size.Load() >= s.sets.o.Bytes
+			short := s.files[pidsFile].size.Load() >= s.reporter.o.Bytes
 			s.describe(&b, seen, names, short)
 			if err := s.files[pidsFile].append(b.Bytes()); err != nil {
 				failed = err
-				s.sets.failed(err)
 			}
 		}
 	}
 }
 
 // describe writes the block of one process. short leaves out what is long, when the file is full.
-func (s *set) describe(b *bytes.Buffer, seen sighting, names users.Names, short bool) {
+func (s *Set) describe(b *bytes.Buffer, seen sighting, names users.Names, short bool) {
 	fmt.Fprintf(b, "Process %d, first seen %s\n", seen.PID, s.local(seen.at))
 	d, err := processes.ReadDetail(seen.PID, seen.at)
 	if err == nil && !same(seen.Process, d) {
@@ -75,7 +74,7 @@ func same(p ports.Process, d processes.Detail) bool {
 func deleted(exe string) string { return strings.TrimSuffix(exe, " (deleted)") }
 
 // detail writes what was read of a process.
-func (s *set) detail(b *bytes.Buffer, d processes.Detail, user string, short bool) {
+func (s *Set) detail(b *bytes.Buffer, d processes.Detail, user string, short bool) {
 	member(b, "File", d.Exe)
 	member(b, "Name", d.Name)
 	member(b, "User", userText(user, d.UID))
@@ -120,6 +119,6 @@ func userText(name string, uid uint32) string {
 	return fmt.Sprintf("%s (%d)", name, uid)
 }
 
-func (s *set) local(t time.Time) string {
-	return t.In(s.sets.o.Zone).Format("2006-01-02 15:04:05")
+func (s *Set) local(t time.Time) string {
+	return t.In(s.reporter.o.Zone).Format("2006-01-02 15:04:05")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -83,25 +84,23 @@ func split(line string) (columns []string) {
 	return append(columns, b.String())
 }
 
-// A bench is Sets in a folder, whose clock the test sets.
+// A bench is a set in a folder.
 type bench struct {
-	*Sets
+	*Reporter
+	set    *Set
 	folder string
-	now    time.Time
-	began  [][]string
 }
 
 var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
-func newBench(t *testing.T, edit func(*Options)) *bench {
+func newBench(t *testing.T, folder string, edit func(*Options)) *bench {
 	t.Helper()
-	b := &bench{folder: t.TempDir(), now: noon}
-	o := Options{Product: "diagsh 1", Hostname: func() string { return "mx1" }, Zone: time.UTC, now: func() time.Time { return b.now },
+	b := &bench{folder: folder}
+	o := Options{Product: "diagsh 1", Hostname: func() string { return "mx1" }, Zone: time.UTC, Bytes: 5 << 20, Log: slog.New(slog.DiscardHandler),
 		Create: func(name string) (*os.File, error) {
 			return os.OpenFile(filepath.Join(b.folder, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		},
 		Remove: func(name string) error { return os.Remove(filepath.Join(b.folder, name)) },
-		Began:  func(names []string) { b.began = append(b.began, names) },
 		Status: func() (ports.Status, bool) {
 			return ports.Status{Tier: ports.WithoutAccept, Cgroup: "/", Blind: []string{"There is no tracefs."}}, true
 		},
@@ -110,12 +109,23 @@ func newBench(t *testing.T, edit func(*Options)) *bench {
 	if edit != nil {
 		edit(&o)
 	}
+	b.Reporter = New(o)
 	var err error
-	if b.Sets, err = Open(o); err != nil {
+	if b.set, err = b.Begin(noon); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.Sets.Close(context.Background()) })
+	t.Cleanup(func() {
+		b.set.Close()
+		b.Wait(context.Background())
+	})
 	return b
+}
+
+// whole ends the set.
+func (b *bench) whole(t *testing.T) {
+	t.Helper()
+	b.must(t, b.set.Close())
+	b.must(t, b.Wait(t.Context()))
 }
 
 func (b *bench) must(t *testing.T, err error) {
@@ -125,23 +135,19 @@ func (b *bench) must(t *testing.T, err error) {
 	}
 }
 
-// read returns the contents of the files of a kind, the oldest set first.
-func (b *bench) read(t *testing.T, kind string) (texts []string) {
+// read returns the contents of a file.
+func (b *bench) read(t *testing.T, kind string) string {
 	t.Helper()
-	for _, names := range b.began {
-		i := slices.IndexFunc(names, func(n string) bool { return strings.HasPrefix(n, "PR-"+kind+"-") })
-		text, err := os.ReadFile(filepath.Join(b.folder, names[i]))
-		b.must(t, err)
-		texts = append(texts, string(text))
-	}
-	return texts
+	text, err := os.ReadFile(filepath.Join(b.folder, "PR-"+kind+"-2026-11-30T12-00-00.log"))
+	b.must(t, err)
+	return string(text)
 }
 
 func addr(text string) netip.Addr { return netip.MustParseAddr(text) }
 
 // What is written is what a parser of the original's ten columns reads, whatever names hold.
 func TestTenColumns(t *testing.T) {
-	b := newBench(t, nil)
+	b := newBench(t, t.TempDir(), nil)
 	sent, received, seconds := uint64(12), uint64(1<<40), 0.25
 	records := []ports.Record{
 		{Event: ports.Listening, Protocol: ports.TCP, LocalAddress: addr("0.0.0.0"), LocalPort: 22,
@@ -158,8 +164,8 @@ func TestTenColumns(t *testing.T) {
 	for i := range records {
 		records[i].Time = noon.Add(time.Duration(i) * time.Second)
 	}
-	b.must(t, b.Write(records))
-	text := b.read(t, "PORTS")[0] // while it grows
+	b.must(t, b.set.Write(records))
+	text := b.read(t, "PORTS") // while it grows
 	rows, err := parsePorts(text)
 	if err != nil {
 		t.Fatal(err)
@@ -202,83 +208,89 @@ func many(n int, at time.Time) []ports.Record {
 	return list
 }
 
-// A set ends at its size and at midnight. No line is lost or in two sets, and each set has one time
-// in its three names.
-func TestSets(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Bytes = 100_000 })
-	b.must(t, b.Write(many(3000, noon)))
-	full := len(b.began)
-	if full < 3 {
-		t.Fatalf("%d sets for %d bytes", full, 3000*100)
+// A set has one time in its three names, and takes no other one's files.
+func TestBegin(t *testing.T) {
+	b := newBench(t, t.TempDir(), func(o *Options) { o.Zone = time.FixedZone("there", 2*3600) })
+	want := []string{"PR-INITIAL-2026-11-30T14-00-00.log", "PR-PORTS-2026-11-30T14-00-00.log", "PR-PIDS-2026-11-30T14-00-00.log"}
+	there := func() (names []string) {
+		entries, err := os.ReadDir(b.folder)
+		b.must(t, err)
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
 	}
-	// A record of before midnight that comes late belongs to its day.
-	b.now = time.Date(2026, 12, 1, 0, 0, 1, 0, time.UTC)
-	b.must(t, b.Write(append(many(1, b.now.Add(-2*time.Second)), many(2, b.now)...)))
-	if len(b.began) != full+1 {
-		t.Fatalf("%d sets after midnight, %d before", len(b.began), full)
+	sorted := slices.Sorted(slices.Values(want))
+	if got := b.Names(noon); !slices.Equal(got, want) || !slices.Equal(there(), sorted) {
+		t.Errorf("%q, and there are %q, want %q", got, there(), want)
 	}
-	// A day on which nothing happens has a set too.
-	b.must(t, b.Tick())
-	b.now = b.now.AddDate(0, 0, 1).Add(midnightSlack)
-	b.must(t, b.Tick())
-	b.must(t, b.Tick())
-	b.must(t, b.Close(t.Context()))
+	os.Remove(filepath.Join(b.folder, want[0]))
+	if _, err := b.Begin(noon); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a second one of that time: %v", err)
+	}
+	if got := there(); !slices.Equal(got, sorted[1:]) {
+		t.Errorf("what could not begin left %q", got)
+	}
+}
 
-	var names []string
-	lines := 0
-	for i, text := range b.read(t, "PORTS") {
-		rows, err := parsePorts(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines += len(rows)
-		if int64(len(text)) > 100_000+batch*120 {
-			t.Errorf("set %d has %d bytes", i, len(text))
-		}
-		stamp := strings.TrimPrefix(b.began[i][1], "PR-PORTS-")
-		names = append(names, stamp)
-		if want := []string{"PR-INITIAL-" + stamp, "PR-PORTS-" + stamp, "PR-PIDS-" + stamp}; !slices.Equal(b.began[i], want) {
-			t.Errorf("%q, want %q", b.began[i], want)
-		}
-		if i == full && (len(rows) != 2 || rows[0].at.Day() != 1) {
-			t.Errorf("the set of the new day begins with %+v", rows)
-		}
+// The sizes that a set tells are those of its files.
+func TestBytes(t *testing.T) {
+	b := newBench(t, t.TempDir(), nil)
+	b.must(t, b.set.Write(many(1000, noon)))
+	b.whole(t)
+	sizes := map[string]int64{}
+	for _, kind := range kinds {
+		sizes[kind] = int64(len(b.read(t, kind)))
 	}
-	if lines != 3003 {
-		t.Errorf("%d lines of 3003", lines)
+	largest, all := b.set.Bytes()
+	if sizes["INITIAL"] == 0 || largest != max(sizes["PORTS"], sizes["PIDS"]) || all != sizes["INITIAL"]+sizes["PORTS"]+sizes["PIDS"] {
+		t.Errorf("%d of %d, the files have %v", largest, all, sizes)
 	}
-	if want := []string{"2026-11-30T12-00-00.log", "2026-11-30T12-00-00-0002.log"}; !slices.Equal(names[:2], want) {
-		t.Errorf("%q, want %q", names[:2], want)
+}
+
+// Files that are full say of further processes what is short.
+func TestFullFiles(t *testing.T) {
+	b := newBench(t, t.TempDir(), func(o *Options) { o.Bytes = 1 })
+	exe, err := os.Executable()
+	b.must(t, err)
+	now := time.Now()
+	for _, uid := range []uint32{0, 1} {
+		b.must(t, b.set.Write([]ports.Record{{Time: now, Event: ports.Opened, Protocol: ports.UDP, Process: ports.Process{PID: os.Getpid(), Exe: exe, UID: uid}}}))
 	}
-	if want := []string{"2026-12-01T00-00-01.log", "2026-12-02T00-00-06.log"}; !slices.Equal(names[full:], want) {
-		t.Errorf("%q, want %q", names[full:], want)
+	b.whole(t)
+	for _, kind := range []string{"INITIAL", "PIDS"} {
+		text := b.read(t, kind)
+		if !strings.Contains(text, exe) || !strings.Contains(text, "The file is full") || strings.Count(text, "Modules:") > 1 {
+			t.Errorf("%s has\n%s", kind, text)
+		}
 	}
 }
 
 // What is read of processes and of the machine keeps nobody who writes records waiting.
 func TestWriteWaitsForNoProcess(t *testing.T) {
 	release := make(chan struct{})
-	b := newBench(t, func(o *Options) {
+	b := newBench(t, t.TempDir(), func(o *Options) {
 		o.Services = func() (services.Catalogue, error) { <-release; return nil, nil }
 	})
-	b.must(t, b.Write(many(10, noon)))
-	rows, err := parsePorts(b.read(t, "PORTS")[0])
+	b.must(t, b.set.Write(many(10, noon)))
+	rows, err := parsePorts(b.read(t, "PORTS"))
 	if err != nil || len(rows) != 10 {
 		t.Errorf("%d lines, %v", len(rows), err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := b.Close(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("closed with %v before it is whole", err)
+	b.must(t, b.set.Close())
+	if err := b.Wait(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v before it is whole", err)
 	}
 	close(release)
-	b.must(t, b.Close(t.Context()))
+	b.must(t, b.Wait(t.Context()))
 }
 
 // PR-PIDS has each process once, with what /proc says of it. Of one that ended only the record's
 // words are there, and a number that another process has by now is nobody's.
 func TestPIDs(t *testing.T) {
-	b := newBench(t, nil)
+	b := newBench(t, t.TempDir(), nil)
 	exe, err := os.Executable()
 	b.must(t, err)
 	own := ports.Process{PID: os.Getpid(), Name: "reporter.test", Exe: exe, UID: uint32(os.Geteuid())}
@@ -295,14 +307,9 @@ func TestPIDs(t *testing.T) {
 	}
 	list = append(list, ports.Record{Time: noon.AddDate(-20, 0, 0), Event: ports.Opened, Protocol: ports.UDP, Process: early},
 		ports.Record{Time: now, Event: ports.Rejected})
-	b.now = now
-	b.must(t, b.Write(list))
-	b.must(t, b.Close(t.Context()))
-	var blocks []string
-	for _, text := range b.read(t, "PIDS") {
-		blocks = append(blocks, strings.SplitAfter(text, "\n\n")...)
-	}
-	blocks = slices.DeleteFunc(blocks, func(s string) bool { return s == "" })
+	b.must(t, b.set.Write(list))
+	b.whole(t)
+	blocks := strings.SplitAfter(strings.TrimSuffix(b.read(t, "PIDS"), "\n\n"), "\n\n")
 	if len(blocks) != 4 {
 		t.Fatalf("%d blocks of 4: %q", len(blocks), blocks)
 	}
@@ -328,14 +335,14 @@ func TestInitial(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	b := newBench(t, func(o *Options) {
+	b := newBench(t, t.TempDir(), func(o *Options) {
 		o.Services = func() (services.Catalogue, error) {
 			comm, err := os.ReadFile("/proc/self/comm")
 			return services.Catalogue{{Name: "tests", Description: "The tests.", Processes: []string{strings.TrimSpace(string(comm))}}}, err
 		}
 	})
-	b.must(t, b.Close(t.Context()))
-	text := b.read(t, "INITIAL")[0]
+	b.whole(t)
+	text := b.read(t, "INITIAL")
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	b.must(t, err)
 	for _, want := range []string{"by diagsh 1\n", "  Begun:     2026-11-30 12:00:00 ", "  Host:      mx1\n", "  Kernel:    Linux " + strings.TrimSpace(string(release)),
@@ -363,26 +370,21 @@ func TestInitial(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	folder := t.TempDir()
 	disktest.Tmpfs(t, folder, "256k")
-	b := newBench(t, func(o *Options) {
-		o.Create = func(name string) (*os.File, error) {
-			return os.OpenFile(filepath.Join(folder, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		}
-	})
-	b.folder = folder
+	b := newBench(t, folder, nil)
 	ballast := filepath.Join(folder, "ballast")
 	b.must(t, os.WriteFile(ballast, make([]byte, 64<<10), 0o600))
 	var err error
 	for n := 0; err == nil && n < 100; n++ {
-		err = b.Write(many(100, noon))
+		err = b.set.Write(many(100, noon))
 	}
 	if err == nil {
 		t.Fatal("the disk is never full")
 	}
-	before, err := parsePorts(b.read(t, "PORTS")[0])
+	before, err := parsePorts(b.read(t, "PORTS"))
 	b.must(t, err)
 	b.must(t, os.Remove(ballast))
-	b.Write(many(1, noon)) // an error is of the other two files
-	after, err := parsePorts(b.read(t, "PORTS")[0])
+	b.must(t, b.set.Write(many(1, noon)))
+	after, err := parsePorts(b.read(t, "PORTS"))
 	if err != nil || len(after) != len(before)+1 {
 		t.Errorf("%d lines after %d, %v", len(after), len(before), err)
 	}

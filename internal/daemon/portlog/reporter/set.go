@@ -21,11 +21,10 @@ const (
 	pidsFile
 )
 
-// A set is three files.
-type set struct {
-	sets     *Sets
-	at       time.Time // that the names have, in the zone of the sets
-	midnight time.Time // at which it ends
+// A Set is three files. Its methods are for one goroutine.
+type Set struct {
+	reporter *Reporter
+	begin    time.Time // that the names have, in the zone of the reporter
 	names    []string
 	files    [len(kinds)]logFile
 	lines    bytes.Buffer
@@ -53,60 +52,78 @@ type sighting struct {
 }
 
 // start begins what is written in the background.
-func (s *set) start() {
+func (s *Set) start() {
 	var both sync.WaitGroup
 	both.Go(func() {
-		s.sets.initial.Lock()
-		defer s.sets.initial.Unlock()
-		s.sets.failed(s.writeInitial(context.Background()))
+		s.reporter.initial.Lock()
+		defer s.reporter.initial.Unlock()
+		s.reporter.failed(s.names, s.writeInitial(context.Background()))
 	})
-	both.Go(func() { s.sets.failed(s.describeAll()) })
-	s.sets.open.Go(func() {
+	both.Go(func() { s.reporter.failed(s.names, s.describeAll()) })
+	s.reporter.open.Go(func() {
 		both.Wait()
-		s.sets.failed(s.close())
+		s.reporter.failed(s.names, s.closeFiles())
 	})
 }
 
-// write appends records to PR-PORTS, and those of their processes that are new to the queue.
-func (s *set) write(list []ports.Record) error {
+// Write appends records to PR-PORTS, all of them or none, and their processes to those that are to
+// be described. It waits for no process: they are read in the background.
+func (s *Set) Write(list []ports.Record) error {
 	s.lines.Reset()
 	var fresh []sighting
 	for i := range list {
 		r := &list[i]
-		appendLine(&s.lines, r, s.sets.o.Zone)
-		if key := (processKey{r.PID, r.Name, r.Exe, r.UID}); r.PID != 0 && !s.seen[key] {
-			s.seen[key] = true
+		appendLine(&s.lines, r, s.reporter.o.Zone)
+		key := processKey{r.PID, r.Name, r.Exe, r.UID}
+		if r.PID != 0 && !s.seen[key] {
 			fresh = append(fresh, sighting{r.Process, r.Time})
 		}
 	}
 	if err := s.files[portsFile].append(s.lines.Bytes()); err != nil {
 		return err
 	}
-	if len(fresh) > 0 {
-		s.mu.Lock()
-		s.queue = append(s.queue, fresh...)
-		s.mu.Unlock()
-		s.wake.Signal()
-	}
+	s.queueAll(fresh)
 	return nil
 }
 
-// full reports whether the set has a file of that size. PR-INITIAL does not count: it does not grow,
-// and would be as large in the next set.
-func (s *set) full(most int64) bool {
-	return s.files[portsFile].size.Load() >= most || s.files[pidsFile].size.Load() >= most
+// queueAll has processes described, each once.
+func (s *Set) queueAll(list []sighting) {
+	if len(list) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range list {
+		key := processKey{one.PID, one.Name, one.Exe, one.UID}
+		if !s.seen[key] {
+			s.seen[key] = true
+			s.queue = append(s.queue, one)
+		}
+	}
+	s.wake.Signal()
 }
 
-// end says that no record comes any more. What is in the queue is still described.
-func (s *set) end() {
+// Bytes returns the size of the larger one of the files that grow, and of all files together.
+func (s *Set) Bytes() (largest, all int64) {
+	ports, pids := s.files[portsFile].size.Load(), s.files[pidsFile].size.Load()
+	return max(ports, pids), ports + pids + s.files[initialFile].size.Load()
+}
+
+// Sync returns when the lines of PR-PORTS are safe on the disk.
+func (s *Set) Sync() error { return s.files[portsFile].file.Sync() }
+
+// Close says that no record comes any more. It does not wait until those before are described:
+// Reporter.Wait does.
+func (s *Set) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
 	s.wake.Signal()
+	return nil
 }
 
 // next waits for processes in the queue and returns them; none at the end of the set.
-func (s *set) next() []sighting {
+func (s *Set) next() []sighting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.queue) == 0 && !s.ended {
@@ -118,15 +135,15 @@ func (s *set) next() []sighting {
 }
 
 // abandon removes the files of a set that could not be made as a whole.
-func (s *set) abandon() error {
+func (s *Set) abandon() error {
 	var errs []error
 	for i, name := range s.names {
-		errs = append(errs, s.sets.o.Remove(name), s.files[i].file.Close())
+		errs = append(errs, s.reporter.o.Remove(name), s.files[i].file.Close())
 	}
 	return errors.Join(errs...)
 }
 
-func (s *set) close() error {
+func (s *Set) closeFiles() error {
 	var errs []error
 	for i := range s.files {
 		errs = append(errs, s.files[i].file.Close())
