@@ -41,7 +41,7 @@ var rooms = []room{
 		why: "others import the compiler, so it stands alone"},
 	{name: "capture", imports: []string{"capture/", "internal/bpf"}, modules: []string{modGopacket, modDns, modNet, modSys},
 		why: "the engine knows nothing of the people and commands above it"},
-	{name: "diag", imports: []string{"diag/"},
+	{name: "diag", imports: []string{"diag/", "internal/bpf"},
 		modules: []string{modDns, modNetlink, modSystemd, modDbus, modYaml, modNet, modSys},
 		why:     "what is true of the host depends on no command"},
 	{name: "internal/netconf", modules: []string{modNetlink, modEthtool, modNftables, modSys},

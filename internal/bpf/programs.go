@@ -6,4 +6,7 @@ import _ "embed"
 var (
 	//go:embed programs/drops.o
 	Drops []byte // what the kernel drops
+
+	//go:embed programs/ports.o
+	Ports []byte // who opens, accepts, uses and closes sockets
 )

@@ -1,6 +1,12 @@
 package bpf
 
-import "github.com/cilium/ebpf/ringbuf"
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+)
 
 // Errors of a Ring's Read: it was closed; or all is read that was there when Flush was called.
 var (
@@ -27,6 +33,19 @@ func (s *Set) Ring(name string) (*Ring, error) {
 // Flush, or ErrClosed after Close.
 func (r *Ring) Read() ([]byte, error) {
 	err := r.reader.ReadInto(&r.record)
+	return r.record.RawSample, err
+}
+
+// Next returns the next record if there is one, or nil. A Read that finds an empty ring has the
+// kernel wake it up for the next record; whoever calls Read, sleeps, and then calls Next until it
+// is nil is woken once for all that came meanwhile.
+func (r *Ring) Next() ([]byte, error) {
+	r.reader.SetDeadline(time.Unix(1, 0))
+	defer r.reader.SetDeadline(time.Time{})
+	err := r.reader.ReadInto(&r.record)
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ErrFlushed) {
+		return nil, nil
+	}
 	return r.record.RawSample, err
 }
 

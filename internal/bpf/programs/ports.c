@@ -1,0 +1,1014 @@
+// Which process opens, accepts, uses and closes each socket of TCP, UDP, ICMP and raw IP.
+//
+// What is known of a socket is kept beside the socket itself (sk_storage), which cannot lose or mix
+// it up: each event carries all that user space needs, though earlier ones were lost. A socket is
+// known by its address, its cookie and its network namespace, because the one that accept(2) returns
+// for MPTCP has its listener's cookie.
+#include "common.h"
+#include "bpf_endian.h"
+#include "bpf_helpers.h"
+#include "bpf_tracing.h"
+
+char __license[] SEC("license") = "Dual BSD/GPL";
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_ICMP 1
+#define IPPROTO_TCP 6
+#define IPPROTO_ICMPV6 58
+#define IPPROTO_MPTCP 262
+#define SOCK_RAW 3
+#define MSG_PEEK 2
+#define MSG_ERRQUEUE 0x2000
+#define PF_KTHREAD 0x00200000
+#define BPF_F_NO_PREALLOC 1
+#define BPF_F_CLONE 512
+#define CREATE 1 // BPF_SK_STORAGE_GET_F_CREATE
+#define NAME 16  // TASK_COMM_LEN
+
+enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, CLOSE = 7, LAST_ACK = 9, LISTEN }; // include/net/tcp_states.h
+
+// The kernel's types, as far as they are read. The loader finds the places of their members.
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct ns_common {
+	unsigned int inum;
+};
+struct net {
+	struct ns_common ns;
+};
+struct pid_namespace {
+	struct ns_common ns;
+};
+typedef struct {
+	struct net *net;
+} possible_net_t;
+struct in6_addr {
+	__u8 bytes[16];
+};
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
+};
+struct file;
+struct socket;
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+	struct socket *sk_socket;
+	__u16 sk_protocol;
+	__u16 sk_type;
+};
+struct tcp_sock {
+	_Bool is_mptcp;
+};
+struct mptcp_sock {
+	struct sock *first;
+};
+struct socket {
+	struct file *file;
+	struct sock *sk;
+};
+struct super_block {
+	__u32 s_dev;
+};
+struct inode {
+	unsigned long i_ino;
+	struct super_block *i_sb;
+};
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
+};
+struct file {
+	void *private_data;
+	struct inode *f_inode;
+};
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+struct files_struct {
+	struct fdtable *fdt;
+};
+struct mm_struct {
+	struct file *exe_file;
+};
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+typedef struct {
+	__u32 val;
+} kuid_t;
+struct cred {
+	kuid_t uid;
+};
+struct kernfs_node {
+	__u64 id;
+};
+struct cgroup {
+	struct kernfs_node *kn;
+};
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+struct task_struct {
+	unsigned int flags;
+	int pid;
+	int tgid;
+	__u64 self_exec_id;
+	__u64 start_boottime;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	struct mm_struct *mm;
+	struct files_struct *files;
+	struct cred *cred;
+	struct css_set *cgroups;
+	char comm[NAME];
+};
+struct linux_binprm {
+	const char *filename;
+};
+struct net_device {
+	possible_net_t nd_net;
+};
+struct sk_buff {
+	struct net_device *dev;
+	unsigned char *head;
+	__u16 transport_header;
+	__u16 network_header;
+};
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+#pragma clang attribute pop
+
+// The contexts of the hooks of cgroups are the kernel's interface (include/uapi/linux/bpf.h).
+struct bpf_sock {
+	__u32 bound_dev_if, family, type, protocol, mark, priority, src_ip4, src_ip6[4], src_port;
+	__be16 dst_port;
+	__u16 : 16;
+	__u32 dst_ip4, dst_ip6[4], state;
+	__s32 rx_queue_mapping;
+};
+struct bpf_sock_addr {
+	__u32 user_family, user_ip4, user_ip6[4], user_port, family, type, protocol, msg_src_ip4, msg_src_ip6[4];
+	union {
+		struct bpf_sock *sk;
+		__u64 : 64;
+	} __attribute__((aligned(8)));
+};
+
+#define READ(p, member)                                                  \
+	({                                                               \
+		typeof((p)->member) __v = 0;                             \
+		bpf_probe_read_kernel(&__v, sizeof(__v), &(p)->member); \
+		__v;                                                     \
+	})
+#define EXISTS(p, member) __builtin_preserve_field_info((p)->member, 2)
+
+// The number of a process is that which it has in the appliance's pid namespace.
+const volatile __u32 pidns_level, pidns_inum;
+
+enum kind { OPEN = 1, BIND, LISTENING, CONNECTED, PASSIVE, ACCEPT, PEERNAME, USE, FLOW, CLOSED, FAILED, REJECTED, HELD, FORK, EXEC, EXIT };
+
+// A process, as user space tells it from others: by its number, its start and how often it executed
+// a file. dev and ino are that file's.
+struct who {
+	__u64 start, cgroup, ino;
+	__u32 dev, id, pid, exec, uid, unused;
+	char name[NAME];
+};
+
+struct peer {
+	__u8 address[16];
+	__u16 port, family; // of the socket where address came from; 0: none
+	__u32 unused;
+};
+
+enum { ANNOUNCED = 1, CONNECTING = 2, ATTEMPTED = 4, INCOMING = 8, USED = 16, RELEASED = 32, ENDED = 64, BOUND = 128, TOLD = 256, OLD = 512, HINTED = 1024 };
+
+// What is kept beside a socket. A child of a listener gets a copy of the listener's, of which self
+// is the address.
+struct known {
+	__u64 self, born, began, released, sent, received;
+	struct who opener, user, closer, accepter;
+	struct peer peer;
+	__u32 flags, unused;
+};
+
+struct event {
+	__u8 kind, state;
+	__u16 family, protocol, local_port, remote_port, flags;
+	__s32 error;
+	__u64 time, began, sk, cookie, inode;
+	__u32 netns;
+	__u16 type, remote_family;
+	__u8 local[16], remote[16];
+	struct who who;
+};
+
+struct closing {
+	struct event event;
+	__u64 born, sent, received;
+	struct who opener, user, accepter;
+};
+
+struct process {
+	__u8 kind, unused[7];
+	__u64 time;
+	struct who who, parent;
+	char file[256];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct known);
+} sockets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} lost SEC(".maps");
+
+struct conversation {
+	__u64 sk, cookie;
+	struct peer peer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct conversation);
+	__type(value, __u32); // of whom it was told
+} conversations SEC(".maps");
+
+static __always_inline void *reserve(__u64 size)
+{
+	void *e = bpf_ringbuf_reserve(&events, size, 0);
+	__u32 zero = 0;
+	__u64 *n;
+
+	if (e) {
+		__builtin_memset(e, 0, size);
+		return e;
+	}
+	n = bpf_map_lookup_elem(&lost, &zero);
+	if (n)
+		*n += 1;
+	return 0;
+}
+
+static __always_inline void identify(struct task_struct *t, struct who *w)
+{
+	struct task_struct *leader = READ(t, group_leader);
+	struct pid *pid = READ(leader, thread_pid);
+	struct mm_struct *mm = READ(t, mm);
+	struct upid number = {};
+
+	__builtin_memset(w, 0, sizeof(*w));
+	if (READ(t, flags) & PF_KTHREAD)
+		return;
+	w->id = READ(t, tgid);
+	w->exec = READ(t, self_exec_id);
+	w->start = READ(leader, start_boottime);
+	w->uid = READ(READ(t, cred), uid.val);
+	w->cgroup = READ(READ(READ(READ(t, cgroups), dfl_cgrp), kn), id);
+	bpf_probe_read_kernel(w->name, NAME, &leader->comm);
+	if (READ(pid, level) >= pidns_level) {
+		bpf_probe_read_kernel(&number, sizeof(number), (void *)&pid->numbers + pidns_level * sizeof(number));
+		if (pidns_level == 0 || READ(number.ns, ns.inum) == pidns_inum)
+			w->pid = number.nr;
+	}
+	if (mm) {
+		struct inode *inode = READ(READ(mm, exe_file), f_inode);
+
+		w->ino = READ(inode, i_ino);
+		w->dev = READ(READ(inode, i_sb), s_dev);
+	}
+}
+
+static __noinline int me(struct who *w)
+{
+	if (w)
+		identify((struct task_struct *)bpf_get_current_task(), w);
+	return 0;
+}
+
+// at fills in where a socket is. The verifier knows no type of its address, since hooks have several.
+static __noinline int at(struct event *e, __u64 address)
+{
+	struct sock *sk = (struct sock *)address;
+	struct socket_alloc *socket;
+
+	if (!e)
+		return 0;
+	e->sk = address;
+	e->family = e->remote_family = READ(sk, __sk_common.skc_family);
+	e->state = READ(sk, __sk_common.skc_state);
+	e->protocol = READ(sk, sk_protocol);
+	e->type = READ(sk, sk_type);
+	e->netns = READ(READ(sk, __sk_common.skc_net.net), ns.inum);
+	socket = (struct socket_alloc *)READ(sk, sk_socket);
+	if (socket)
+		e->inode = READ(socket, vfs_inode.i_ino);
+	// An accepted socket of MPTCP has its addresses late; its first subflow has them.
+	if (e->protocol == IPPROTO_MPTCP && !READ(sk, __sk_common.skc_dport) && EXISTS((struct mptcp_sock *)0, first)) {
+		struct sock *first = READ((struct mptcp_sock *)sk, first);
+
+		if (first)
+			sk = first;
+	}
+	e->local_port = READ(sk, __sk_common.skc_num);
+	e->remote_port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
+	if (e->family == AF_INET6) {
+		bpf_probe_read_kernel(e->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(e->remote, 16, &sk->__sk_common.skc_v6_daddr);
+	} else {
+		bpf_probe_read_kernel(e->local, 4, &sk->__sk_common.skc_rcv_saddr);
+		bpf_probe_read_kernel(e->remote, 4, &sk->__sk_common.skc_daddr);
+	}
+	return 0;
+}
+
+static __always_inline struct event *begun(struct known *k, __u8 kind, __u64 cookie)
+{
+	struct event *e = reserve(sizeof(*e));
+
+	if (!e)
+		return 0;
+	e->kind = kind;
+	e->time = bpf_ktime_get_ns();
+	e->cookie = cookie;
+	at(e, k->self);
+	e->flags = k->flags;
+	e->began = k->began;
+	return e;
+}
+
+static __always_inline void tell(struct known *k, __u8 kind, __u64 cookie, struct who *who)
+{
+	struct event *e = begun(k, kind, cookie);
+
+	if (!e)
+		return;
+	e->who = *who;
+	bpf_ringbuf_submit(e, 0);
+}
+
+static __always_inline void tell_end(struct known *k, __u64 cookie)
+{
+	struct closing *c;
+
+	if (k->flags & TOLD || !(k->flags & ANNOUNCED))
+		return;
+	k->flags |= TOLD;
+	c = reserve(sizeof(*c));
+	if (!c)
+		return;
+	c->event.kind = CLOSED;
+	c->event.time = k->released ? k->released : bpf_ktime_get_ns();
+	c->event.cookie = cookie;
+	at(&c->event, k->self);
+	c->event.flags = k->flags;
+	c->event.began = k->began;
+	c->event.who = k->closer;
+	c->born = k->born;
+	c->sent = k->sent;
+	c->received = k->received;
+	c->opener = k->opener;
+	c->user = k->user;
+	c->accepter = k->accepter;
+	bpf_ringbuf_submit(c, 0);
+}
+
+static __always_inline void to(struct event *e, struct peer *p)
+{
+	e->remote_family = p->family;
+	e->remote_port = p->port;
+	__builtin_memcpy(e->remote, p->address, 16);
+}
+
+// own makes the copy that a child got from its listener the child's own. Who had the listener has it
+// until it is accepted.
+static __always_inline void own(struct known *k, __u64 address)
+{
+	struct who user;
+
+	if (k->self == address)
+		return;
+	if (k->self) {
+		user = k->user;
+		__builtin_memset(k, 0, sizeof(*k));
+		k->user = user;
+		k->flags = INCOMING;
+	}
+	k->self = address;
+	k->born = k->began = bpf_ktime_get_ns();
+}
+
+static __always_inline int inet(__u16 family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
+// subflow reports whether a socket is the kernel's own, below one of MPTCP.
+static __always_inline int subflow(struct sock *sk)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+
+	return READ(sk, sk_protocol) == IPPROTO_TCP && EXISTS(tcp, is_mptcp) && READ(tcp, is_mptcp);
+}
+
+static __always_inline int stream(__u32 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state, struct sock *sk, int old, int new)
+{
+	__u64 address = (__u64)sk, cookie;
+	struct known *k;
+
+	if (new != ESTABLISHED && new != SYN_SENT && new != CLOSE && new != LISTEN && new != FIN_WAIT1 && new != LAST_ACK)
+		return 0;
+	if (!stream(sk->sk_protocol) || subflow(sk))
+		return 0;
+	k = bpf_sk_storage_get(&sockets, sk, 0, new == CLOSE || new == FIN_WAIT1 || new == LAST_ACK ? 0 : CREATE);
+	if (!k)
+		return 0;
+	own(k, address);
+	cookie = bpf_get_socket_cookie(sk);
+	switch (new) {
+	case LISTEN: // the current process, as for SYN_SENT, FIN_WAIT1 and LAST_ACK: nowhere else
+		me(&k->user);
+		k->flags |= ANNOUNCED;
+		tell(k, LISTENING, cookie, &k->user);
+		break;
+	case SYN_SENT:
+		if (!(k->flags & CONNECTING)) {
+			me(&k->user);
+			k->began = bpf_ktime_get_ns();
+		}
+		k->flags &= ~(CONNECTING | ENDED | TOLD);
+		k->flags |= ATTEMPTED;
+		break;
+	case ESTABLISHED:
+		if (!(k->flags & ATTEMPTED))
+			k->flags |= INCOMING;
+		k->flags |= ANNOUNCED;
+		tell(k, k->flags & ATTEMPTED ? CONNECTED : PASSIVE, cookie, &k->user);
+		break;
+	case FIN_WAIT1:
+	case LAST_ACK:
+		if (!(k->flags & RELEASED))
+			me(&k->closer);
+		break;
+	case CLOSE:
+		k->flags |= ENDED;
+		if (old == SYN_SENT) {
+			struct event *e = begun(k, FAILED, cookie);
+
+			if (e) {
+				e->error = sk->sk_err;
+				e->who = k->user;
+				bpf_ringbuf_submit(e, 0);
+			}
+			k->flags &= ~ATTEMPTED;
+			if (!(k->flags & BOUND))
+				k->flags &= ~ANNOUNCED;
+		}
+		if (k->flags & RELEASED)
+			tell_end(k, cookie);
+		break;
+	}
+	return 0;
+}
+
+// A socket whose process is in no cgroup that is watched comes to its end here.
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(destroy, struct sock *sk)
+{
+	struct known *k = bpf_sk_storage_get(&sockets, sk, 0, 0);
+
+	if (k && k->self == (__u64)sk)
+		tell_end(k, bpf_get_socket_cookie(sk));
+	return 0;
+}
+
+SEC("cgroup/sock_create")
+int create(struct bpf_sock *ctx)
+{
+	struct known *k = bpf_sk_storage_get(&sockets, ctx, 0, CREATE);
+
+	if (!k)
+		return 1;
+	k->self = (__u64)ctx;
+	k->born = bpf_ktime_get_ns();
+	me(&k->opener);
+	k->user = k->opener;
+	if (ctx->type == SOCK_RAW || ctx->protocol == IPPROTO_ICMP || ctx->protocol == IPPROTO_ICMPV6) {
+		k->flags |= ANNOUNCED;
+		tell(k, OPEN, bpf_get_socket_cookie(ctx), &k->opener);
+	}
+	return 1;
+}
+
+static __always_inline int bound(struct bpf_sock *ctx)
+{
+	struct known *k = bpf_sk_storage_get(&sockets, ctx, 0, CREATE);
+
+	if (!k || !ctx->src_port)
+		return 1;
+	own(k, (__u64)ctx);
+	me(&k->user);
+	if (stream(ctx->protocol) || !(k->flags & ANNOUNCED))
+		tell(k, stream(ctx->protocol) ? BIND : OPEN, bpf_get_socket_cookie(ctx), &k->user);
+	k->flags |= ANNOUNCED | BOUND;
+	return 1;
+}
+
+SEC("cgroup/post_bind4")
+int bind4(struct bpf_sock *ctx)
+{
+	return bound(ctx);
+}
+
+SEC("cgroup/post_bind6")
+int bind6(struct bpf_sock *ctx)
+{
+	return bound(ctx);
+}
+
+SEC("cgroup/sock_release")
+int release(struct bpf_sock *ctx)
+{
+	struct known *k = bpf_sk_storage_get(&sockets, ctx, 0, 0);
+	__u64 address = (__u64)ctx, cookie;
+
+	if (!k || k->self != address)
+		return 1;
+	cookie = bpf_get_socket_cookie(ctx);
+	me(&k->closer);
+	k->released = bpf_ktime_get_ns();
+	k->flags |= RELEASED;
+	if (stream(ctx->protocol) && k->flags & CONNECTING) {
+		// connect(2) was called and sent nothing, as without a route.
+		struct event *e = begun(k, FAILED, cookie);
+
+		if (e) {
+			e->time = k->began;
+			e->flags &= ~RELEASED;
+			to(e, &k->peer);
+			e->who = k->user;
+			bpf_ringbuf_submit(e, 0);
+		}
+	}
+	if (!stream(ctx->protocol) || READ((struct sock *)address, __sk_common.skc_state) == CLOSE)
+		tell_end(k, cookie);
+	return 1;
+}
+
+static __always_inline void peer4(struct peer *p, struct bpf_sock_addr *ctx)
+{
+	__u32 ip = ctx->user_ip4;
+
+	__builtin_memcpy(p->address, &ip, 4);
+	p->port = bpf_ntohs(ctx->user_port);
+	p->family = AF_INET;
+}
+
+static __always_inline void peer6(struct peer *p, struct bpf_sock_addr *ctx)
+{
+	__u32 ip[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
+
+	__builtin_memcpy(p->address, ip, 16);
+	p->port = bpf_ntohs(ctx->user_port);
+	p->family = AF_INET6;
+}
+
+static __always_inline struct known *of(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct known *k;
+
+	if (!sk)
+		return 0;
+	k = bpf_sk_storage_get(&sockets, sk, 0, CREATE);
+	if (k)
+		own(k, (__u64)sk);
+	return k;
+}
+
+static __always_inline void connecting(struct bpf_sock_addr *ctx, struct peer *p)
+{
+	struct known *k = of(ctx);
+
+	if (!k)
+		return;
+	k->peer = *p;
+	me(&k->user);
+	k->began = bpf_ktime_get_ns();
+	if (stream(ctx->protocol))
+		k->flags |= CONNECTING;
+}
+
+SEC("cgroup/connect4")
+int connect4(struct bpf_sock_addr *ctx)
+{
+	struct peer p = {};
+
+	peer4(&p, ctx);
+	connecting(ctx, &p);
+	return 1;
+}
+
+SEC("cgroup/connect6")
+int connect6(struct bpf_sock_addr *ctx)
+{
+	struct peer p = {};
+
+	peer6(&p, ctx);
+	connecting(ctx, &p);
+	return 1;
+}
+
+static __always_inline int news(__u64 address, __u64 cookie, struct peer *p)
+{
+	struct conversation c = {.sk = address, .cookie = cookie, .peer = *p};
+	__u32 id = bpf_get_current_pid_tgid() >> 32, *told = bpf_map_lookup_elem(&conversations, &c);
+
+	if (told && *told == id)
+		return 0;
+	bpf_map_update_elem(&conversations, &c, &id, BPF_ANY);
+	return 1;
+}
+
+// talks tells of a remote end of a UDP socket. Before the first datagram is sent, the socket has no
+// port of its own: then it is told when the datagram was sent.
+static __always_inline void talks(struct bpf_sock_addr *ctx, struct peer *p)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct bpf_sock *sk = ctx->sk;
+	struct event *e;
+	struct known *k;
+
+	if (!sk || !news((__u64)sk, cookie, p))
+		return;
+	k = of(ctx);
+	if (!k)
+		return;
+	if (!sk->src_port || !(k->flags & ANNOUNCED)) {
+		k->peer = *p;
+		return;
+	}
+	e = begun(k, FLOW, cookie);
+	if (!e)
+		return;
+	me(&e->who);
+	to(e, p);
+	bpf_ringbuf_submit(e, 0);
+}
+
+SEC("cgroup/sendmsg4")
+int sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct peer p = {};
+
+	peer4(&p, ctx);
+	talks(ctx, &p);
+	return 1;
+}
+
+SEC("cgroup/sendmsg6")
+int sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct peer p = {};
+
+	peer6(&p, ctx);
+	talks(ctx, &p);
+	return 1;
+}
+
+SEC("cgroup/recvmsg4")
+int recvmsg4(struct bpf_sock_addr *ctx)
+{
+	struct peer p = {};
+
+	peer4(&p, ctx);
+	talks(ctx, &p);
+	return 1;
+}
+
+SEC("cgroup/recvmsg6")
+int recvmsg6(struct bpf_sock_addr *ctx)
+{
+	struct peer p = {};
+
+	peer6(&p, ctx);
+	talks(ctx, &p);
+	return 1;
+}
+
+// named hears accept(2) of who asks for the address, and getpeername(2). It is a hint for the case
+// that the end of accept(2) is not seen.
+static __always_inline int named(struct bpf_sock_addr *ctx)
+{
+	struct known *k = of(ctx);
+
+	if (!k || !(k->flags & INCOMING) || k->flags & (HINTED | USED))
+		return 1;
+	k->flags |= HINTED;
+	me(&k->accepter);
+	tell(k, PEERNAME, bpf_get_socket_cookie(ctx), &k->accepter);
+	return 1;
+}
+
+SEC("cgroup/getpeername4")
+int getpeername4(struct bpf_sock_addr *ctx)
+{
+	return named(ctx);
+}
+
+SEC("cgroup/getpeername6")
+int getpeername6(struct bpf_sock_addr *ctx)
+{
+	return named(ctx);
+}
+
+static __always_inline void used(struct sock *sk, int n, int out)
+{
+	struct task_struct *t;
+	__u64 address = (__u64)sk, cookie;
+	struct known *k;
+	__u16 protocol;
+
+	if (!inet(sk->__sk_common.skc_family))
+		return;
+	k = bpf_sk_storage_get(&sockets, sk, 0, CREATE);
+	if (!k)
+		return;
+	if (k->self != address)
+		own(k, address);
+	if (n > 0)
+		__sync_fetch_and_add(out ? &k->sent : &k->received, n);
+	t = bpf_get_current_task_btf();
+	if (k->user.id == t->tgid && k->user.exec == (__u32)t->self_exec_id && k->flags & USED && !k->peer.family)
+		return;
+	protocol = sk->sk_protocol;
+	cookie = bpf_get_socket_cookie(sk);
+	if (!stream(protocol) && !(k->flags & ANNOUNCED)) {
+		me(&k->user);
+		k->flags |= ANNOUNCED | USED;
+		tell(k, OPEN, cookie, &k->user);
+	} else if (k->user.id != t->tgid || k->user.exec != (__u32)t->self_exec_id || (k->flags & INCOMING && !(k->flags & USED))) {
+		me(&k->user);
+		tell(k, USE, cookie, &k->user);
+	}
+	k->flags |= USED;
+	if (!stream(protocol) && k->peer.family) {
+		struct event *e = begun(k, FLOW, cookie);
+
+		if (e) {
+			e->who = k->user;
+			to(e, &k->peer);
+			bpf_ringbuf_submit(e, 0);
+		}
+	}
+	k->peer.family = 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(send, struct sock *sk, int n, int flags)
+{
+	used(sk, n, 1);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(receive, struct sock *sk, int n, int flags)
+{
+	used(sk, flags & (MSG_PEEK | MSG_ERRQUEUE) ? 0 : n, 0);
+	return 0;
+}
+
+// The fields of a tracepoint at the end of a system call, as its format file has them.
+struct sys_exit {
+	__u64 common;
+	int nr;
+	long result;
+};
+
+// accepted finds the socket that accept(2) made by the number of its file. Another thread may have
+// put another there: user space believes it only for a socket that waits to be accepted.
+static __always_inline int accepted(struct sys_exit *ctx)
+{
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	struct file *file = 0, **files;
+	struct socket *socket;
+	struct event *e;
+	struct sock *sk;
+
+	if (ctx->result < 0)
+		return 0;
+	files = READ(READ(READ(t, files), fdt), fd);
+	bpf_probe_read_kernel(&file, sizeof(file), files + ctx->result);
+	if (!file)
+		return 0;
+	socket = READ(file, private_data);
+	if (!socket || READ(socket, file) != file)
+		return 0;
+	sk = READ(socket, sk);
+	if (!sk || !inet(READ(sk, __sk_common.skc_family)) || !stream(READ(sk, sk_protocol)))
+		return 0;
+	e = reserve(sizeof(*e));
+	if (!e)
+		return 0;
+	e->kind = ACCEPT;
+	e->time = bpf_ktime_get_ns();
+	e->cookie = READ(sk, __sk_common.skc_cookie.counter);
+	at(e, (__u64)sk);
+	me(&e->who);
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_accept")
+int accept(struct sys_exit *ctx)
+{
+	return accepted(ctx);
+}
+
+SEC("tracepoint/syscalls/sys_exit_accept4")
+int accept4(struct sys_exit *ctx)
+{
+	return accepted(ctx);
+}
+
+// The argument is not the same in all kernels, but its beginning is. Only a SYN is an attempt.
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(reset, struct sock *sk, struct sk_buff *skb)
+{
+	unsigned char *head, *network;
+	__u8 version = 0, flags = 0;
+	struct net_device *dev;
+	struct event *e;
+	__u16 ports[2];
+
+	if (sk || !skb)
+		return 0;
+	head = READ(skb, head);
+	network = head + READ(skb, network_header);
+	bpf_probe_read_kernel(&flags, 1, head + READ(skb, transport_header) + 13);
+	if ((flags & 0x12) != 2)
+		return 0;
+	bpf_probe_read_kernel(&version, 1, network);
+	bpf_probe_read_kernel(ports, 4, head + READ(skb, transport_header));
+	e = reserve(sizeof(*e));
+	if (!e)
+		return 0;
+	e->kind = REJECTED;
+	e->time = e->began = bpf_ktime_get_ns();
+	e->protocol = IPPROTO_TCP;
+	e->local_port = bpf_ntohs(ports[1]);
+	e->remote_port = bpf_ntohs(ports[0]);
+	if (version >> 4 == 6) {
+		e->family = e->remote_family = AF_INET6;
+		bpf_probe_read_kernel(e->remote, 16, network + 8);
+		bpf_probe_read_kernel(e->local, 16, network + 24);
+	} else {
+		e->family = e->remote_family = AF_INET;
+		bpf_probe_read_kernel(e->remote, 4, network + 12);
+		bpf_probe_read_kernel(e->local, 4, network + 16);
+	}
+	dev = READ(skb, dev);
+	if (dev)
+		e->netns = READ(READ(dev, nd_net.net), ns.inum);
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
+
+static __always_inline struct process *process(struct task_struct *t, __u8 kind)
+{
+	struct process *p = reserve(sizeof(*p));
+
+	if (!p)
+		return 0;
+	p->kind = kind;
+	p->time = bpf_ktime_get_ns();
+	identify(t, &p->who);
+	return p;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
+{
+	struct process *p;
+
+	if (child->pid != child->tgid)
+		return 0;
+	p = process(child, FORK);
+	if (!p)
+		return 0;
+	identify(parent, &p->parent);
+	bpf_ringbuf_submit(p, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(executed, struct task_struct *t, int old, struct linux_binprm *binary)
+{
+	struct process *p = process(t, EXEC);
+
+	if (!p)
+		return 0;
+	bpf_probe_read_kernel_str(p->file, sizeof(p->file), READ(binary, filename));
+	bpf_ringbuf_submit(p, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(exited, struct task_struct *t)
+{
+	struct process *p;
+
+	if (t->pid != t->tgid)
+		return 0;
+	p = process(t, EXIT);
+	if (p)
+		bpf_ringbuf_submit(p, 0);
+	return 0;
+}
+
+// held writes who has which socket open, one event each.
+SEC("iter/task_file")
+int held(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *t = ctx->task;
+	struct file *file = ctx->file;
+	struct socket *socket;
+	struct closing c = {};
+	struct known *k;
+	struct sock *sk;
+
+	if (!file || !t)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk || !inet(sk->__sk_common.skc_family) || subflow(sk))
+		return 0;
+	k = bpf_sk_storage_get(&sockets, sk, 0, CREATE);
+	if (!k)
+		return 0;
+	if (k->self != (__u64)sk) {
+		k->self = (__u64)sk;
+		k->flags = OLD | ANNOUNCED;
+	}
+	c.event.kind = HELD;
+	c.event.time = bpf_ktime_get_ns();
+	c.event.cookie = bpf_get_socket_cookie(sk);
+	at(&c.event, k->self);
+	c.event.flags = k->flags;
+	c.event.began = k->began;
+	identify(t, &c.event.who);
+	c.born = k->born;
+	c.opener = k->opener;
+	c.user = k->user;
+	c.accepter = k->accepter;
+	bpf_seq_write(ctx->meta->seq, &c, sizeof(c));
+	return 0;
+}
