@@ -24,6 +24,7 @@ import (
 	"diagsh/internal/daemon/feed"
 	"diagsh/internal/daemon/files"
 	"diagsh/internal/daemon/people"
+	"diagsh/internal/daemon/portlog"
 	"diagsh/internal/daemon/reports"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/netconf"
@@ -63,6 +64,7 @@ type Daemon struct {
 	*certificatesRoom
 	*exports.Queue
 	*captures.Table
+	*portlogRoom
 	*reportsRoom
 
 	dir     string // the data directory
@@ -94,6 +96,7 @@ type (
 	commitsRoom      = commits.Commits
 	certificatesRoom = certificates.Certificates
 	feedRoom         = feed.Feed
+	portlogRoom      = portlog.Log
 	reportsRoom      = reports.Reports
 )
 
@@ -179,6 +182,9 @@ func (d *Daemon) open(o Options) error {
 	}
 	d.openPorts()
 	if err := d.openCaptures(o); err != nil {
+		return err
+	}
+	if err := d.openPortLog(o); err != nil {
 		return err
 	}
 	d.reportsRoom, err = reports.Open(reports.Options{Dir: o.Dir, Files: d.Directory, Product: o.Product,

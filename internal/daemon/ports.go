@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"diagsh/diag/ports"
+	"diagsh/internal/daemon/portlog"
 )
 
 // A portsRoom is the one engine that tells which process has which socket. It stands below the
@@ -17,6 +18,20 @@ func (r portsRoom) Close(context.Context) error { return r.Engine.Close() }
 func (d *Daemon) openPorts() {
 	d.ports = portsRoom{ports.New(ports.Options{Log: d.log, Tier: ports.Tier(d.PortTier())})}
 	d.opened(d.ports)
+}
+
+// openPortLog opens the port log, which watches the engine.
+func (d *Daemon) openPortLog(o Options) (err error) {
+	d.portlogRoom, err = portlog.Open(portlog.Options{
+		Dir: o.Dir, Product: o.Product, LastSign: d.lastSign, Hostname: d.Hostname, Files: d.Directory, Engine: d.ports, Services: d.Services,
+		System: d.System, SystemFailed: d.SystemFailed, Tell: d.Teller(portlogTopic), Settled: d.Teller(settingsTopic),
+		SetAside: d.setAside, Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.opened(d.portlogRoom)
+	return nil
 }
 
 // SocketOwner returns what is known of a socket by its cookie, and where that is not enough by its

@@ -24,7 +24,7 @@ func (d *Daemon) ReloadLosses(files bool) ([]access.Loss, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range []resetter{d.People, d.Table, d.Queue, d.certificatesRoom} {
+	for _, r := range []resetter{d.People, d.Table, d.portlogRoom, d.Queue, d.certificatesRoom} {
 		list = append(list, r.Losses()...)
 	}
 	aside, err := d.asideLosses()
@@ -58,6 +58,7 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 		{"reset the configuration", func() error { return d.commitsRoom.Reset(caller) }},
 		{"delete the saved configurations", d.DeleteSaved},
 		{"reset the settings of captures", d.Table.Reset},
+		{"reset the settings of the port log", d.portlogRoom.Reset},
 		{"forget the targets of captures", d.Queue.Reset},
 		{"delete the certificates", d.certificatesRoom.Reset},
 		{"remove the damaged files that were set aside", d.removeAside},
@@ -87,9 +88,12 @@ func (d *Daemon) halfway(step string, err error) error {
 	return &failure
 }
 
-// deleteFiles ends all captures and empties the diagnostic directory.
+// deleteFiles ends all captures and the port log, and empties the diagnostic directory.
 func (d *Daemon) deleteFiles(caller menu.Caller) error {
 	if err := d.DeleteCaptures(caller); err != nil {
+		return err
+	}
+	if err := d.EndPortLog(caller); err != nil {
 		return err
 	}
 	list, err := d.ListFiles()

@@ -16,6 +16,7 @@ const (
 	exportsTopic   = "exports"
 	targetsTopic   = "targets"
 	notesTopic     = "notes"
+	portlogTopic   = "portlog"
 	filesTopic     = access.FilesTopic
 	reportsTopic   = "reports"
 	sessionsTopic  = "sessions"
@@ -49,6 +50,7 @@ func (d *Daemon) addTopics() {
 		{Name: exportsTopic, Read: told(d.Copy), Running: d.Sending},
 		{Name: targetsTopic, Read: func(name string) (any, bool) { return named{name}, d.CheckTarget(name) == nil }},
 		{Name: notesTopic, Read: onlyName},
+		{Name: portlogTopic, Read: func(string) (any, bool) { return d.PortLogStatus(), true }},
 		{Name: filesTopic, Read: told(func(name string) (access.File, bool) {
 			f, err := d.StatFile(name)
 			return f, err == nil

@@ -36,15 +36,21 @@ func (d *Directory) Reserve() int64 {
 	return min(max(total/10, 1<<30), 10<<30, total/4)
 }
 
+// Free returns how many bytes of the disk can still be written.
+func (d *Directory) Free() (int64, error) {
+	disk, err := disks.Of(d.o.Path)
+	return int64(disk.Available), err
+}
+
 // Room returns an error for users unless more further bytes leave reserve bytes of the disk free
 // and stay within the quota. It deletes old files first where the settings allow that, as for a
 // capture. Files that are being written count.
 func (d *Directory) Room(more, reserve int64) error {
-	disk, err := disks.Of(d.o.Path)
+	free, err := d.Free()
 	if err != nil {
 		return menu.Failing("look at the disk", err)
 	}
-	if free := int64(disk.Available); free-more < reserve {
+	if free-more < reserve {
 		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve", menu.Size(free>>20<<20), menu.Size(reserve>>20<<20)).
 			WithHint("Delete files of the diagnostic directory first, or leave the captures out")
 	}
