@@ -118,7 +118,7 @@ var rooms = []room{
 		why: "it writes records in another form; which records, and for how long, is decided above it"},
 	{name: "internal/daemon/portlog",
 		imports: []string{"internal/daemon/store", "internal/daemon/files", "internal/daemon/portlog/reporter",
-			"internal/access", "internal/menu", "diag/ports", "diag/services"},
+			"internal/access", "internal/menu", "diag/ports", "diag/ports/records", "diag/services"},
 		why: "what happens to sockets, the engine tells it; what of it is wanted, its callers do"},
 	{name: "internal/daemon/reports",
 		imports: []string{"internal/daemon/store", "internal/daemon/files", "internal/access", "internal/menu"},
