@@ -123,7 +123,8 @@ func appliance(f serveFlags) error {
 	d, err := whenFree(func() (*daemon.Daemon, error) {
 		return daemon.Open(daemon.Options{
 			Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: network.ports(),
-			Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services, HTTPS: network.https != nil,
+			Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services, DropReasons: assets.DropReasons,
+			HTTPS: network.https != nil,
 		})
 	})
 	if err != nil {

@@ -22,3 +22,8 @@ var Services []byte
 //
 //go:embed licenses.txt
 var Licenses string
+
+// DropReasons says what the kernel's reasons for dropping packets mean.
+//
+//go:embed dropreasons.txt
+var DropReasons string

@@ -53,6 +53,7 @@ var interruptions = []interruption{
 	{line: "netstat sockets state SYN_SENT", last: "192.0.2.2.25", status: menu.Interrupted},
 	{line: "netstat sockets state SYN_SENT count host", status: menu.Interrupted},
 	{line: "netstat traffic ALL", shown: "(Total)", status: menu.Interrupted},
+	{line: "netstat drops every 1 reason XDP", shown: "No such packet", status: menu.Interrupted},
 	{line: "netstat routes numeric no", status: menu.Interrupted},
 	{line: "netstat queues numeric no", status: menu.Interrupted},
 	{line: "packetcapture watch interface lo", shown: "Watching lo"},

@@ -62,19 +62,32 @@ func New(o Options) *Engine {
 	return &Engine{netns: o.NetNS, own: own{known: map[uint32]bool{}}}
 }
 
-// ErrNoReasons is returned by Watch where the kernel does not say why it drops packets.
-var ErrNoReasons = errors.New("this kernel does not say why it drops packets, which Linux 5.17 and later do")
+// An UnavailableError says why this machine cannot see what its kernel drops, in a sentence for
+// people without a full stop.
+type UnavailableError struct{ Reason string }
+
+func (e *UnavailableError) Error() string { return e.Reason }
+
+// unavailable turns an error of package bpf into one that callers of this package know.
+func unavailable(err error) error {
+	var e *bpf.Error
+	if errors.As(err, &e) {
+		return &UnavailableError{e.Error()}
+	}
+	return err
+}
 
 // Watch tells a function of packets that are dropped, until stop is called; nil tells nothing, so
 // that there are counts. One goroutine calls it and waits for it: it must be quick. Noise is told
 // too; what the appliance's own packet sockets do not take is not. stop returns when it does not run
-// any more, and what was dropped before was told. The error is ErrNoReasons or a *bpf.Error.
+// any more, and what was dropped before was told. The error is an *UnavailableError where the machine cannot.
 func (e *Engine) Watch(tell func(*Drop)) (stop func(), err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.running == nil {
 		if e.running, err = e.begin(); err != nil {
-			return nil, err
+			e.running = nil
+			return nil, unavailable(err)
 		}
 	}
 	e.watching++
@@ -108,7 +121,7 @@ func (e *Engine) begin() (*run, error) {
 		return nil, err
 	}
 	if arguments < 3 {
-		return nil, ErrNoReasons
+		return nil, &UnavailableError{"This kernel does not say why it drops packets, which Linux 5.17 and later do"}
 	}
 	receiver := uint32(0)
 	if arguments > 3 {

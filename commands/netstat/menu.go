@@ -1,5 +1,5 @@
 // Package netstat is the menu netstat: the kernel's tables of sockets, interfaces, routes and
-// queues. It is a question with five numbered answers, as on AsyncOS.
+// queues, and what it drops. It is a question with numbered answers, as on AsyncOS.
 package netstat
 
 import (
@@ -13,6 +13,8 @@ import (
 type Services interface {
 	// HostNames returns the names of addresses, as far as they are found before ctx ends.
 	HostNames(ctx context.Context, addresses []netip.Addr) map[netip.Addr]string
+
+	dropService
 }
 
 // Menu returns netstat. AsyncOS asks which table to show and leaves the menu. Here the tables are
@@ -20,7 +22,7 @@ type Services interface {
 func Menu(s Services) *menu.Menu {
 	return &menu.Menu{
 		Name:   "netstat",
-		Help:   "Show connections, interfaces, routes, queues and traffic.",
+		Help:   "Show connections, interfaces, routes, queues, traffic and drops.",
 		Choice: "Choose the information you want to display",
 		Items: []menu.Item{
 			socketsCommand(s),
@@ -28,6 +30,7 @@ func Menu(s Services) *menu.Menu {
 			routesCommand(s),
 			queuesCommand(s),
 			trafficCommand(),
+			dropsCommand(s),
 		},
 	}
 }

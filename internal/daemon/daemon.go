@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"diagsh/capture/drops"
 	"diagsh/diag/names"
 	"diagsh/diag/services"
 	"diagsh/internal/api"
@@ -45,6 +46,9 @@ type Options struct {
 	// ServiceCatalogue is the text of the embedded catalogue of services (diag/services).
 	ServiceCatalogue []byte
 
+	// DropReasons is the text of the embedded catalogue of reasons for dropping packets (capture/drops).
+	DropReasons string
+
 	HTTPS bool // clients of HTTPS are served
 
 	Log *slog.Logger // nil: discarded
@@ -75,6 +79,9 @@ type Daemon struct {
 
 	names *names.Resolver
 	ports portsRoom
+	drops *drops.Engine
+
+	dropMeanings drops.Meanings
 
 	services     services.Catalogue
 	configFolder string
@@ -120,6 +127,9 @@ func Open(o Options) (*Daemon, error) {
 		return nil, err
 	}
 	if err := d.openServices(o); err != nil {
+		return nil, err
+	}
+	if err := d.openDrops(o); err != nil {
 		return nil, err
 	}
 	if err := d.open(o); err != nil {

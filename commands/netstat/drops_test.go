@@ -1,0 +1,126 @@
+package netstat_test
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"diagsh/internal/test/appliance"
+	"diagsh/internal/test/netnstest"
+)
+
+// A shownDrop is a row of netstat drops.
+type shownDrop struct {
+	Reason, Place, Interface, Protocol, Process, Meaning string
+	DestinationPort, PID                                 int
+	Packets                                              uint64
+	PacketsPerSecond                                     float64
+	Time                                                 time.Time
+}
+
+// What is dropped while the command runs is counted exactly, with the process that did not read.
+func TestDropsAreCounted(t *testing.T) {
+	network := netnstest.New(t)
+	a := appliance.Start(t, appliance.Options{Network: network})
+	session, out := a.Stream("ro", "netstat drops every 1 --json")
+	defer session.Close()
+	rows := json.NewDecoder(out)
+	next := func() (r shownDrop) {
+		if err := rows.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	const probed, closed = 7777, 9
+	stop, probing := make(chan struct{}), make(chan struct{})
+	go func() { // until the command is seen to watch
+		defer close(probing)
+		for tick := time.NewTicker(50 * time.Millisecond); ; {
+			network.Do(t, func() { datagrams(t, probed, 1) })
+			select {
+			case <-tick.C:
+			case <-stop:
+				tick.Stop()
+				return
+			}
+		}
+	}()
+	for next().DestinationPort != probed {
+	}
+	close(stop)
+	<-probing
+	full := 0
+	network.Do(t, func() {
+		datagrams(t, closed, 7)
+		for range 5 {
+			if c, err := net.Dial("tcp4", "127.0.0.1:9"); err == nil {
+				c.Close()
+				t.Error("somebody listens")
+			}
+		}
+		full = fill(t)
+	})
+	counted := map[string]uint64{}
+	var table time.Time
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		r := next()
+		if !r.Time.Equal(table) {
+			if counted["udp"] == 7 && counted["tcp"] == 5 && counted["full"] == uint64(full) {
+				return
+			}
+			table = r.Time
+			clear(counted)
+		}
+		switch {
+		case r.Reason == "NO_SOCKET" && r.DestinationPort == closed:
+			counted[r.Protocol] += r.Packets
+			if r.Interface != "lo" || r.Place == "" || r.Meaning == "" {
+				t.Fatalf("%+v", r)
+			}
+		case r.Reason == "SOCKET_RCVBUFF":
+			counted["full"] += r.Packets
+			if r.PID != os.Getpid() || r.Process == "" {
+				t.Fatalf("%+v, not of %d", r, os.Getpid())
+			}
+		}
+	}
+	t.Errorf("%v of 7 udp, 5 tcp and %d full", counted, full)
+}
+
+// datagrams sends some to a port of this host.
+func datagrams(t testing.TB, port, times int) {
+	c, err := net.ListenUDP("udp4", nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer c.Close()
+	for range times {
+		if _, err := c.WriteToUDP([]byte("x"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// fill sends 50 datagrams to a socket that is not read, and returns how many it did not take.
+func fill(t testing.TB) int {
+	l, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	if err := l.SetReadBuffer(1); err != nil { // the kernel takes the least that it allows
+		t.Fatal(err)
+	}
+	datagrams(t, l.LocalAddr().(*net.UDPAddr).Port, 50)
+	if err := l.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for n := 50; ; n-- {
+		if _, err := l.Read(make([]byte, 10)); err != nil {
+			return n
+		}
+	}
+}
