@@ -110,6 +110,11 @@ func nearest(t truth.Truth, records []ports.Record, used []bool, candidates []in
 		if used[i] || !same(t.Local, r.LocalAddress) || !same(t.Remote, r.RemoteAddress) {
 			continue
 		}
+		// A process that has a socket without another end says none. The kernel, which rejects, says
+		// nothing.
+		if t.PID != 0 && t.Remote.Port() == 0 && r.RemotePort != 0 {
+			continue
+		}
 		if t.Event == string(ports.Held) && r.PID == t.PID {
 			return i
 		}

@@ -54,7 +54,7 @@ var classes = []class{
 	{"refused", (*orchestra).refusals},
 	{"aborted", unanswered(nobodyAddress, job{Quiet: true})},
 	{"timed out", unanswered(nobodyAddress, job{})},
-	{"no neighbour", unanswered(absentAddress, job{})},
+	{"no neighbour", unanswered(absentAddress, job{Patient: true})},
 	{"UDP connected", datagrams(job{}, job{})},
 	{"UDP sendto once", datagrams(job{Once: true}, job{Once: true})},
 	{"UDP IPv6", datagrams(job{At: loopback6}, job{})},

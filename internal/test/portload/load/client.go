@@ -257,8 +257,10 @@ func silent(w *worker) error {
 		if err != nil {
 			return err
 		}
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_SYNCNT, 1); err != nil {
-			return err
+		if !w.Patient {
+			if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_SYNCNT, 1); err != nil {
+				return err
+			}
 		}
 		to := netip.AddrPortFrom(w.At.Addr(), w.At.Port()+uint16(i))
 		if err := unix.Connect(fd, w.sockaddr(to)); err != unix.EINPROGRESS {

@@ -46,8 +46,9 @@ type job struct {
 	Exit      bool    `json:"exit,omitempty"` // it ends instead of closing
 	Image     bool    `json:"image,omitempty"`
 	Pass      bool    `json:"pass,omitempty"`
-	Wait      bool    `json:"wait,omitempty"` // after it connected, for a line
-	Once      bool    `json:"once,omitempty"` // of UDP: sendto(2), without an answer
+	Wait      bool    `json:"wait,omitempty"`    // after it connected, for a line
+	Once      bool    `json:"once,omitempty"`    // of UDP: sendto(2), without an answer
+	Patient   bool    `json:"patient,omitempty"` // the kernel may try for long to connect
 
 	Other  string `json:"other,omitempty"` // the same program by another name
 	Cgroup string `json:"cgroup,omitempty"`
