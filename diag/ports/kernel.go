@@ -1,21 +1,276 @@
 package ports
 
 import (
+	"bufio"
 	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"diagsh/internal/bpf"
 )
 
+const (
+	// nap is how long events gather before they are read: each reading costs a wake-up, however
+	// many they are.
+	nap = 10 * time.Millisecond
+
+	// second is how often is looked for lost events, for steps of the clock, and for processes that
+	// ended.
+	second = time.Second
+
+	// portion is how many events are read before they are told.
+	portion = 4096
+)
+
 // sizes are how much the feed of eBPF may hold.
-type sizes struct{ ring uint32 }
+type sizes struct {
+	ring uint32 // bytes of the ring buffer, a power of two
+}
 
 var defaults = sizes{ring: 4 << 20}
 
-func newKernel(_ Options, s sizes) (feed, error) {
-	set, err := bpf.Load(bpf.Ports, bpf.Options{Entries: map[string]uint32{"events": s.ring}})
+// A kernel is the feed of eBPF: programs follow all sockets of the machine and write what happens
+// into a ring buffer.
+type kernel struct {
+	set    *bpf.Set
+	ring   *bpf.Ring
+	cgroup string
+	tell   func([]Record, []Flow)
+	quit   chan struct{} // closed by close
+	done   chan struct{} // closed when the reader has ended
+
+	mu      sync.Mutex // over what follows
+	table   *table
+	current Status
+
+	waiting   []chan struct{} // those that flush; under waitingMu
+	waitingMu sync.Mutex
+}
+
+// newKernel loads the programs. They are attached when it returns.
+func newKernel(o Options, s sizes) (feed, error) {
+	root, _ := bpf.CgroupRoot() // without one, what its hooks see is missing: Refused says so
+	options := bpf.Options{Cgroup: root, Entries: map[string]uint32{"events": s.ring},
+		Constants: map[string]any{"pidns": pidNamespace()}}
+	if o.Tier == WithoutAccept {
+		options.Skipped = []string{"accept", "accept4"}
+	}
+	set, err := bpf.Load(bpf.Ports, options)
 	if err != nil {
 		return nil, err
 	}
-	set.Close()
-	return nil, errors.New("The programs are not read yet")
+	k := &kernel{set: set, cgroup: root, quit: make(chan struct{}), done: make(chan struct{})}
+	if err := k.usable(); err != nil {
+		set.Close()
+		return nil, err
+	}
+	k.current = Status{Tier: WithoutAccept, Since: time.Now(), Cgroup: root}
+	if set.Has("accept") && set.Has("accept4") {
+		k.current.Tier = Full
+		set.Remove("getpeername4") // what it would say is known better
+		set.Remove("getpeername6")
+	}
+	k.current.Blind = k.blind(o)
+	if k.ring, err = set.Ring("events"); err != nil {
+		set.Close()
+		return nil, err
+	}
+	k.table = newTable(newPeople(root))
+	return k, nil
+}
+
+// initialPidns is the inode of the initial pid namespace (include/linux/proc_ns.h).
+const initialPidns = 0xeffffffc
+
+// pidNamespace returns the inode of the pid namespace, or 0 for the initial one.
+func pidNamespace() uint32 {
+	var s unix.Stat_t
+	if unix.Stat("/proc/self/ns/pid", &s) != nil || s.Ino == initialPidns {
+		return 0
+	}
+	return uint32(s.Ino)
+}
+
+// start tells what is open, and reads from then on. The programs run already, so nothing is missed
+// between the two.
+func (k *kernel) start(tell func([]Record, []Flow)) error {
+	k.tell = tell
+	k.mu.Lock()
+	k.iterate(monotonic(), true)
+	tell(k.table.take())
+	k.mu.Unlock()
+	go k.read()
+	go k.tick()
+	return nil
+}
+
+// tick wakes the reader each second.
+func (k *kernel) tick() {
+	ticker := time.NewTicker(second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-k.quit:
+			return
+		case <-ticker.C:
+			k.ring.Flush()
+		}
+	}
+}
+
+func (k *kernel) read() {
+	defer close(k.done)
+	last := time.Now()
+	for {
+		sample, err := k.ring.Read()
+		if errors.Is(err, bpf.ErrClosed) {
+			return
+		}
+		if err != nil {
+			sample = nil
+		} else {
+			time.Sleep(nap)
+		}
+		k.waitingMu.Lock()
+		waiting := k.waiting
+		k.waiting = nil
+		k.waitingMu.Unlock()
+		k.mu.Lock()
+		k.handle(sample)
+		k.drain()
+		if now := time.Now(); now.Sub(last) >= second {
+			last = now
+			k.second(now)
+		}
+		k.mu.Unlock()
+		for _, w := range waiting {
+			close(w)
+		}
+	}
+}
+
+// drain handles what is in the ring, and tells it. The lock is held.
+func (k *kernel) drain() {
+	for n := 1; ; n++ {
+		sample, err := k.ring.Next()
+		if err != nil || sample == nil {
+			break
+		}
+		k.handle(sample)
+		if n%portion == 0 {
+			k.tell(k.table.take())
+		}
+	}
+	k.tell(k.table.take())
+}
+
+// handle takes in what a program wrote. The lock is held.
+func (k *kernel) handle(sample []byte) {
+	if len(sample) == 0 {
+		return
+	}
+	k.current.Events++
+	if kind := sample[0]; kind >= kindFork {
+		var c change
+		if decodeChange(sample, &c) == nil {
+			k.table.people.change(&c)
+		}
+		return
+	}
+	var e event
+	if decodeEvent(sample, &e) == nil {
+		k.table.event(&e)
+	}
+}
+
+// second does what is due each second. The lock is held.
+func (k *kernel) second(now time.Time) {
+	k.table.clock.set()
+	k.table.people.expire(now)
+	lost, err := k.set.Sum("lost", 0)
+	if err != nil || lost == k.current.Lost {
+		return
+	}
+	n := lost - k.current.Lost
+	k.current.Lost = lost
+	k.current.Gaps++
+	k.table.records = append(k.table.records, gap(n))
+	began := monotonic()
+	if found := k.iterate(began, false); found != nil {
+		k.drain() // what was closed meanwhile is told as such
+		k.table.missed(found, began)
+	}
+	k.tell(k.table.take())
+}
+
+// iterate enters the sockets that processes have open, and returns which they are; nil if they cannot
+// be found. At the start those that are younger than the programs are left to their events. The lock
+// is held.
+func (k *kernel) iterate(began uint64, start bool) map[socketKey]bool {
+	it, err := k.set.Iterate("held")
+	if err != nil {
+		return nil
+	}
+	defer it.Close()
+	found := map[socketKey]bool{}
+	sample := make([]byte, sizeClosing)
+	for in := bufio.NewReaderSize(it, 256*sizeClosing); ; {
+		if _, err := io.ReadFull(in, sample); err != nil {
+			if errors.Is(err, io.EOF) {
+				return found
+			}
+			return nil
+		}
+		var e event
+		if decodeEvent(sample, &e) != nil || e.flags&flagAnnounced == 0 || start && e.flags&flagOld == 0 {
+			continue
+		}
+		found[e.socketKey] = true
+		k.table.found(&e, began)
+	}
+}
+
+func (k *kernel) held(f func([]Record, []Flow)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f(k.table.held())
+}
+
+func (k *kernel) flush() {
+	w := make(chan struct{})
+	k.waitingMu.Lock()
+	k.waiting = append(k.waiting, w)
+	k.waitingMu.Unlock()
+	k.ring.Flush()
+	select {
+	case <-w:
+	case <-k.done:
+	}
+}
+
+func (k *kernel) owner(cookie, inode uint64) (Owner, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.table.owner(cookie, inode)
+}
+
+func (k *kernel) status() Status {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.current
+	s.Sockets = len(k.table.sockets)
+	return s
+}
+
+func (k *kernel) close() error {
+	close(k.quit)
+	err := k.ring.Close()
+	if k.tell != nil {
+		<-k.done
+	}
+	k.table.people.close()
+	return errors.Join(err, k.set.Close())
 }

@@ -165,7 +165,7 @@ func attach(p *ebpf.Program, spec *ebpf.ProgramSpec, o Options) (io.Closer, erro
 		return link.AttachTracing(link.TracingOptions{Program: p})
 	case spec.Type == ebpf.TracePoint:
 		group, event, _ := strings.Cut(rest, "/")
-		return link.Tracepoint(group, event, p, nil)
+		return attachTracepoint(group, event, p)
 	case strings.HasPrefix(kind, "cgroup"):
 		if o.Cgroup == "" {
 			return nil, ErrNoCgroup
@@ -186,6 +186,35 @@ func (s *Set) Program(name string) *ebpf.Program { return s.programs[name] }
 
 // Map returns a map of the object, or nil. It belongs to the Set.
 func (s *Set) Map(name string) *ebpf.Map { return s.maps[name] }
+
+// Remove detaches a program.
+func (s *Set) Remove(program string) {
+	if l := s.links[program]; l != nil {
+		l.Close()
+	}
+	if p := s.programs[program]; p != nil {
+		p.Close()
+	}
+	delete(s.links, program)
+	delete(s.programs, program)
+}
+
+// Sum returns the sum over the processors of what a map of counters has at a key.
+func (s *Set) Sum(name string, key uint32) (uint64, error) {
+	m := s.maps[name]
+	if m == nil {
+		return 0, fmt.Errorf("the object has no map %s", name)
+	}
+	var each []uint64
+	if err := m.Lookup(key, &each); err != nil {
+		return 0, fmt.Errorf("read the counters %s: %w", name, err)
+	}
+	var sum uint64
+	for _, n := range each {
+		sum += n
+	}
+	return sum, nil
+}
 
 // Iterate runs an iterator and returns what it writes. The caller closes it.
 func (s *Set) Iterate(program string) (io.ReadCloser, error) {

@@ -55,6 +55,8 @@ func failure(program string, err error) *Error {
 	switch {
 	case errors.Is(err, ErrNoCgroup):
 		e.Missing = ErrNoCgroup.Error()
+	case errors.Is(err, ErrNoTracefs):
+		e.Missing = ErrNoTracefs.Error()
 	case errors.Is(err, btf.ErrNotFound), errors.Is(err, os.ErrNotExist) && program == "":
 		e.Missing = "the kernel does not describe its types (BTF)"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
@@ -84,6 +86,12 @@ func missing() string {
 		return "the appliance lacks " + strings.Join(absent, " and ")
 	}
 	return "the kernel is locked down, or one of its security modules forbids it"
+}
+
+// Capable reports whether this process has a capability, by its number (CAP_BPF, for one).
+func Capable(capability uint) bool {
+	has, err := effective()
+	return err == nil && has&(1<<capability) != 0
 }
 
 // effective returns the effective capabilities of this process, a bit each.

@@ -24,6 +24,7 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 #define BPF_F_NO_PREALLOC 1
 #define BPF_F_CLONE 512
 #define CREATE 1 // BPF_SK_STORAGE_GET_F_CREATE
+#define PIDNS_DEPTH 8 // deeper ones are not looked for
 #define NAME 16  // TASK_COMM_LEN
 
 enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, CLOSE = 7, LAST_ACK = 9, LISTEN }; // include/net/tcp_states.h
@@ -69,8 +70,17 @@ struct sock {
 	__u16 sk_protocol;
 	__u16 sk_type;
 };
+struct inet_sock {
+	__be16 inet_sport;
+};
+struct inet_connection_sock {
+	void *icsk_ulp_data;
+};
 struct tcp_sock {
 	_Bool is_mptcp;
+};
+struct mptcp_subflow_context {
+	struct sock *conn;
 };
 struct mptcp_sock {
 	struct sock *first;
@@ -189,8 +199,9 @@ struct bpf_sock_addr {
 	})
 #define EXISTS(p, member) __builtin_preserve_field_info((p)->member, 2)
 
-// The number of a process is that which it has in the appliance's pid namespace.
-const volatile __u32 pidns_level, pidns_inum;
+// The number of a process is that which it has in the appliance's pid namespace, of which this is
+// the inode; 0: it is the initial one.
+const volatile __u32 pidns;
 
 enum kind { OPEN = 1, BIND, LISTENING, CONNECTED, PASSIVE, ACCEPT, PEERNAME, USE, FLOW, CLOSED, FAILED, REJECTED, HELD, FORK, EXEC, EXIT };
 
@@ -296,6 +307,7 @@ static __always_inline void identify(struct task_struct *t, struct who *w)
 	struct pid *pid = READ(leader, thread_pid);
 	struct mm_struct *mm = READ(t, mm);
 	struct upid number = {};
+	__u32 depth;
 
 	__builtin_memset(w, 0, sizeof(*w));
 	if (READ(t, flags) & PF_KTHREAD)
@@ -306,10 +318,15 @@ static __always_inline void identify(struct task_struct *t, struct who *w)
 	w->uid = READ(READ(t, cred), uid.val);
 	w->cgroup = READ(READ(READ(READ(t, cgroups), dfl_cgrp), kn), id);
 	bpf_probe_read_kernel(w->name, NAME, &leader->comm);
-	if (READ(pid, level) >= pidns_level) {
-		bpf_probe_read_kernel(&number, sizeof(number), (void *)&pid->numbers + pidns_level * sizeof(number));
-		if (pidns_level == 0 || READ(number.ns, ns.inum) == pidns_inum)
+	depth = READ(pid, level);
+	for (__u32 i = 0; i <= PIDNS_DEPTH; i++) {
+		if (i > depth)
+			break;
+		bpf_probe_read_kernel(&number, sizeof(number), (void *)&pid->numbers + i * sizeof(number));
+		if (!pidns || READ(number.ns, ns.inum) == pidns) {
 			w->pid = number.nr;
+			break;
+		}
 	}
 	if (mm) {
 		struct inode *inode = READ(READ(mm, exe_file), f_inode);
@@ -351,6 +368,8 @@ static __noinline int at(struct event *e, __u64 address)
 			sk = first;
 	}
 	e->local_port = READ(sk, __sk_common.skc_num);
+	if (!e->local_port) // it was given back when the connection failed
+		e->local_port = bpf_ntohs(READ((struct inet_sock *)sk, inet_sport));
 	e->remote_port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
 	if (e->family == AF_INET6) {
 		bpf_probe_read_kernel(e->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
@@ -462,6 +481,8 @@ int BPF_PROG(state, struct sock *sk, int old, int new)
 	__u64 address = (__u64)sk, cookie;
 	struct known *k;
 
+	if (new == old)
+		return 0;
 	if (new != ESTABLISHED && new != SYN_SENT && new != CLOSE && new != LISTEN && new != FIN_WAIT1 && new != LAST_ACK)
 		return 0;
 	if (!stream(sk->sk_protocol) || subflow(sk))
@@ -539,11 +560,37 @@ int create(struct bpf_sock *ctx)
 	k->born = bpf_ktime_get_ns();
 	me(&k->opener);
 	k->user = k->opener;
+	if (ctx->protocol == IPPROTO_MPTCP)
+		bpf_get_socket_cookie(ctx); // which makes it, for when it is read elsewhere
 	if (ctx->type == SOCK_RAW || ctx->protocol == IPPROTO_ICMP || ctx->protocol == IPPROTO_ICMPV6) {
 		k->flags |= ANNOUNCED;
 		tell(k, OPEN, bpf_get_socket_cookie(ctx), &k->opener);
 	}
 	return 1;
+}
+
+// tell_whole tells that a socket of MPTCP was bound, which binds its first subflow.
+static __always_inline void tell_whole(struct known *k)
+{
+	struct mptcp_subflow_context *context;
+	struct sock *whole;
+	struct event *e;
+
+	if (!EXISTS((struct mptcp_subflow_context *)0, conn))
+		return;
+	context = READ((struct inet_connection_sock *)k->self, icsk_ulp_data);
+	if (!context)
+		return;
+	whole = READ(context, conn);
+	if (!whole)
+		return;
+	e = begun(k, BIND, READ(whole, __sk_common.skc_cookie.counter));
+	if (!e)
+		return;
+	e->sk = (__u64)whole;
+	e->protocol = IPPROTO_MPTCP;
+	e->who = k->user;
+	bpf_ringbuf_submit(e, 0);
 }
 
 static __always_inline int bound(struct bpf_sock *ctx)
@@ -554,6 +601,10 @@ static __always_inline int bound(struct bpf_sock *ctx)
 		return 1;
 	own(k, (__u64)ctx);
 	me(&k->user);
+	if (subflow((struct sock *)k->self)) {
+		tell_whole(k);
+		return 1;
+	}
 	if (stream(ctx->protocol) || !(k->flags & ANNOUNCED))
 		tell(k, stream(ctx->protocol) ? BIND : OPEN, bpf_get_socket_cookie(ctx), &k->user);
 	k->flags |= ANNOUNCED | BOUND;
@@ -584,6 +635,8 @@ int release(struct bpf_sock *ctx)
 	me(&k->closer);
 	k->released = bpf_ktime_get_ns();
 	k->flags |= RELEASED;
+	if (ctx->protocol == IPPROTO_MPTCP && READ(READ((struct mptcp_sock *)k->self, first), __sk_common.skc_num))
+		k->flags |= ANNOUNCED; // it was bound
 	if (stream(ctx->protocol) && k->flags & CONNECTING) {
 		// connect(2) was called and sent nothing, as without a route.
 		struct event *e = begun(k, FAILED, cookie);
@@ -996,7 +1049,7 @@ int held(struct bpf_iter__task_file *ctx)
 		return 0;
 	if (k->self != (__u64)sk) {
 		k->self = (__u64)sk;
-		k->flags = OLD | ANNOUNCED;
+		k->flags = OLD | (sk->__sk_common.skc_num ? ANNOUNCED : 0);
 	}
 	c.event.kind = HELD;
 	c.event.time = bpf_ktime_get_ns();

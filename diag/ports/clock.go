@@ -1,0 +1,29 @@
+package ports
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A clock turns the kernel's time of events, CLOCK_MONOTONIC, into that of the day. It is set again
+// and again, since the time of the day is stepped and slewed.
+type clock struct{ offset int64 }
+
+// set measures the offset: the time of the day is read between two readings of the other.
+func (c *clock) set() {
+	var before, now, after unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &before) != nil || unix.ClockGettime(unix.CLOCK_REALTIME, &now) != nil ||
+		unix.ClockGettime(unix.CLOCK_MONOTONIC, &after) != nil {
+		return
+	}
+	c.offset = now.Nano() - (before.Nano()+after.Nano())/2
+}
+
+func (c *clock) time(monotonic uint64) time.Time { return time.Unix(0, int64(monotonic)+c.offset) }
+
+func monotonic() uint64 {
+	var now unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	return uint64(now.Nano())
+}

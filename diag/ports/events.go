@@ -1,0 +1,266 @@
+package ports
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// event turns what happened to a socket into records and flows.
+func (t *table) event(e *event) {
+	if e.kind == kindRejected {
+		t.rejected(e)
+		return
+	}
+	s := t.sockets[e.socketKey]
+	if s != nil && e.time <= s.seen && e.kind != kindClosed {
+		return // it was found by iterating, which was later
+	}
+	if s != nil && e.kind != kindClosed {
+		t.learn(s, e)
+	}
+	switch e.kind {
+	case kindOpen:
+		t.opened(e)
+	case kindBind:
+		s = t.known(s, e)
+		s.opened, s.last = t.orElse(s.opened, e), t.people.actor(&e.who)
+		t.record(s, Bound, t.clock.time(e.time), s.last)
+	case kindListen:
+		t.listens(s, e)
+	case kindConnected:
+		t.connected(s, e)
+	case kindPassive:
+		t.comes(e)
+	case kindAccept, kindPeername:
+		if s != nil {
+			t.accepts(s, e)
+		}
+	case kindUse:
+		t.uses(s, e)
+	case kindFlow:
+		t.talks(s, e)
+	case kindFailed:
+		t.failed(s, e)
+	case kindClosed:
+		t.closed(s, e)
+	}
+}
+
+// known returns the socket, which is entered if it was not known.
+func (t *table) known(s *socket, e *event) *socket {
+	if s == nil {
+		s = t.add(e)
+	}
+	return s
+}
+
+// orElse returns who it is known to be, or who did what the event tells.
+func (t *table) orElse(a *actor, e *event) *actor {
+	if a != nobody {
+		return a
+	}
+	return t.people.actor(&e.who)
+}
+
+func (t *table) opened(e *event) {
+	s, at := t.add(e), t.clock.time(e.time)
+	s.opened = t.people.actor(&e.who)
+	s.last = s.opened
+	t.record(s, Opened, at, s.opened)
+	t.begin(s, netip.AddrPort{}, at, s.opened)
+}
+
+func (t *table) listens(s *socket, e *event) {
+	s = t.known(s, e)
+	at, who := t.clock.time(e.time), t.people.actor(&e.who)
+	s.opened, s.last = t.orElse(s.opened, e), who
+	s.remote = netip.AddrPort{}
+	t.record(s, Listening, at, who)
+	t.end(s, at)
+	t.begin(s, netip.AddrPort{}, at, who)
+}
+
+func (t *table) connected(s *socket, e *event) {
+	s = t.known(s, e)
+	s.last = t.people.actor(&e.who)
+	s.opened = t.orElse(s.opened, e)
+	t.record(s, Connected, t.clock.time(e.time), s.last)
+	t.end(s, t.clock.time(e.began))
+	t.begin(s, s.remote, t.clock.time(e.began), s.last)
+}
+
+// comes enters a connection from outside. It is its listener's until it is accepted.
+func (t *table) comes(e *event) {
+	s := t.add(e)
+	s.incoming = true
+	s.last = t.people.actor(&e.who)
+	t.begin(s, s.remote, t.clock.time(e.began), s.last)
+}
+
+// accepts believes that a process accepted a socket, if nobody did before.
+func (t *table) accepts(s *socket, e *event) {
+	if !s.incoming || s.accepted != nobody {
+		return
+	}
+	at := t.clock.time(e.time)
+	s.accepted = t.people.actor(&e.who)
+	t.record(s, Accepted, at, s.accepted)
+	t.passes(s, at, s.accepted)
+}
+
+func (t *table) uses(s *socket, e *event) {
+	at := t.clock.time(e.time)
+	switch {
+	case s == nil:
+		// It is older than the programs, and was not found by iterating.
+		s = t.add(e)
+		s.before = true
+		who := t.people.actor(&e.who)
+		s.last = who
+		t.record(s, Held, at, who).State = stateOf(s)
+		t.begin(s, s.remote, at, who)
+	case s.incoming && s.accepted == nobody:
+		t.accepts(s, e)
+	default:
+		who := t.people.actor(&e.who)
+		known := s.last.key == who.key || s.last == nobody && len(s.holders) == 1 && s.holders[0].key == who.key
+		if !known {
+			t.record(s, Used, at, who)
+		}
+		t.passes(s, at, who)
+	}
+}
+
+// talks tells of a remote end of a socket of UDP.
+func (t *table) talks(s *socket, e *event) {
+	at, who := t.clock.time(e.time), t.people.actor(&e.who)
+	if s == nil {
+		s = t.add(e)
+		s.before, s.last = true, who
+	}
+	r := t.record(s, Flowed, at, who)
+	r.RemoteAddress, r.RemotePort = e.remote.Addr(), e.remote.Port()
+	if len(s.spans) < mostPeers {
+		t.begin(s, e.remote, at, who)
+	}
+}
+
+func (t *table) failed(s *socket, e *event) {
+	s = t.known(s, e)
+	s.remote = e.remote
+	s.last = t.people.actor(&e.who)
+	at := t.clock.time(e.time)
+	what, reason := Failed, ""
+	switch unix.Errno(e.errno) {
+	case unix.ECONNREFUSED:
+		what, reason = Refused, "the other end answered by a reset"
+	case unix.ETIMEDOUT:
+		what = TimedOut
+	case 0:
+		if e.flags&flagReleased != 0 {
+			what = Aborted
+		}
+	default:
+		reason = unix.Errno(e.errno).Error()
+	}
+	r := t.record(s, what, at, s.last)
+	r.Reason = reason
+	if what == Refused {
+		r.State = states[2]
+	}
+	t.begin(s, s.remote, t.clock.time(e.began), s.last)
+	t.end(s, at)
+	s.remote = netip.AddrPort{}
+	if e.flags&flagAnnounced == 0 || s.protocol == TCP && e.flags&flagBound == 0 {
+		t.remove(s, at)
+	}
+}
+
+// rejected tells that somebody connected to a port where nobody listens.
+func (t *table) rejected(e *event) {
+	t.records = append(t.records, Record{Time: t.clock.time(e.time), Event: Rejected, Protocol: TCP,
+		LocalAddress: e.local.Addr(), LocalPort: e.local.Port(), RemoteAddress: e.remote.Addr(), RemotePort: e.remote.Port(),
+		NetNS: uint64(e.netns), Reason: "nobody listens"})
+}
+
+func (t *table) closed(s *socket, e *event) {
+	if s == nil {
+		if t.gone[e.socketKey] {
+			delete(t.gone, e.socketKey)
+			return
+		}
+		s = t.add(e)
+		s.told = true
+	}
+	t.learn(s, e)
+	at := t.clock.time(e.time)
+	closer := t.people.actor(&e.who)
+	if closer == nobody && !s.told {
+		t.remove(s, at) // nobody accepted it
+		return
+	}
+	opener, user := t.people.actor(&e.opener), t.people.actor(&e.user)
+	if s.opened == nobody {
+		s.opened = opener
+	}
+	r := t.record(s, Closed, at, closer)
+	if e.flags&flagOld == 0 {
+		seconds := time.Duration(e.time - e.born).Seconds()
+		sent, received := e.sent, e.received
+		r.BytesSent, r.BytesReceived, r.Seconds = &sent, &received, &seconds
+	}
+	r.OpenedBy, r.AcceptedBy, r.LastUsedBy = other(s.opened, closer), other(s.accepted, closer), other(user, closer)
+	t.remove(s, at)
+}
+
+// other is the number of a process if it is another one.
+func other(a, than *actor) int {
+	if a.PID == than.PID {
+		return 0
+	}
+	return a.PID
+}
+
+// found enters what iterating found that began at a time.
+func (t *table) found(e *event, began uint64) {
+	s := t.sockets[e.socketKey]
+	at := t.clock.time(e.time)
+	if s == nil {
+		s = t.add(e)
+		s.seen, s.before = e.time, e.flags&flagOld != 0
+		s.last, s.opened, s.accepted = t.people.actor(&e.user), t.people.actor(&e.opener), t.people.actor(&e.accepter)
+		if e.born != 0 {
+			s.since = t.clock.time(e.born)
+		}
+	} else if s.seen < began {
+		return // it was known before
+	}
+	who := t.people.actor(&e.who)
+	s.holders = append(s.holders, who)
+	t.record(s, Held, at, who).State = stateOf(s)
+	switch owner := s.last; {
+	case owner == nobody && len(s.holders) == 1:
+		t.begin(s, s.remote, at, who)
+	case owner == nobody:
+		t.end(s, at) // several hold it: whose packets they are is known by the next use
+	case len(s.holders) == 1:
+		t.begin(s, s.remote, at, owner)
+	}
+}
+
+// missed tells that sockets ended which iterating since a time did not find any more.
+func (t *table) missed(found map[socketKey]bool, since uint64) {
+	began := t.clock.time(since)
+	clear(t.gone)
+	for key, s := range t.sockets {
+		if found[key] || s.incoming && s.accepted == nobody || !s.since.Before(began) {
+			continue
+		}
+		at := time.Now()
+		t.record(s, Closed, at, nobody).Reason = "closed while events were lost"
+		t.remove(s, at)
+		t.gone[key] = true
+	}
+}

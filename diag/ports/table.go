@@ -1,0 +1,221 @@
+package ports
+
+import (
+	"net/netip"
+	"time"
+)
+
+const (
+	mostSockets = 1 << 17
+	mostPeers   = 64 // of a UDP socket, whose flows are told one by one; the others are of the flow to any
+)
+
+// A span is a flow that goes on.
+type span struct {
+	remote netip.AddrPort
+	from   time.Time
+	who    *actor
+}
+
+// A socket is one that is known of.
+type socket struct {
+	socketKey
+	serial   uint64
+	inode    uint64
+	seen     uint64 // when it was found by iterating, in CLOCK_MONOTONIC: what happened before is in it
+	since    time.Time
+	protocol Protocol
+	state    byte
+	before   bool // it was there before the engine
+	incoming bool // somebody connected to it: it is to be accepted
+	told     bool // the log has it
+	local    netip.AddrPort
+	remote   netip.AddrPort
+	opened   *actor
+	accepted *actor
+	last     *actor
+	holders  []*actor
+	spans    []span
+}
+
+// A table is the sockets that are known, and turns events into records and flows.
+type table struct {
+	clock   clock
+	people  *people
+	sockets map[socketKey]*socket
+	cookies map[uint64]*socket
+	inodes  map[uint64]*socket
+	gone    map[socketKey]bool // of those that a resynchronisation found to have ended
+	serial  uint64
+	byUse   bool // who accepted is known by use alone
+	records []Record
+	flows   []Flow
+}
+
+func newTable(p *people) *table {
+	t := &table{people: p, sockets: map[socketKey]*socket{}, cookies: map[uint64]*socket{}, inodes: map[uint64]*socket{},
+		gone: map[socketKey]bool{}}
+	t.clock.set()
+	return t
+}
+
+// take returns what the events made since the last call.
+func (t *table) take() ([]Record, []Flow) {
+	records, flows := t.records, t.flows
+	t.records, t.flows = nil, nil
+	return records, flows
+}
+
+// add enters a socket.
+func (t *table) add(e *event) *socket {
+	if old := t.sockets[e.socketKey]; old != nil {
+		t.remove(old, t.clock.time(e.time))
+	}
+	t.serial++
+	s := &socket{socketKey: e.socketKey, serial: t.serial, since: t.clock.time(e.time), protocol: e.transport(),
+		opened: nobody, accepted: nobody, last: nobody}
+	if len(t.sockets) < mostSockets {
+		t.sockets[s.socketKey] = s
+		if t.cookies[s.cookie] == nil && s.cookie != 0 {
+			t.cookies[s.cookie] = s
+		}
+	}
+	t.learn(s, e)
+	return s
+}
+
+// learn keeps what an event says of a socket beside what happened.
+func (t *table) learn(s *socket, e *event) {
+	s.state = e.state
+	if e.inode != 0 && s.inode != e.inode && t.sockets[s.socketKey] == s {
+		t.inodes[e.inode] = s
+		s.inode = e.inode
+	}
+	if e.local.Port() != 0 {
+		s.local = e.local
+	}
+	if e.remote.Port() != 0 && s.protocol == TCP {
+		s.remote = e.remote
+	}
+	if e.kindOfSock == typeRaw { // its port is its protocol
+		s.local, s.remote = netip.AddrPortFrom(e.local.Addr(), 0), netip.AddrPort{}
+	}
+}
+
+func (t *table) remove(s *socket, at time.Time) {
+	t.end(s, at)
+	delete(t.sockets, s.socketKey)
+	if t.cookies[s.cookie] == s {
+		delete(t.cookies, s.cookie)
+	}
+	if t.inodes[s.inode] == s {
+		delete(t.inodes, s.inode)
+	}
+}
+
+// record tells that something happened to a socket.
+func (t *table) record(s *socket, what Event, at time.Time, who *actor) *Record {
+	r := Record{Time: at, Event: what, Protocol: s.protocol, Process: who.Process, Cookie: s.cookie, Socket: s.serial,
+		NetNS: uint64(s.netns), Cgroup: who.cgroup, LocalAddress: s.local.Addr(), LocalPort: s.local.Port()}
+	if s.remote.Port() != 0 {
+		r.RemoteAddress, r.RemotePort = s.remote.Addr(), s.remote.Port()
+	}
+	s.told = true
+	t.records = append(t.records, r)
+	return &t.records[len(t.records)-1]
+}
+
+// begin begins a flow of a socket.
+func (t *table) begin(s *socket, remote netip.AddrPort, from time.Time, who *actor) {
+	if s.local.Port() == 0 || who.PID == 0 {
+		return
+	}
+	p := span{remote, from, who}
+	s.spans = append(s.spans, p)
+	t.flow(s, p, time.Time{})
+}
+
+// end ends all flows of a socket.
+func (t *table) end(s *socket, at time.Time) {
+	for _, p := range s.spans {
+		t.flow(s, p, at)
+	}
+	s.spans = nil
+}
+
+// passes makes another process the one that packets belong to.
+func (t *table) passes(s *socket, at time.Time, who *actor) {
+	s.last = who
+	remote := s.remote
+	if len(s.spans) > 0 {
+		if s.spans[0].who.key == who.key {
+			return
+		}
+		remote = s.spans[0].remote
+	}
+	t.end(s, at)
+	t.begin(s, remote, at, who)
+}
+
+func (t *table) flow(s *socket, p span, until time.Time) {
+	t.flows = append(t.flows, Flow{NetNS: uint64(s.netns), Protocol: s.protocol, Local: s.local, Remote: p.remote,
+		From: p.from, Until: until, Socket: s.serial, Process: p.who.Process})
+}
+
+// owner returns what is known of a socket. The inode is the better name: cookies are shared.
+func (t *table) owner(cookie, inode uint64) (Owner, bool) {
+	s := t.inodes[inode]
+	if s == nil {
+		s = t.cookies[cookie]
+	}
+	if s == nil || inode != 0 && s.inode != 0 && s.inode != inode {
+		return Owner{}, false
+	}
+	o := Owner{Since: s.since, Before: s.before, Opened: s.opened.Process, Accepted: s.accepted.Process, Last: s.last.Process}
+	for _, h := range s.holders {
+		o.Holders = append(o.Holders, h.Process)
+	}
+	return o, true
+}
+
+// held returns a record for each holder of each socket that is open, and all flows that go on.
+func (t *table) held() ([]Record, []Flow) {
+	keptRecords, keptFlows := t.take()
+	now := time.Now()
+	for _, s := range t.sockets {
+		t.hold(s, now)
+		for _, p := range s.spans {
+			t.flow(s, p, time.Time{})
+		}
+	}
+	records, flows := t.take()
+	t.records, t.flows = keptRecords, keptFlows
+	return records, flows
+}
+
+// hold tells of a socket that is open. Who holds it now is not known of one that began later: then
+// it is who used it last.
+func (t *table) hold(s *socket, at time.Time) {
+	holders := s.holders
+	if len(holders) == 0 {
+		if !s.told {
+			return
+		}
+		holders = []*actor{s.last}
+	}
+	for _, who := range holders {
+		r := t.record(s, Held, at, who)
+		r.State = stateOf(s)
+	}
+}
+
+// states are the states of TCP as netstat names them (include/net/tcp_states.h).
+var states = []string{1: "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE",
+	"CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "SYN_RECV"}
+
+func stateOf(s *socket) string {
+	if s.protocol != TCP || int(s.state) >= len(states) {
+		return ""
+	}
+	return states[s.state]
+}
