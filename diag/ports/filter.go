@@ -49,9 +49,9 @@ func (s Selection) Filter() (*Filter, error) {
 		f.ports = append(f.ports, p)
 	}
 	for _, text := range s.Addresses {
-		p, ok := parseNetwork(text)
+		p, ok := ParseNetwork(text)
 		if !ok {
-			return nil, &SelectionError{"addresses", text, "an address or a network, such as 192.0.2.7, 2001:db8::1 or 192.0.2.0/24"}
+			return nil, &SelectionError{"addresses", text, WantsNetwork}
 		}
 		f.networks = append(f.networks, p)
 	}
@@ -88,7 +88,12 @@ func parsePorts(text string) (portRange, bool) {
 	return portRange{uint16(from), uint16(to)}, true
 }
 
-func parseNetwork(text string) (netip.Prefix, bool) {
+// WantsNetwork is what SelectionError.Wants says of an address.
+const WantsNetwork = "an address or a network, such as 192.0.2.7, 2001:db8::1 or 192.0.2.0/24"
+
+// ParseNetwork parses an address or a network. An address may have a zone, which says nothing of the
+// other end, and be in brackets.
+func ParseNetwork(text string) (netip.Prefix, bool) {
 	text = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
 	if a, err := netip.ParseAddr(text); err == nil {
 		a = a.WithZone("").Unmap()
