@@ -124,7 +124,7 @@ func appliance(f serveFlags) error {
 		return daemon.Open(daemon.Options{
 			Dir: f.data, ConfigFile: f.config, AdminKeyFile: f.adminKey, ManagementPorts: network.ports(),
 			Product: product + " " + version, Log: log, ServiceCatalogue: assets.Services, DropReasons: assets.DropReasons,
-			HTTPS: network.https != nil,
+			Scenarios: assets.Scenarios(), HTTPS: network.https != nil,
 		})
 	})
 	if err != nil {
@@ -133,6 +133,7 @@ func appliance(f serveFlags) error {
 	log = d.Logger()
 	boundary := api.NewServer(d, commands.Tree(d, runningVersion(d.Hostname())), log)
 	d.ReportWith(boundary)
+	d.ReadWith(boundary)
 	socket, err := whenFree(func() (*net.UnixListener, error) {
 		return listenSocket(cmp.Or(f.socket, filepath.Join(f.data, "api.sock")))
 	})

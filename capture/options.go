@@ -51,6 +51,12 @@ type Options struct {
 	// Protect forbids the retention to delete the capture's files.
 	Protect bool `json:"protect" arg:"" alias:"keep" help:"Never delete the files to make room, or because they are old."`
 
+	// Scenario is the name of a bundle of options, and of tables that are read before and after the
+	// capture. Its options are those that the request does not give; the engine obeys none of it.
+	// Report makes an archive of all that belongs to the capture when it has ended.
+	Scenario string `json:"scenario" arg:"" help:"A bundle of options, and of tables read before and after, by its name (scenarios lists them); NONE for none."`
+	Report   bool   `json:"report" arg:"" help:"When the capture ends, make one archive of its files, what belongs to it, and the tables."`
+
 	// RingBytes is the memory, in bytes, where the kernel keeps packets until they are read; 0
 	// leaves it to the appliance. Rings is the number of rings over which the packets of an
 	// interface are spread, one for each CPU that receives them; 0 is one.

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/json"
 	"reflect"
 	"slices"
 	"strings"
@@ -61,6 +62,30 @@ func (p Partial) Over(base Options) Options {
 		base.Limits.Files = 0
 	}
 	return base
+}
+
+// Give gives an option by its name in JSON. It reports false if there is no such option, or the value
+// is not one for it.
+func (p *Partial) Give(name string, value json.RawMessage) bool {
+	given := false
+	eachOption(func(option string, index []int) {
+		to := reflect.ValueOf(&p.Options).Elem().FieldByIndex(index)
+		if option == name && json.Unmarshal(value, to.Addr().Interface()) == nil {
+			p.Given, given = append(p.Given, option), true
+		}
+	})
+	return given
+}
+
+// Under adds the options of other that p does not give.
+func (p Partial) Under(other Partial) Partial {
+	merged := Partial{Options: p.Over(other.Options), Given: slices.Clone(p.Given)}
+	eachOption(func(name string, index []int) {
+		if other.gives(name, index) && !merged.Gives(name) {
+			merged.Given = append(merged.Given, name)
+		}
+	})
+	return merged
 }
 
 // CheckFormat returns a *SpecError if a comment or a case number is given for a pcap file, which

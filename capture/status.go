@@ -75,9 +75,27 @@ type Status struct {
 	// deleted before, so there may be more files than are kept.
 	FilesAwaitingExport int64 `json:"filesAwaitingExport"`
 
+	// ReportState is how far the report of a capture is that asked for one, ReportFile the file that
+	// has it, and ReportError why there is none. Remarks are sentences on what the capture does not
+	// do of what its scenario asks, and why.
+	ReportState ReportState `json:"reportState,omitempty"`
+	ReportFile  string      `json:"reportFile,omitempty"`
+	ReportError string      `json:"reportError,omitempty"`
+	Remarks     []string    `json:"remarks,omitempty"`
+
 	BytesWritten int64  `json:"bytesWritten"`
 	Error        string `json:"error"`
 }
+
+// ReportState is how far the report of a capture is.
+type ReportState string
+
+const (
+	ReportWaits  ReportState = "waiting" // for the end of the capture, or for another report
+	ReportMaking ReportState = "making"
+	ReportMade   ReportState = "made"
+	ReportFailed ReportState = "failed"
+)
 
 // Status returns the status of a capture that has not started.
 func (s Spec) Status() Status {

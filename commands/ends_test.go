@@ -43,6 +43,8 @@ var runnables = []runnable{
 	{line: "packetcapture list"},
 	{line: "dnsstatus"},
 	{line: "packetcapture delete nosuch confirm yes"},
+	{line: "packetcapture scenarios"},
+	{line: "packetcapture report nosuch"},
 	{line: "packetcapture watch interface lo", endless: true},
 	{line: "packetcapture watch interface lo duration 100ms"},
 	{line: "packetcapture show kept"},

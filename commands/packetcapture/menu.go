@@ -11,6 +11,7 @@ import (
 // A captureService is the table of captures.
 type captureService interface {
 	captures.Service
+	scenarioService
 	Capture(name string) (capture.Status, error)
 }
 
@@ -21,6 +22,7 @@ type Services interface {
 	indexService
 	noteService
 	exportService
+	reportService
 }
 
 // Menu returns packetcapture.
@@ -33,6 +35,7 @@ func Menu(s Services) *menu.Menu {
 			startCommand(s),
 			stopCommand(s),
 			statusCommand(s),
+			scenariosCommand(s),
 			settingsCommand(s),
 			setupCommand(s),
 			listCommand(s),
@@ -47,6 +50,7 @@ func Menu(s Services) *menu.Menu {
 			graphCommand(s),
 			summaryCommand(s),
 			streamCommand(s),
+			reportCommand(s),
 			exportCommand(s),
 			exportsCommand(s),
 			targetMenu(s),

@@ -63,10 +63,19 @@ func setupCommand(s captureService) *menu.Command {
 				return checkEach(ctx, s, name, a.Servers, "host", "is not an address",
 					"Give IPv4 or IPv6 addresses, or names that can be looked up")
 			}
+			if name == "scenario" {
+				return checkScenario(s, a.Scenario)
+			}
 			return captures.CheckOption(a.Options, name)
 		},
 		CompleteValue: func(_ context.Context, _ menu.Caller, _ setupArgs, _, text string) menu.Completion {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
+		},
+		Suggest: func(_ context.Context, _ menu.Caller, _ setupArgs, argument, _ string) []menu.Choice {
+			if argument != "scenario" {
+				return nil
+			}
+			return append(suggestScenarios(s), menu.Choice{Value: noScenario, Help: "No scenario."})
 		},
 		Run: func(_ context.Context, caller menu.Caller, a setupArgs, out *menu.Out[capture.Settings]) error {
 			if err := s.SetCaptureSettings(caller, a.given()); err != nil {
@@ -167,6 +176,9 @@ func (a setupArgs) given() capture.Partial {
 		if *a.Stop {
 			p.Mode = capture.Single
 		}
+	}
+	if strings.EqualFold(p.Scenario, noScenario) {
+		p.Scenario, p.Given = "", append(p.Given, "scenario")
 	}
 	if p.Gives("filter") {
 		p.Filter = captures.Cleared(p.Filter)

@@ -27,13 +27,22 @@ func startCommand(s captureService) *menu.Command {
 		},
 		// The start itself checks the filter, so that its host names are looked up only once.
 		Check: func(_ context.Context, _ menu.Caller, r capture.Request, name string) error {
-			if name == "start" {
+			switch name {
+			case "start":
 				return notPast(r.Start)
+			case "scenario":
+				return checkScenario(s, r.Scenario)
 			}
 			return captures.CheckOption(r.Options, name)
 		},
 		CompleteValue: func(_ context.Context, _ menu.Caller, _ capture.Request, _, text string) menu.Completion {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
+		},
+		Suggest: func(_ context.Context, _ menu.Caller, _ capture.Request, argument, _ string) []menu.Choice {
+			if argument != "scenario" {
+				return nil
+			}
+			return append(suggestScenarios(s), menu.Choice{Value: noScenario, Help: "No scenario."})
 		},
 		Run: func(_ context.Context, caller menu.Caller, r capture.Request, out *menu.Out[capture.Status]) error {
 			r.Filter = captures.Cleared(r.Filter)

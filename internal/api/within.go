@@ -32,3 +32,15 @@ func (s *Server) OpenWithin(caller menu.Caller, name string) (*os.File, error) {
 	_, f, err := s.openAllowed(caller, name)
 	return f, err
 }
+
+// RunLineWithin is RunWithin for one command as it is typed.
+func (s *Server) RunLineWithin(ctx context.Context, caller menu.Caller, line string, sink menu.Sink) (menu.Role, error) {
+	calls, err := s.tree.Parse(nil, line, false, nil)
+	if err != nil {
+		return "", err
+	}
+	if len(calls) != 1 {
+		return "", menu.Errorf(menu.Usage, "The line is not one command")
+	}
+	return s.RunWithin(ctx, caller, calls[0].Path, calls[0].Arguments, sink)
+}

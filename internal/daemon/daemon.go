@@ -3,10 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +29,7 @@ import (
 	"diagsh/internal/daemon/people"
 	"diagsh/internal/daemon/portlog"
 	"diagsh/internal/daemon/reports"
+	"diagsh/internal/daemon/scenarios"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/netconf"
 )
@@ -49,6 +52,9 @@ type Options struct {
 	// DropReasons is the text of the embedded catalogue of reasons for dropping packets (capture/drops).
 	DropReasons string
 
+	// Scenarios are the appliance's own scenarios of captures, a file NAME.yaml each.
+	Scenarios fs.FS
+
 	HTTPS bool // clients of HTTPS are served
 
 	Log *slog.Logger // nil: discarded
@@ -70,6 +76,7 @@ type Daemon struct {
 	*captures.Table
 	*portlogRoom
 	*reportsRoom
+	*scenariosRoom
 
 	dir     string // the data directory
 	product string
@@ -85,6 +92,7 @@ type Daemon struct {
 
 	services     services.Catalogue
 	configFolder string
+	captured     atomic.Pointer[scenarios.Room] // that is told of captures; nil before it is open
 
 	rooms    []room // that are open, from the ground up
 	kept     *applianceLog
@@ -105,6 +113,7 @@ type (
 	feedRoom         = feed.Feed
 	portlogRoom      = portlog.Log
 	reportsRoom      = reports.Reports
+	scenariosRoom    = scenarios.Room
 )
 
 // sweepEvery is how often the appliance looks for accounts that have expired and sessions that are
@@ -202,6 +211,9 @@ func (d *Daemon) open(o Options) error {
 	if err != nil {
 		return err
 	}
+	if err := d.openScenarios(o); err != nil {
+		return err
+	}
 	d.addTopics()
 	return nil
 }
@@ -257,7 +269,7 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 	d.opened(d.Queue)
 	d.Table, err = captures.Open(captures.Options{
 		Dir: o.Dir, Product: o.Product, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: d.log,
-		Tell: d.Teller(capturesTopic), Settled: d.Teller(settingsTopic), Noted: d.Teller(notesTopic),
+		Tell: d.capturesTeller(), Settled: d.Teller(settingsTopic), Noted: d.Teller(notesTopic),
 		SetAside: d.setAside,
 	})
 	if err != nil {

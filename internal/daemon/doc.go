@@ -14,6 +14,7 @@
 //	exports       copies of files to other hosts
 //	captures      captures, and views of packets
 //	reports       archives of what commands say
+//	scenarios     bundles of options for captures, and archives of all that belongs to one
 //
 // # What is in the data directory
 //
@@ -39,6 +40,9 @@
 //	exports.json      the files that wait to be copied, and those that were
 //	export.key        the key by which the appliance logs in at targets
 //	reports.json      who made which report, and who may read it
+//	scenarios.json    what is to be done for captures with a scenario or a report, and what was done
+//	tables/           what tables said before and after such captures
+//	scenarios/        the vendor's scenarios, beside the host configuration
 //	log/              appliance.jsonl, the appliance's own log, and the one before it
 //	diagnostic/       finished captures and reports; what is being written begins with a dot
 //

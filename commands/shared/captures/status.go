@@ -170,10 +170,29 @@ func extras(w io.Writer, s capture.Status) {
 	line(s.Precision == capture.Microsecond, "Precision", "microseconds")
 	line(s.Persistent, "Persistent", "resumes when the appliance starts again")
 	line(s.Protect, "Protected", "the files are not deleted to make room")
+	line(s.Scenario != "", "Scenario", "%s", s.Scenario)
+	line(s.Report, "Report", "%s", reportState(s))
+	line(!s.Report && s.ReportState != "", "Report", "%s", reportState(s))
+	for _, remark := range s.Remarks {
+		line(true, "Not done", "%s", menu.Clean(remark))
+	}
 	line(s.Rings > 1, "Rings", "%d for each interface", s.Rings)
 	line(len(s.CPUs) > 0, "CPUs", "%s", strings.Trim(fmt.Sprint(s.CPUs), "[]"))
 	line(s.CaseNumber != "", "Case", "%s%s", s.CaseNumber, notInFile(s, "caseNumber"))
 	line(s.Comment != "", "Comment", "%s%s", s.Comment, notInFile(s, "comment"))
+}
+
+// reportState returns how far the report of a capture is, in words.
+func reportState(s capture.Status) string {
+	switch s.ReportState {
+	case capture.ReportMade:
+		return s.ReportFile
+	case capture.ReportMaking:
+		return "being made"
+	case capture.ReportFailed:
+		return "none: " + menu.Clean(s.ReportError)
+	}
+	return "made when the capture ends"
 }
 
 // notInFile returns the remark after a text that the file does not contain, or "".

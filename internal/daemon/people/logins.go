@@ -297,6 +297,34 @@ func (p *People) callerOf(l *login, session string) (menu.Caller, error) {
 	return caller, nil
 }
 
+// Present returns a caller of before with what the account may do now, at most what it might then. It
+// is for what is done for people when they are gone. An error says that the account is. Of people
+// without an account here only what they might do then is known; of a caller who has a name alone, the
+// account.
+func (p *People) Present(before menu.Caller) (menu.Caller, error) {
+	now := before
+	u, ok := p.accounts.get(before.User)
+	switch {
+	case before.User == localRoot:
+		now.Role, now.Payload = menu.Administrator, true
+		return now, nil
+	case !ok && before.Account.IsZero() && before.Role != "":
+		return now, nil
+	case !ok, u.expired(time.Now()), before.Role != "" && !u.Created.Equal(before.Account):
+		return menu.Caller{}, menu.Errorf(menu.Denied, "The account of %s is gone", menu.Quoted(before.User))
+	}
+	may := u.Payload || u.Role != menu.Support
+	if before.Role == "" {
+		now.Role, now.Payload, now.Account = u.Role, may, u.Created
+		return now, nil
+	}
+	if before.Role.Includes(u.Role) {
+		now.Role = u.Role
+	}
+	now.Payload = before.Payload && may
+	return now, nil
+}
+
 // Greet notes that a person uses the session and returns the part of the greeting that is about the
 // person: history, last login, idle time, console.
 func (p *People) Greet(caller menu.Caller) access.Greeting {

@@ -5,6 +5,8 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,11 +32,16 @@ type maker struct {
 	report   access.Report
 	folder   string // in the archive
 	archive  *tar.Writer
+	bundle   *Bundle  // what it is made of, in the place of the request
+	sums     []summed // of the members so far
 }
 
 // make writes the report under a hidden name and gives it its own when it is safe on the disk.
 func (m *maker) make() (err error) {
 	for _, name := range m.request.Files {
+		if m.bundle != nil {
+			break // it says what is missing in it
+		}
 		f, err := m.open(name)
 		if err != nil {
 			return err
@@ -70,7 +77,10 @@ func (m *maker) make() (err error) {
 	}
 	// The table knows first who may read it.
 	m.report.Bytes = info.Size()
-	if err := m.r.change(func(list []access.Report) []access.Report { return append(list, m.report) }); err != nil {
+	if err := m.r.change(func(list []access.Report) []access.Report {
+		// A death before the file had its name may have left one of this name.
+		return append(slices.DeleteFunc(list, func(r access.Report) bool { return r.Name == m.report.Name }), m.report)
+	}); err != nil {
 		return err
 	}
 	err = m.dir.RenameFile(hidden, m.report.Name)
@@ -122,6 +132,19 @@ func (m *maker) write(file *os.File) error {
 		return err
 	}
 	m.archive = tar.NewWriter(packed)
+	if m.bundle != nil {
+		err = m.writeBundle()
+	} else {
+		err = m.writeParts()
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(m.archive.Close(), packed.Close(), buffered.Flush())
+}
+
+// writeParts writes what the request asks for, and its index.
+func (m *maker) writeParts() error {
 	for i, p := range m.request.Parts {
 		if err := m.ctx.Err(); err != nil {
 			return err
@@ -140,7 +163,7 @@ func (m *maker) write(file *os.File) error {
 	if err := m.index(); err != nil {
 		return err
 	}
-	return errors.Join(m.archive.Close(), packed.Close(), buffered.Flush())
+	return m.manifest()
 }
 
 // add puts a file into the archive.
@@ -149,10 +172,12 @@ func (m *maker) add(name string, size int64, modified time.Time, content io.Read
 	if err := m.archive.WriteHeader(header); err != nil {
 		return err
 	}
-	n, err := io.Copy(m.archive, &checkedReader{m, io.LimitReader(content, size), 0})
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(m.archive, sum), &checkedReader{m, io.LimitReader(content, size), 0})
 	if err == nil && n < size {
 		err = fmt.Errorf("%s became shorter while it was read", name)
 	}
+	m.sums = append(m.sums, summed{name, size, hex.EncodeToString(sum.Sum(nil))})
 	return err
 }
 
@@ -183,20 +208,25 @@ func (r *checkedReader) Read(b []byte) (int, error) {
 
 // copy puts a file of the diagnostic directory into the archive.
 func (m *maker) copy(name string) error {
-	known, err := m.dir.StatFile(name)
-	if err != nil {
-		return err
-	}
 	f, err := m.open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	return m.put("captures/"+name, name, f)
+}
+
+// put writes a file of the diagnostic directory, as it is now. Who may read it may read the report.
+func (m *maker) put(as, name string, f *os.File) error {
+	known, err := m.dir.StatFile(name)
+	if err != nil {
+		return err
+	}
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if err := m.add("captures/"+name, info.Size(), info.ModTime(), f); err != nil {
+	if err := m.add(as, info.Size(), info.ModTime(), f); err != nil {
 		return err
 	}
 	known.Bytes = info.Size()

@@ -111,7 +111,7 @@ func indexPage(r access.Report, product, host string) string {
 		}
 		b.WriteString("</table>\n")
 	}
-	b.WriteString("</body>\n</html>\n")
+	fmt.Fprintf(&b, "<p>%s has the SHA-256 of each file.</p>\n</body>\n</html>\n", link("manifest.json", "manifest.json"))
 	return b.String()
 }
 

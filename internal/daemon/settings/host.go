@@ -34,6 +34,7 @@ type host struct {
 	SignIn          SignIn
 	Captures        CaptureRules
 	PortTier        string   // how sockets are watched, at best; empty: as well as the kernel can
+	ScenarioFolder  string   // with a vendor's scenarios of captures; empty: scenarios, beside the configuration file
 	ManagementPorts []uint16 // TCP ports beside those of Options whose packets captures leave out
 
 	banner, welcome string
@@ -106,6 +107,7 @@ func (h *host) settings() map[string]setting {
 		"captures.deleteOldest":  yesNo(&h.Captures.DeleteOldest),
 		"captures.keepFor":       duration(&h.Captures.KeepFor, 0, 10*365*24*time.Hour),
 		"ports.tier":             text(&h.PortTier, oneOf("A", "B", "C")),
+		"captures.scenarios":     text(&h.ScenarioFolder, nil),
 		"managementPorts":        ports(&h.ManagementPorts),
 	}
 	for name, set := range h.SignIn.settings() {

@@ -39,6 +39,7 @@ func TestConfigWithEverySetting(t *testing.T) {
 		SignIn:          wantSignIn(t),
 		Captures:        CaptureRules{SizeBytes: 50 << 20, Running: 4, ReserveBytes: 2 << 30, Memory: 512 << 20, KeepMemory: time.Minute, Quota: 50 << 30, DeleteOldest: true, KeepFor: 30 * 24 * time.Hour},
 		PortTier:        "C",
+		ScenarioFolder:  "/etc/diagsh/scenarios",
 		ManagementPorts: []uint16{22, 443},
 		banner:          "Authorised use only.\n[31mRed.\n", welcome: "Welcome.\n",
 		localUsers: map[uint32]string{0: "ops", 1000: "view"},

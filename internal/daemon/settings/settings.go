@@ -94,6 +94,10 @@ func (s *Settings) IdleTimeout() time.Duration { return s.now.Load().idle }
 // CaptureRules returns the bounds of captures.
 func (s *Settings) CaptureRules() CaptureRules { return s.host.Captures }
 
+// ScenarioFolder returns the folder with a vendor's scenarios of captures; empty is the one beside the
+// configuration file.
+func (s *Settings) ScenarioFolder() string { return s.host.ScenarioFolder }
+
 // PortTier returns the best tier by which the port log and captures learn of sockets, "A", "B" or
 // "C"; empty is the best that the kernel has.
 func (s *Settings) PortTier() string { return s.host.PortTier }

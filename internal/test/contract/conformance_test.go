@@ -59,6 +59,8 @@ var calls = []call{
 	{"GET /v1/captures", ``, ""}, {"GET /v1/captures/one", ``, ""}, {"GET /v1/captures/one/packets", ``, ""},
 	{"GET /v1/captures/one/packets/1", ``, ""}, {"GET /v1/captures/one/flows", ``, ""},
 	{"GET /v1/captures/one/flows/1/data", ``, ""}, {"GET /v1/captures/one/graph", ``, ""},
+	{"packetcapture scenarios", ``, ""}, {"GET /v1/scenarios", ``, ""},
+	{"packetcapture report", `{"name":"one"}`, ""}, {"POST /v1/captures/one/report", ``, ""},
 	{"packetcapture exports", ``, ""},
 	{"packetcapture target new", `{"name":"away","url":"https://127.0.0.1:1/x","secret":"s"}`, ""},
 	{"packetcapture target list", ``, ""},

@@ -1,0 +1,30 @@
+package access
+
+import "time"
+
+// A Scenario is a named bundle for captures: options, and lines of commands whose output before and
+// after a capture tells what was so and what changed.
+type Scenario struct {
+	Name        string         `json:"name"`
+	Description string         `json:"description"`
+	Options     map[string]any `json:"options"` // of a capture, by their names in JSON
+	PortLog     bool           `json:"portLog"` // the port log runs while the capture does
+	Tables      []Table        `json:"tables"`  // that are read before and after
+	Vendor      bool           `json:"vendor"`  // it is not the appliance's own
+}
+
+// A Table is a line of one command whose output is kept.
+type Table struct {
+	Title string `json:"title" yaml:"title"`
+	Line  string `json:"line" yaml:"line"`
+}
+
+// An Activity is something that runs on the appliance now.
+type Activity struct {
+	Name  string    `json:"name"`
+	Kind  string    `json:"kind"` // capture, port log, drops, live view, copy, report
+	Since time.Time `json:"since,omitzero"`
+	Bytes int64     `json:"bytes"`
+	Owner string    `json:"owner,omitempty"`
+	State string    `json:"state"`
+}

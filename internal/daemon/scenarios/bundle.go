@@ -1,0 +1,344 @@
+package scenarios
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/internal/access"
+	"diagsh/internal/daemon/reports"
+	"diagsh/internal/menu"
+)
+
+// makeReports makes the reports that are due, one after the other.
+func (r *Room) makeReports() {
+	for j, s := range r.look() {
+		if r.ctx.Err() != nil || r.boundaryOf() == nil {
+			return
+		}
+		r.mu.Lock()
+		due := (j.Report == capture.ReportWaits || j.Report == capture.ReportMaking) && j.Read
+		r.mu.Unlock()
+		if !due || !r.ended(s) {
+			continue
+		}
+		caller, err := r.callerOf(j)
+		var report access.Report
+		if err == nil {
+			report, err = r.makeReport(r.ctx, caller, j, s, func(string) {})
+		} else {
+			r.failed(j, err)
+		}
+		switch {
+		case r.ctx.Err() != nil:
+			return // the next start makes it
+		case err != nil:
+			r.o.System(s.Name, "The report of the capture "+s.Name+" could not be made: "+sentence(err), nil)
+		default:
+			r.o.System(s.Name, "The report of the capture "+s.Name+" was made", map[string]string{"file": report.Name})
+		}
+	}
+}
+
+// ReportCapture makes the report of a capture that has ended, for the caller. A capture that no
+// report was asked for has no tables of its beginning.
+func (r *Room) ReportCapture(ctx context.Context, caller menu.Caller, name string, progress func(string)) (access.Report, error) {
+	s, err := r.o.Captures.Capture(name)
+	if err != nil {
+		return access.Report{}, err
+	}
+	if !r.ended(s) {
+		return access.Report{}, &menu.Error{Code: menu.State, Argument: "name",
+			Message: "The capture " + menu.Quoted(name) + " has not ended", Hint: "Stop it first, or begin it with report yes"}
+	}
+	r.look()
+	j, err := r.whenRead(ctx, name)
+	if err != nil {
+		return access.Report{}, err
+	}
+	if j == nil {
+		j = &job{Capture: name, Caller: ownerOf(caller), Begun: s.StartTime, Folder: "none", Read: true}
+		if err := r.begin(j, s); err != nil {
+			return access.Report{}, menu.Failing("make the report", err)
+		}
+	}
+	return r.makeReport(ctx, caller, j, s, progress)
+}
+
+// whenRead returns the job of a capture that has ended when its tables are read, nil if it has none.
+func (r *Room) whenRead(ctx context.Context, name string) (*job, error) {
+	r.wake()
+	for {
+		next := r.changed.Next()
+		r.mu.Lock()
+		j := r.find(name)
+		done := j == nil || j.Read
+		r.mu.Unlock()
+		if done {
+			return j, nil
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-r.ctx.Done():
+			return nil, menu.Errorf(menu.State, "The appliance is being stopped")
+		}
+	}
+}
+
+// makeReport makes the report of a job, when no other one is being made.
+func (r *Room) makeReport(ctx context.Context, caller menu.Caller, j *job, s capture.Status, progress func(string)) (access.Report, error) {
+	select {
+	case r.making <- struct{}{}:
+	case <-ctx.Done():
+		return access.Report{}, ctx.Err()
+	}
+	defer func() { <-r.making }()
+	r.change(j, func() { j.Report, j.ReportError, j.reportSince = capture.ReportMaking, "", now() })
+	b := r.bundle(ctx, caller, j, s)
+	report, err := r.o.Reports.CreateBundle(ctx, caller, b, progress)
+	switch {
+	case r.ctx.Err() != nil:
+	case err != nil:
+		r.failed(j, err)
+	default:
+		r.change(j, func() { j.Report, j.ReportFile = capture.ReportMade, report.Name })
+	}
+	return report, err
+}
+
+// failed notes that there is no report, and why.
+func (r *Room) failed(j *job, err error) {
+	r.change(j, func() { j.Report, j.ReportError = capture.ReportFailed, sentence(err) })
+}
+
+// Stem returns what the names of all files of a capture begin with.
+func Stem(s capture.Status) string {
+	if len(s.Files) == 0 {
+		return s.Name + s.StartTime.UTC().Format("-20060102-150405")
+	}
+	stem := strings.TrimSuffix(s.Files[0].Name, path.Ext(s.Files[0].Name))
+	if s.Mode == capture.Ring || s.Mode == capture.Circular {
+		if i := strings.LastIndexByte(stem, '-'); i > 0 {
+			stem = stem[:i]
+		}
+	}
+	return stem
+}
+
+// bundle says what is in the report of a capture.
+func (r *Room) bundle(ctx context.Context, caller menu.Caller, j *job, s capture.Status) reports.Bundle {
+	stem := Stem(s)
+	b := reports.Bundle{Stem: stem + "-report", Title: "Capture " + s.Name, Case: s.CaseNumber, Description: s.Comment, Rows: [][2]string{
+		{"Began", menu.UTC(s.StartTime)}, {"Ended", menu.UTC(s.EndTime)}, {"Why it ended", s.StopReason.Text()}, {"By", s.Owner},
+		{"Interfaces", strings.Join(s.Interfaces, ", ")}, {"Filter", s.Filter}, {"Scenario", s.Scenario}, {"Case", s.CaseNumber}, {"Comment", s.Comment},
+		{"Packets", fmt.Sprint(s.PacketsWritten)}, {"Not done", strings.Join(r.remarks(j), ". ")},
+	}}
+	packets := reports.Section{Title: "Packets", Note: "Wireshark opens these files."}
+	for _, f := range s.Files {
+		packets.Members = append(packets.Members, reports.Member{Name: "packets/" + f.Name, File: f.Name,
+			Note: fmt.Sprintf("%d packets, %s", f.Packets, menu.Size(f.Bytes))})
+	}
+	if s.FilesRemoved > 0 {
+		packets.Note += fmt.Sprintf(" %d older files were deleted to make room for newer ones.", s.FilesRemoved)
+	}
+	for _, beside := range []struct{ end, note string }{
+		{".flows", "which process was at an end of each conversation, and when; a line of JSON each"},
+		{".drops.pcapng", "packets that the kernel dropped meanwhile, with the reasons as comments"},
+	} {
+		if r.o.Files.Exists(stem + beside.end) {
+			packets.Members = append(packets.Members, reports.Member{Name: "packets/" + stem + beside.end, File: stem + beside.end, Note: beside.note})
+		}
+	}
+	b.Sections = append(b.Sections, packets, r.overview(ctx, caller, s))
+	if log := r.portLog(caller, s); len(log.Members) > 0 || j.PortLog {
+		b.Sections = append(b.Sections, log)
+	}
+	r.mu.Lock()
+	before, after := slices.Clone(j.Before), slices.Clone(j.After)
+	r.mu.Unlock()
+	if len(before)+len(after) > 0 {
+		b.Sections = append(b.Sections, r.differences(j, before, after), r.tables(j, "Tables when it began", before), r.tables(j, "Tables after its end", after))
+	}
+	return b
+}
+
+func (r *Room) remarks(j *job) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(j.Remarks)
+}
+
+// overview has the status of a capture and what its packets are, as commands say it.
+func (r *Room) overview(ctx context.Context, caller menu.Caller, s capture.Status) reports.Section {
+	section := reports.Section{Title: "Overview"}
+	for _, c := range []struct{ name, title, line string }{
+		{"status", "Status of the capture", "packetcapture status " + s.Name + " detail yes"},
+		{"summary", "Summary of the packets", "packetcapture summary " + s.Name},
+		{"conversations", "Conversations", "packetcapture flows " + s.Name + " count 1000"},
+	} {
+		kept := &keeper{}
+		one, cancel := context.WithTimeout(ctx, tableTime)
+		role, err := r.boundaryOf().RunLineWithin(one, caller, c.line, kept)
+		cancel()
+		if err != nil && kept.text.Len() == 0 && kept.records == 0 {
+			section.Members = append(section.Members, reports.Member{Title: c.title, Note: sentence(err)})
+			continue
+		}
+		text := []byte(menu.CleanLines(kept.text.String()))
+		section.Members = append(section.Members, content(c.name+".txt", c.title, c.line, role, text), content(c.name+".json", c.title+", JSON", c.line, role, kept.all()))
+	}
+	return section
+}
+
+// content is a member whose content is there.
+func content(name, title, note string, role menu.Role, text []byte) reports.Member {
+	return reports.Member{Name: name, Title: title, Note: note, Role: role, Open: func() (io.ReadCloser, int64, error) {
+		return io.NopCloser(bytes.NewReader(text)), int64(len(text)), nil
+	}}
+}
+
+// tables are what the tables said at one moment.
+func (r *Room) tables(j *job, title string, list []reading) reports.Section {
+	section := reports.Section{Title: title}
+	if len(list) == 0 {
+		section.Note = "They were not read: nobody asked for them, or the capture had ended before it was possible."
+	}
+	for _, one := range list {
+		note := fmt.Sprintf("%s; %s", one.Line, one.Time.Format("15:04:05.000"))
+		if one.Reason != "" {
+			note += "; " + one.Reason
+		}
+		if one.Text == "" && one.Data == "" {
+			section.Members = append(section.Members, reports.Member{Title: one.Title, Note: cmp.Or(one.Reason, "it said nothing")})
+		}
+		for _, f := range []struct{ name, title string }{{one.Text, one.Title}, {one.Data, one.Title + ", JSON"}} {
+			if f.name != "" {
+				section.Members = append(section.Members, reports.Member{Name: titled(f.name, one.Title), Title: f.title, Note: note, Role: one.Role,
+					Open: func() (io.ReadCloser, int64, error) { return r.openSized(j, f.name) }})
+			}
+		}
+	}
+	return section
+}
+
+// titled is the name of a file of a table, 01.txt, with its title in it.
+func titled(name, title string) string {
+	word := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			return c
+		case c >= 'A' && c <= 'Z':
+			return c - 'A' + 'a'
+		}
+		return '-'
+	}, title)
+	end := path.Ext(name)
+	return strings.TrimSuffix(name, end) + "-" + word[:min(len(word), 60)] + end
+}
+
+// openSized opens what a table said, with its size.
+func (r *Room) openSized(j *job, name string) (io.ReadCloser, int64, error) {
+	f, err := r.open(j, name)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+// differences are the lines by which tables after the capture differ from those of its beginning.
+func (r *Room) differences(j *job, before, after []reading) reports.Section {
+	section := reports.Section{Title: "What changed meanwhile", Note: "- is a line that was there when the capture began, + one that is there after its end."}
+	for _, b := range before {
+		i := slices.IndexFunc(after, func(a reading) bool { return a.Line == b.Line })
+		if i < 0 || b.Text == "" || after[i].Text == "" {
+			continue
+		}
+		first, err := r.text(j, b.Text)
+		second, err2 := r.text(j, after[i].Text)
+		if err = errors.Join(err, err2); err != nil {
+			section.Members = append(section.Members, reports.Member{Title: b.Title, Note: "it cannot be read"})
+			continue
+		}
+		if lines := changed(first, second); lines != "" {
+			role := b.Role
+			if after[i].Role == menu.Administrator {
+				role = after[i].Role
+			}
+			name := titled("changes/"+path.Base(b.Text), b.Title)
+			section.Members = append(section.Members, content(name, b.Title, b.Line, role, []byte(lines)))
+		}
+	}
+	if len(section.Members) == 0 {
+		section.Note = "Nothing that the tables show."
+	}
+	return section
+}
+
+func (r *Room) text(j *job, name string) (string, error) {
+	f, err := r.open(j, name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 2*tableBytes))
+	return string(text), err
+}
+
+// changed returns the lines that only one of two texts has, each text's in its order. A line that
+// only moved is in both.
+func changed(before, after string) string {
+	count := map[string]int{}
+	for line := range strings.Lines(after) {
+		count[strings.TrimRight(line, "\n")]++
+	}
+	var b strings.Builder
+	rest := map[string]int{}
+	for line := range strings.Lines(before) {
+		line = strings.TrimRight(line, "\n")
+		if count[line] > 0 {
+			count[line]--
+			rest[line]++
+			continue
+		}
+		fmt.Fprintf(&b, "- %s\n", line)
+	}
+	for line := range strings.Lines(after) {
+		line = strings.TrimRight(line, "\n")
+		if rest[line] > 0 {
+			rest[line]--
+			continue
+		}
+		fmt.Fprintf(&b, "+ %s\n", line)
+	}
+	return b.String()
+}
+
+// Reporting returns the reports that are being made, by the names of their captures.
+func (r *Room) Reporting() (list []access.Activity) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, j := range r.jobs {
+		if j.Report == capture.ReportMaking {
+			list = append(list, access.Activity{Name: j.Capture, Kind: "report", Since: j.reportSince, Owner: j.Caller.User, State: "being made"})
+		}
+	}
+	return list
+}
+
+// portLogTime is how much the port log may be late with what it writes, and a clock may differ.
+const portLogTime = time.Second

@@ -1,0 +1,224 @@
+package scenarios
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/internal/menu"
+)
+
+// A reading is what a table said at one moment.
+type reading struct {
+	Title   string    `json:"title"`
+	Line    string    `json:"line"`
+	Time    time.Time `json:"time"` // at which it was begun
+	Seconds float64   `json:"seconds"`
+	Result  string    `json:"result"` // ok, or the kind of the failure
+	Reason  string    `json:"reason,omitempty"`
+	Records int       `json:"records"`
+	Role    menu.Role `json:"role,omitempty"` // that reading it takes
+	Text    string    `json:"text,omitempty"` // its files in the folder of the job
+	Data    string    `json:"data,omitempty"`
+}
+
+const (
+	tableTime  = 30 * time.Second // that a table may take
+	tableBytes = 4 << 20          // of its text, and of its records
+	jobBytes   = 32 << 20         // of all tables of a job at one moment
+)
+
+// readTables reads the tables that are due.
+func (r *Room) readTables() {
+	for j, s := range r.look() {
+		if r.ctx.Err() != nil || r.boundaryOf() == nil {
+			return
+		}
+		if j.Folder == "" && s.State != capture.NotStarted {
+			r.readFirst(j, s)
+		}
+		if !j.Read && j.Folder != "" && r.ended(s) {
+			if list, ok := r.readAll(j, "after"); ok {
+				r.change(j, func() { j.After, j.Read = list, true })
+			}
+		}
+	}
+	r.wakeMaker()
+}
+
+func (r *Room) boundaryOf() Boundary {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.boundary
+}
+
+func (r *Room) wakeMaker() {
+	select {
+	case r.make <- struct{}{}:
+	default:
+	}
+}
+
+// readFirst reads the tables of a capture that began. One that has ended by now has none of before.
+func (r *Room) readFirst(j *job, s capture.Status) {
+	folder := fmt.Sprintf("%s-%d", j.Capture, s.StartTime.UnixNano())
+	if err := r.root.RemoveAll(folder); err != nil {
+		r.o.Log.Error("the tables of a capture cannot be kept", "capture", j.Capture, "error", err)
+		return
+	}
+	var list []reading
+	if s.State == capture.Running {
+		if err := r.root.MkdirAll(folder, 0o700); err != nil {
+			r.o.Log.Error("the tables of a capture cannot be kept", "capture", j.Capture, "error", err)
+			return
+		}
+		r.mu.Lock()
+		j.Folder = folder // so that it is removed with the job
+		r.mu.Unlock()
+		var ok bool
+		if list, ok = r.readAll(j, "before"); !ok {
+			r.mu.Lock()
+			j.Folder = ""
+			r.mu.Unlock()
+			return
+		}
+	}
+	r.change(j, func() { j.Folder, j.Before, j.Begun = folder, list, s.StartTime })
+}
+
+// readAll reads the tables of a job. It reports false if the appliance is being stopped.
+func (r *Room) readAll(j *job, when string) ([]reading, bool) {
+	list := []reading{}
+	caller, err := r.callerOf(j)
+	left := int64(jobBytes)
+	for n, t := range j.Tables {
+		one := reading{Title: t.Title, Line: t.Line, Time: now(), Result: menu.Denied.String()}
+		switch {
+		case err != nil:
+			one.Reason = sentence(err)
+		case left <= 0:
+			one.Result, one.Reason = "left out", fmt.Sprintf("The tables before it have %s already", menu.Size(jobBytes))
+		default:
+			left -= r.readTable(caller, path.Join(j.Folder, when), n+1, &one)
+		}
+		if r.ctx.Err() != nil {
+			return nil, false
+		}
+		list = append(list, one)
+	}
+	return list, true
+}
+
+// readTable reads a table into the folder, and returns how many bytes it has.
+func (r *Room) readTable(caller menu.Caller, folder string, number int, one *reading) int64 {
+	kept := &keeper{}
+	ctx, cancel := context.WithTimeout(r.ctx, tableTime)
+	defer cancel()
+	role, err := r.boundaryOf().RunLineWithin(ctx, caller, one.Line, kept)
+	one.Seconds = time.Since(one.Time).Round(time.Millisecond).Seconds()
+	one.Result, one.Records, one.Role = "ok", kept.records, role
+	switch known := menu.AsError(err); {
+	case r.ctx.Err() != nil:
+		return 0
+	case errors.Is(err, errFull):
+		one.Reason = fmt.Sprintf("It is larger than %s; the rest is left out", menu.Size(tableBytes))
+	case ctx.Err() != nil:
+		one.Result, one.Reason = menu.Interrupted.String(), fmt.Sprintf("It took longer than %s", menu.FormatDuration(tableTime))
+	case err != nil:
+		one.Result, one.Reason = known.Code.String(), known.Error()
+	}
+	text := []byte(menu.CleanLines(kept.text.String()))
+	if err := r.keep(folder, number, text, kept.all(), one); err != nil {
+		one.Result, one.Reason = menu.Failed.String(), "It cannot be kept: the disk takes no more"
+		r.o.Log.Error("a table cannot be kept", "line", one.Line, "error", err)
+		return 0
+	}
+	return int64(len(text)) + int64(kept.data.Len())
+}
+
+// keep writes what a table said.
+func (r *Room) keep(folder string, number int, text, data []byte, one *reading) error {
+	if err := r.root.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name    string
+		content []byte
+		to      *string
+	}{{fmt.Sprintf("%02d.txt", number), text, &one.Text}, {fmt.Sprintf("%02d.json", number), data, &one.Data}} {
+		if len(f.content) == 0 {
+			continue
+		}
+		if err := r.root.WriteFile(path.Join(folder, f.name), f.content, 0o600); err != nil {
+			return err
+		}
+		*f.to = path.Join(path.Base(folder), f.name)
+	}
+	return nil
+}
+
+// open opens what a table said.
+func (r *Room) open(j *job, name string) (*os.File, error) {
+	return r.root.Open(path.Join(j.Folder, name))
+}
+
+var errFull = errors.New("the table is full")
+
+// A keeper takes what a command says, in both forms, up to tableBytes of each. It is a menu.Sink.
+type keeper struct {
+	text, data bytes.Buffer
+	shape      menu.Shape
+	records    int
+}
+
+func (k *keeper) Form() menu.Form { return menu.BothForms }
+
+func (k *keeper) Progress(string) {}
+
+func (k *keeper) View(bool) {}
+
+func (k *keeper) Text(text []byte) error {
+	if k.text.Len()+len(text) > tableBytes {
+		return errFull
+	}
+	k.text.Write(text)
+	return nil
+}
+
+func (k *keeper) Data([]byte) error {
+	return menu.Errorf(menu.Unsupported, "The output of this command is not a table")
+}
+
+// Record keeps whole records only, so that they can be read also when some are left out.
+func (k *keeper) Record(v any, shape menu.Shape) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if k.data.Len()+len(text) > tableBytes {
+		return errFull
+	}
+	k.shape = shape
+	if k.records++; k.records > 1 && shape == menu.Table {
+		k.data.WriteString(",\n")
+	}
+	k.data.Write(text)
+	if shape != menu.Table {
+		k.data.WriteByte('\n')
+	}
+	return nil
+}
+
+// all returns the records as one document: an array, an object, or a line each.
+func (k *keeper) all() []byte {
+	if k.records == 0 || k.shape != menu.Table {
+		return k.data.Bytes()
+	}
+	return fmt.Appendf(nil, "[\n%s\n]\n", k.data.Bytes())
+}
