@@ -49,7 +49,7 @@ type Engine struct {
 }
 
 // errClosed is for who watches after Close.
-var errClosed = errors.New("The engine of ports is closed")
+var errClosed = errors.New("the engine of ports is closed")
 
 // New returns an engine that does not run yet.
 func New(o Options) *Engine {

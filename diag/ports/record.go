@@ -98,11 +98,16 @@ const (
 // A Flow is who was at the local end of a conversation, and when: what a packet is joined by. The
 // time runs from the connect(2) or the SYN on, to the moment at which another process took over, or
 // the socket was closed.
+//
+// A socket that listens, and one of UDP, has a flow without a remote end for as long as it exists:
+// packets that no flow with their remote end has, such as the SYN of a connection that is not
+// accepted yet, are its process's. Where several such flows of different processes have one local
+// end (SO_REUSEPORT), such a packet is nobody's.
 type Flow struct {
 	NetNS    uint64
 	Protocol Protocol
 	Local    netip.AddrPort // the address is unspecified for a UDP socket that has none
-	Remote   netip.AddrPort // zero for a UDP socket whose peers are not known: any
+	Remote   netip.AddrPort // zero: any
 	From     time.Time
 	Until    time.Time // zero: it goes on
 	Socket   uint64    // as Record.Socket

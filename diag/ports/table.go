@@ -35,6 +35,7 @@ type socket struct {
 	accepted *actor
 	last     *actor
 	holders  []*actor
+	talked   bool // with more than one remote end, of UDP: then it has none
 	spans    []span
 }
 
@@ -94,8 +95,14 @@ func (t *table) learn(s *socket, e *event) {
 	if e.local.Port() != 0 {
 		s.local = e.local
 	}
-	if e.remote.Port() != 0 && s.protocol == TCP {
+	if e.remote.Port() != 0 {
+		if s.protocol != TCP && s.remote.Port() != 0 && s.remote != e.remote {
+			s.talked = true
+		}
 		s.remote = e.remote
+	}
+	if s.talked {
+		s.remote = netip.AddrPort{}
 	}
 	if e.kindOfSock == typeRaw { // its port is its protocol
 		s.local, s.remote = netip.AddrPortFrom(e.local.Addr(), 0), netip.AddrPort{}
