@@ -84,7 +84,7 @@ reference: ## write docs/reference.md from the tree of commands, and the arrows 
 # Menus are written as an appliance shows them, so this needs what the tests need.
 menus: ## write the menus in menu.txtar and the README's session from the tree of commands
 	@root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH"; \
-	for menu in $$(git ls-files -co --exclude-standard 'commands/*menu.go'); do \
+	for menu in $$(git ls-files -co --exclude-standard 'commands/*menu.go' ':!commands/shared'); do \
 	$(GO) test -count=1 $${root:+"$$root"} -run 'TestTranscripts/menu$$' ./$${menu%/menu.go} -update || exit 1; done; \
 	$(GO) test -count=1 $${root:+"$$root"} -run TestReadmeSession ./internal/test/automation -update
 

@@ -9,6 +9,7 @@ import (
 	"diagsh/commands/etherconfig"
 	"diagsh/commands/netstat"
 	"diagsh/commands/packetcapture"
+	"diagsh/commands/portlog"
 	"diagsh/commands/token"
 	"diagsh/commands/userconfig"
 	"diagsh/internal/menu"
@@ -29,6 +30,7 @@ type Services interface {
 	hostnameService
 	netstat.Services
 	packetcapture.Services
+	portlog.Services
 	userconfig.Services
 	certificate.Services
 	catalogueService
@@ -52,6 +54,7 @@ func Tree(s Services, v Version) *menu.Menu {
 		Others: otherWords,
 		Items: []menu.Item{
 			packetcapture.Menu(s),
+			portlog.Menu(s),
 			filterMenu(s),
 			diagnostic.Menu(s),
 			etherconfig.Menu(s),

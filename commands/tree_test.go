@@ -203,7 +203,7 @@ func TestTabOffersEverything(t *testing.T) {
 		missing[fmt.Sprintf("in the menu %v, Tab behind %q does not offer %s", at, line, word)]++
 	}
 	states := []string{"etherconfig vlan new 34 interface eth0",
-		"etherconfig loopback enable 192.0.2.1; etherconfig multicast reject; certificate request"}
+		"etherconfig loopback enable 192.0.2.1; etherconfig multicast reject; certificate request; portlog start"}
 	for _, line := range states {
 		if r := a.Local(line); r.Status != 0 {
 			t.Fatalf("%s: %+v", line, r)

@@ -139,6 +139,12 @@ func TestEventsTellOfEachRoom(t *testing.T) {
 
 	run(t, a, "op", "packetcapture setup", `{"interfaces": ["lo"]}`)
 	ro.wants("settings", `"captures"`)
+	run(t, a, "op", "portlog start", `{}`)
+	ro.wants("portlog", `"state":"Running"`)
+	run(t, a, "op", "portlog stop", `{}`)
+	ro.wants("portlog", `"state":"Stopped"`)
+	run(t, a, "op", "portlog setup", `{"ports": ["25"]}`)
+	ro.wants("settings", `"portlog"`)
 	run(t, a, "op", "diagnostic reporting new", `{"files": "NONE"}`)
 	ro.wants("reports", `"owner":"op"`)
 
@@ -157,7 +163,7 @@ func TestEventsTellOfEachRoom(t *testing.T) {
 	ro.wants("session", `"role":"operator"`)
 	ro.wants("sessions", `"user":"ro","role":"operator"`)
 
-	may := []string{"captures", "exports", "files", "reports", "session", "sessions", "settings", "targets"}
+	may := []string{"captures", "exports", "files", "portlog", "reports", "session", "sessions", "settings", "targets"}
 	for _, name := range ro.names() {
 		if !slices.Contains(may, name) {
 			t.Errorf("a user who may only read heard of %s", name)

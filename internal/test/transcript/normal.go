@@ -57,6 +57,13 @@ var replacements = normal{
 	{regexp.MustCompile(`\b\d+(?:\.\d)? [KMG]?B\b`), "<size>"},
 	{regexp.MustCompile(`("(?:bytes(?:Written)?|ringBytes)": ?)\d+`), "${1}<size>"},
 	{regexp.MustCompile(`("pid": ?)\d+`), "${1}<pid>"},
+	// How the port log sees sockets, and how many this machine has.
+	{regexp.MustCompile(`^Not seen: .*|^ {10}[^ ].*`), blind},
+	{regexp.MustCompile(`^(Sockets: +)\d+ held; .*`), "${1}<sockets>"},
+	{regexp.MustCompile(`^(Records: +)\d+ written`), "${1}<number> written"},
+	{regexp.MustCompile(`(<size>, )\d+ records?\)`), "${1}<number> records)"},
+	{regexp.MustCompile(`("engine": ?){.*?}(,"records": ?)\d+`), "${1}<engine>$2<number>"},
+	{regexp.MustCompile(`("persistent":(?:true|false),"records": ?)\d+`), "${1}<number>"},
 	// The interfaces count what the kernel sends by itself, too.
 	{regexp.MustCompile(`(^On the wire: )\d+ packets`), "${1}<number> packets"},
 	{regexp.MustCompile(`("packetsSeen": ?)\d+`), "${1}<number>"},
@@ -107,6 +114,9 @@ func newNormal(a *appliance.Appliance) normal {
 // fileSystems stands for the table of those of the machine, of which there are more or fewer.
 const fileSystems = "<file systems>"
 
+// blind stands for rows on what the port log does not see on this machine.
+const blind = "<not seen>"
+
 // graph stands for one of so many rows.
 const graph = "<graph>"
 
@@ -130,7 +140,7 @@ func once(lines []string) []string {
 		block = inside || strings.HasPrefix(line, "-----BEGIN ") && !strings.Contains(line, "-----END")
 		return inside
 	})
-	return slices.CompactFunc(lines, func(a, b string) bool { return a == b && a == graph })
+	return slices.CompactFunc(lines, func(a, b string) bool { return a == b && (a == graph || a == blind) })
 }
 
 func (n normal) line(text string) string {

@@ -1,0 +1,176 @@
+package portlog
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"diagsh/commands/shared/tables"
+	"diagsh/diag/ports"
+	"diagsh/internal/menu"
+)
+
+func statusCommand(s logService) *menu.Command {
+	return menu.Decl[menu.NoArgs, ports.LogStatus]{
+		Name: "status",
+		Help: "Show the port log that runs, or the last one.",
+		Details: "It says how sockets are watched and what that does not see, how much is written and lost, and how " +
+			"far back the files reach.",
+		Role:      menu.ReadOnly,
+		Shows:     true,
+		Topic:     "portlog",
+		Resources: []menu.Resource{{Method: "GET", Path: "portlog"}},
+		Shape:     menu.Object,
+		Run: func(_ context.Context, _ menu.Caller, _ menu.NoArgs, out *menu.Out[ports.LogStatus]) error {
+			return out.Record(s.PortLogStatus())
+		},
+		Text: writeStatus,
+	}.Command()
+}
+
+// indent is the column of the values, and briefly that in the Status of the menu.
+const (
+	indent  = 11
+	briefly = 11
+)
+
+// row writes a label and a text beside it.
+func row(w io.Writer, label, format string, arguments ...any) {
+	tables.Line(w, indent, "%-*s%s", indent, label, menu.Clean(fmt.Sprintf(format, arguments...)))
+}
+
+// writeStatus writes everything about the log.
+func writeStatus(w io.Writer, s ports.LogStatus) {
+	row(w, "Port log:", "%s", state(s))
+	if s.Problem != "" {
+		row(w, "Problem:", "%s", s.Problem)
+	}
+	if !s.Start.IsZero() {
+		row(w, "Started:", "%s by %s", menu.UTC(s.Start), s.Owner)
+	}
+	if !s.End.IsZero() {
+		row(w, "Ended:", "%s", menu.UTC(s.End))
+	}
+	if e := s.Engine; e != nil {
+		writeEngine(w, *e)
+	}
+	if !s.Start.IsZero() {
+		row(w, "Records:", "%d written, %d lost, %s", s.Records, s.RecordsLost, count(s.GapsWritten, "gap"))
+	}
+	reach := ""
+	if !s.Oldest.IsZero() {
+		reach = ", back to " + menu.UTC(s.Oldest)
+	}
+	row(w, "Files:", "%s, %s%s", count(uint64(s.Sets), "set"), size(s.Bytes), reach)
+	if s.File != "" {
+		row(w, "Writing:", "%s", s.File)
+	}
+	writeOptions(w, s.LogOptions)
+}
+
+func writeEngine(w io.Writer, e ports.Status) {
+	row(w, "Watching:", "%s", tiers[e.Tier])
+	row(w, "Sockets:", "%d held; %d events, %d lost, in %s", e.Sockets, e.Events, e.Lost, count(e.Gaps, "gap"))
+	if e.Cgroup != "" {
+		row(w, "Cgroup:", "%s", e.Cgroup)
+	}
+	for _, sentence := range e.Blind {
+		tables.Line(w, len("Not seen: "), "Not seen: %s", menu.Clean(sentence))
+	}
+}
+
+// tiers say how sockets are watched.
+var tiers = map[ports.Tier]string{
+	ports.Full:          "tier A, the kernel tells of each socket",
+	ports.WithoutAccept: "tier B, the kernel tells of each socket, but not who calls accept",
+	ports.Polling:       "tier C, the table of sockets is read again and again",
+}
+
+// writeOptions writes what a log selects, and its bounds.
+func writeOptions(w io.Writer, o ports.LogOptions) {
+	days := ""
+	if o.Days > 0 {
+		days = ", " + count(uint64(o.Days), "day")
+	}
+	row(w, "Keeps:", "%s%s", menu.Size(o.SizeBytes), days)
+	row(w, "Format:", "%s%s", formats[o.Format], map[bool]string{true: ", one line a connection"}[o.Coalesce])
+	row(w, "Selects:", "%s", selected(o.Selection))
+	if o.Persistent {
+		row(w, "Restart:", "goes on when the appliance starts again")
+	}
+}
+
+var formats = map[ports.LogFormat]string{
+	ports.NDJSON:       "JSON lines",
+	ports.PortReporter: "Port Reporter",
+	ports.BothFormats:  "JSON lines and Port Reporter",
+}
+
+// selected returns a selection in words.
+func selected(s ports.Selection) string {
+	var parts []string
+	for _, member := range []struct {
+		name   string
+		values []string
+	}{{"processes", s.Processes}, {"users", s.Users}, {"ports", s.Ports}, {"addresses", s.Addresses}, {"events", s.Events}} {
+		if len(member.values) > 0 {
+			parts = append(parts, member.name+" "+strings.Join(member.values, ", "))
+		}
+	}
+	if len(parts) == 0 {
+		return "everything"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// state returns for how long the log runs, or why it ended.
+func state(s ports.LogStatus) string {
+	switch s.State {
+	case ports.LogRunning, ports.LogPaused:
+		return strings.ToLower(string(s.State)) + " " + menu.FormatDuration(time.Since(s.Start).Truncate(time.Second))
+	case ports.LogStopped:
+		return reasons[s.StopReason]
+	}
+	return "not started"
+}
+
+var reasons = map[ports.LogStop]string{
+	ports.LogStoppedByUser: "stopped by user",
+	ports.LogShutdown:      "stopped (shutdown of the appliance)",
+	ports.LogInterrupted:   "stopped (the appliance was interrupted)",
+}
+
+// brief writes the Status of the menu.
+func brief(w io.Writer, s ports.LogStatus, settings ports.LogSettings) {
+	text := state(s)
+	if s.State == ports.LogRunning {
+		text += fmt.Sprintf(" (%s, %s)", size(s.Bytes), count(s.Records, "record"))
+	}
+	if s.Problem != "" {
+		text += ". " + s.Problem
+	}
+	tables.Line(w, briefly, "%-*s%s", briefly, "Port log:", menu.Clean(text))
+	tables.Line(w, briefly, "%-*s%s", briefly, "Settings:",
+		menu.Clean(fmt.Sprintf("%s | %s | %s", selected(settings.Selection), menu.Size(settings.SizeBytes), formats[settings.Format])))
+}
+
+// size returns a size in the largest fitting unit: 118 KB.
+func size(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+// count returns a number with its noun: 1 set, 2 sets.
+func count(n uint64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
