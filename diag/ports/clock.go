@@ -8,7 +8,10 @@ import (
 
 // A clock turns the kernel's time of events, CLOCK_MONOTONIC, into that of the day. It is set again
 // and again, since the time of the day is stepped and slewed.
-type clock struct{ offset int64 }
+type clock struct {
+	offset int64
+	slept  uint64 // how much further CLOCK_BOOTTIME is, in which the starts of processes are
+}
 
 // set measures the offset: the time of the day is read between two readings of the other.
 func (c *clock) set() {
@@ -18,9 +21,17 @@ func (c *clock) set() {
 		return
 	}
 	c.offset = now.Nano() - (before.Nano()+after.Nano())/2
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) == nil {
+		c.slept = uint64(max(0, now.Nano()-after.Nano()))
+	}
 }
 
 func (c *clock) time(monotonic uint64) time.Time { return time.Unix(0, int64(monotonic)+c.offset) }
+
+// startedBefore reports whether a process was there at a time of CLOCK_MONOTONIC.
+func (c *clock) startedBefore(k processKey, monotonic uint64) bool {
+	return k.start <= monotonic+c.slept
+}
 
 func monotonic() uint64 {
 	var now unix.Timespec

@@ -94,20 +94,35 @@ func (t *table) connected(s *socket, e *event) {
 // comes enters a connection from outside. It is its listener's until it is accepted.
 func (t *table) comes(e *event) {
 	s := t.add(e)
-	s.incoming = true
+	s.incoming, s.came = true, e.time
 	s.last = t.people.actor(&e.who)
 	t.begin(s, s.remote, t.clock.time(e.began), s.last)
 }
 
-// accepts believes that a process accepted a socket, if nobody did before.
+// stranger is who accepted a connection, when that is not known and will not be.
+var stranger = &actor{}
+
+// accepts tells who accepted a socket, once. accept(2) says it. Where that is not seen, who uses the
+// connection first may have got it from who accepted it: a child, or who was passed it. So only that
+// process is believed which had the listener, and of those who asked for the peer's name, as accept(2)
+// does, those that were there before the connection.
 func (t *table) accepts(s *socket, e *event) {
 	if !s.incoming || s.accepted != nobody {
 		return
 	}
-	at := t.clock.time(e.time)
-	s.accepted = t.people.actor(&e.who)
-	t.record(s, Accepted, at, s.accepted)
-	t.passes(s, at, s.accepted)
+	at, who := t.clock.time(e.time), t.people.actor(&e.who)
+	switch {
+	case e.kind == kindAccept || who.key == s.last.key || e.kind == kindPeername && t.clock.startedBefore(who.key, s.came):
+		s.accepted = who
+		t.record(s, Accepted, at, who)
+	case e.kind == kindPeername:
+		return
+	default:
+		s.accepted = stranger
+		t.record(s, Accepted, at, nobody)
+		t.record(s, Used, at, who)
+	}
+	t.passes(s, at, who)
 }
 
 func (t *table) uses(s *socket, e *event) {

@@ -22,6 +22,7 @@ type socket struct {
 	socketKey
 	serial   uint64
 	inode    uint64
+	came     uint64 // when it was connected, if it is incoming, in CLOCK_MONOTONIC
 	seen     uint64 // when it was found by iterating, in CLOCK_MONOTONIC: what happened before is in it
 	since    time.Time
 	protocol Protocol
@@ -48,7 +49,6 @@ type table struct {
 	inodes  map[uint64]*socket
 	gone    map[socketKey]bool // of those that a resynchronisation found to have ended
 	serial  uint64
-	byUse   bool // who accepted is known by use alone
 	records []Record
 	flows   []Flow
 }

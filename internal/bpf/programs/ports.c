@@ -667,8 +667,14 @@ static __always_inline void peer6(struct peer *p, struct bpf_sock_addr *ctx)
 {
 	__u32 ip[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
 
-	__builtin_memcpy(p->address, ip, 16);
 	p->port = bpf_ntohs(ctx->user_port);
+	if (!ip[0] && !ip[1] && ip[2] == bpf_htonl(0xffff)) {
+		// It is mapped. What the socket sends to it, the hook for IPv4 sees.
+		__builtin_memcpy(p->address, &ip[3], 4);
+		p->family = AF_INET;
+		return;
+	}
+	__builtin_memcpy(p->address, ip, 16);
 	p->family = AF_INET6;
 }
 
