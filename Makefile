@@ -17,7 +17,7 @@ TESTS   ?= ./internal/test/e2e ./commands ./capture/filter ./internal/test/appli
 	./internal/test/browser ./internal/scaffold ./internal/test/https ./internal/test/contract ./...
 RUN     ?=
 
-.PHONY: bpf help run build test quick check bench captures kills windows fuzz filter-score packages reference menus new licenses crypto upstream former
+.PHONY: bpf help run build test quick check bench captures kills windows fuzz filter-score ports-score packages reference menus new licenses crypto upstream former
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,9 @@ windows: ## rings and circles of millions of packets: the kept window is exactly
 
 filter-score: ## compare the filter compiler with libpcap on the corpus: verdicts, packets, lengths, compile time
 	$(GO) test -count=1 -v -run '^(TestCorpus|TestCompileTime)$$' ./capture/filter -args -score
+
+ports-score: ## run the workload of the port log in each tier, and write how often it named the right process into docs/measurements.md (needs root)
+	$(GO) run ./internal/test/portload/score -page docs/measurements.md
 
 fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
 	@bench/fuzz.sh $${FUZZTIME:-1m}

@@ -4,6 +4,7 @@
 package portload
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -27,8 +28,7 @@ type Tally struct {
 	Bytes        int // of a close: both sums are exact
 	Counted      int // truths that know the bytes
 
-	// Faults are the first few that were not right.
-	Faults []string
+	Faults []string // the first few that were not right
 }
 
 // Recall and WrongRate are percentages of the truths.
@@ -39,8 +39,8 @@ func (t *Tally) WrongRate() float64 { return 100 * float64(t.Wrong) / float64(ma
 type Score struct {
 	Tallies []*Tally
 
-	// Surplus are records that name a process of the workload and match no truth, such as a
-	// connection that was told twice.
+	// Surplus are connections and attempts that name a process of the workload and match no truth,
+	// such as one that was told twice.
 	Surplus []ports.Record
 }
 
@@ -50,6 +50,10 @@ const slack = 5 * time.Second
 
 // maxFaults is how many faults of a class are kept.
 const maxFaults = 5
+
+// counted are the events of which each must be a truth.
+var counted = []ports.Event{ports.Connected, ports.Accepted, ports.Used, ports.Refused, ports.TimedOut, ports.Aborted,
+	ports.Failed, ports.Flowed}
 
 // ends finds records. Ports of a truth may be 0, if the process did not ask for them.
 type ends struct {
@@ -93,12 +97,27 @@ func Judge(truths []truth.Truth, records []ports.Record) *Score {
 		used[found] = true
 		tally.add(t, &records[found])
 	}
+	s.sort()
 	for i, r := range records {
-		if !used[i] && own[r.PID] {
+		if !used[i] && own[r.PID] && slices.Contains(counted, r.Event) {
 			s.Surplus = append(s.Surplus, r)
 		}
 	}
 	return s
+}
+
+// sort puts the events of each class in the order in which the log names them.
+func (s *Score) sort() {
+	first := map[string]int{}
+	for i, t := range s.Tallies {
+		if _, ok := first[t.Class]; !ok {
+			first[t.Class] = i
+		}
+	}
+	slices.SortFunc(s.Tallies, func(a, b *Tally) int {
+		return cmp.Or(cmp.Compare(first[a.Class], first[b.Class]),
+			cmp.Compare(slices.Index(ports.Events, ports.Event(a.Event)), slices.Index(ports.Events, ports.Event(b.Event))))
+	})
 }
 
 // nearest returns the record of the truth's socket whose time is nearest, or -1. Among several
@@ -112,7 +131,7 @@ func nearest(t truth.Truth, records []ports.Record, used []bool, candidates []in
 		}
 		// A process that has a socket without another end says none. The kernel, which rejects, says
 		// nothing.
-		if t.PID != 0 && t.Remote.Port() == 0 && r.RemotePort != 0 {
+		if t.PID != 0 && t.Protocol != string(ports.UDP) && t.Remote.Port() == 0 && r.RemotePort != 0 {
 			continue
 		}
 		if t.Event == string(ports.Held) && r.PID == t.PID {
@@ -201,27 +220,60 @@ func (s *Score) Sum() *Tally {
 	return all
 }
 
-// Markdown writes the table: a line a class, with its events beside each other.
-func (s *Score) Markdown(w io.Writer) {
-	fmt.Fprintln(w, "| class | event | truths | found % | right % | wrong % | bytes exact % |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|---|")
-	for _, t := range append(slices.Clone(s.Tallies), s.Sum()) {
-		fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s |\n", t.Class, t.Event, t.Truths, percent(t.Found, t.Truths),
-			percent(t.Right, t.Truths), percent(t.Wrong, t.Truths), percent(t.Bytes, t.Counted))
+// Compare returns a table of scores of the same workload beside each other, those of the tiers A, B
+// and C, with that of a log whose processes are all replaced in its last row.
+func Compare(tiers []*Score, control *Score) string {
+	var b strings.Builder
+	b.WriteString("| class | event | truths | A: right % | wrong % | bytes exact % | B: right % | wrong % | C: found % | right % | wrong % |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
+	row := func(class, event string, of func(*Score) *Tally) {
+		fmt.Fprintf(&b, "| %s | %s | %d", class, event, of(tiers[0]).Truths)
+		for i, s := range tiers {
+			t := of(s)
+			if i == 2 {
+				b.WriteString(" | " + percent(t.Found, t.Truths))
+			}
+			b.WriteString(" | " + percent(t.Right, t.Truths) + " | " + percent(t.Wrong, t.Truths))
+			if i == 0 {
+				b.WriteString(" | " + percent(t.Bytes, t.Counted))
+			}
+		}
+		b.WriteString(" |\n")
 	}
+	for _, t := range tiers[0].Tallies {
+		row(t.Class, t.Event, func(s *Score) *Tally { return s.of(t.Class, t.Event) })
+	}
+	row("**all**", "", (*Score).Sum)
+	sum := control.Sum()
+	fmt.Fprintf(&b, "| control: all processes replaced | | %d | %s | %s | | | | | | |\n", sum.Truths, percent(sum.Right, sum.Truths),
+		percent(sum.Wrong, sum.Truths))
+	return b.String()
 }
 
-// Text writes the table for a terminal, with the faults.
-func (s *Score) Text(w io.Writer) {
-	var table strings.Builder
-	s.Markdown(&table)
-	tabs := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for line := range strings.Lines(table.String()) {
-		if !strings.HasPrefix(line, "|--") {
-			fmt.Fprintln(tabs, strings.ReplaceAll(strings.Trim(line, "| \n"), " | ", "\t"))
+// of returns the tally of a class and event.
+func (s *Score) of(class, event string) *Tally {
+	for _, t := range s.Tallies {
+		if t.Class == class && t.Event == event {
+			return t
 		}
 	}
+	return &Tally{Class: class, Event: event}
+}
+
+// Text writes the tallies for a terminal, with the faults.
+func (s *Score) Text(w io.Writer) {
+	tabs := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tabs, "class\tevent\ttruths\tfound %\tright %\twrong %\tbytes exact %")
+	for _, t := range append(slices.Clone(s.Tallies), s.Sum()) {
+		fmt.Fprintf(tabs, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", t.Class, t.Event, t.Truths, percent(t.Found, t.Truths),
+			percent(t.Right, t.Truths), percent(t.Wrong, t.Truths), percent(t.Bytes, t.Counted))
+	}
 	tabs.Flush()
+	s.Faults(w)
+}
+
+// Faults writes what was not right, and what was told without a truth.
+func (s *Score) Faults(w io.Writer) {
 	for _, t := range s.Tallies {
 		for _, f := range t.Faults {
 			fmt.Fprintln(w, f)

@@ -16,8 +16,9 @@ type class struct {
 }
 
 var (
-	loopback  = netip.MustParseAddrPort("127.0.0.1:0")
-	loopback6 = netip.MustParseAddrPort("[::1]:0")
+	loopback   = netip.MustParseAddrPort("127.0.0.1:0")
+	loopback6  = netip.MustParseAddrPort("[::1]:0")
+	everywhere = netip.MustParseAddrPort("0.0.0.0:0")
 )
 
 var classes = []class{
@@ -28,11 +29,14 @@ var classes = []class{
 	{"accept without address", talks(job{NoAddress: true}, job{})},
 	{"accept without address, server closes first", talks(job{NoAddress: true, ServerFirst: true}, job{ServerFirst: true})},
 	{"accept without address, closed at once", talks(job{NoAddress: true, Quiet: true}, job{Quiet: true})},
+	{"accept by io_uring", talks(job{Ring: true}, job{})},
+	{"TCP Fast Open", talks(job{}, job{FastOpen: true})},
 	{"forked child serves", talks(job{Serve: "fork", NoAddress: true}, job{})},
 	{"child of another image serves", talks(job{Serve: "image"}, job{})},
 	{"image after connect", (*orchestra).images},
 	{"connection passed by its client", (*orchestra).passedByClient},
 	{"connection passed by its server", (*orchestra).passedByServer},
+	{"connection passed by its server, accept without address", (*orchestra).passedUnnamed},
 	{"inherited listener", (*orchestra).inherited},
 	{"SO_REUSEPORT", (*orchestra).workers},
 	{"threads", talks(job{}, job{Threads: 6})},
@@ -57,8 +61,10 @@ var classes = []class{
 	{"no neighbour", unanswered(absentAddress, job{Patient: true})},
 	{"UDP connected", datagrams(job{}, job{})},
 	{"UDP sendto once", datagrams(job{Once: true}, job{Once: true})},
+	{"UDP to many peers", talks(job{Role: "udpsink", At: everywhere}, job{Role: "udpspray"})},
 	{"UDP IPv6", datagrams(job{At: loopback6}, job{})},
 	{"UDP IPv4-mapped", datagrams(job{Mapped: true}, job{Mapped: true})},
+	{"raw", (*orchestra).raw},
 }
 
 // talks is N connections of a client to a server, one after the other.
@@ -147,7 +153,11 @@ func (o *orchestra) passedByClient(name string) error {
 	return errors.Join(err, left.Close(), right.Close(), receiver.end())
 }
 
-func (o *orchestra) passedByServer(name string) error {
+func (o *orchestra) passedByServer(name string) error { return o.passed(name, false) }
+
+func (o *orchestra) passedUnnamed(name string) error { return o.passed(name, true) }
+
+func (o *orchestra) passed(name string, noAddress bool) error {
 	left, right, err := between()
 	if err != nil {
 		return err
@@ -156,7 +166,7 @@ func (o *orchestra) passedByServer(name string) error {
 	if err != nil {
 		return err
 	}
-	err = o.pair(o.server(name, job{Serve: "pass"}), seat{files: []*os.File{left}}, o.client(name, job{}), seat{})
+	err = o.pair(o.server(name, job{Serve: "pass", NoAddress: noAddress}), seat{files: []*os.File{left}}, o.client(name, job{}), seat{})
 	return errors.Join(err, left.Close(), right.Close(), receiver.end())
 }
 
@@ -252,6 +262,15 @@ func (o *orchestra) cgroups(name string) error {
 		o.pair(o.server(name, job{Cgroup: o.cgroup}), seat{}, o.client(name, job{Cgroup: o.cgroup}), seat{}),
 		o.pair(o.server(name+", UDP", job{Cgroup: o.cgroup, Role: "udpserver"}), seat{},
 			o.client(name+", UDP", job{Cgroup: o.cgroup, Role: "udpclient"}), seat{}))
+}
+
+// raw is alone in its namespace: such sockets have no port that tells them apart.
+func (o *orchestra) raw(name string) error {
+	r, err := o.start(o.server(name, job{Role: "raw"}), seat{netns: o.network.left})
+	if err != nil {
+		return err
+	}
+	return r.end()
 }
 
 func (o *orchestra) listeners(name string) error {

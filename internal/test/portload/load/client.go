@@ -72,8 +72,15 @@ func (w *worker) connect(i int) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Connect(fd, w.sockaddr(w.At)); err != nil {
-		return os.NewSyscallError("connect", err)
+	var c count
+	if w.FastOpen {
+		err = os.NewSyscallError("sendto", unix.Sendto(fd, greeting(i), unix.MSG_FASTOPEN, w.sockaddr(w.At)))
+		c.sent = hello
+	} else {
+		err = os.NewSyscallError("connect", unix.Connect(fd, w.sockaddr(w.At)))
+	}
+	if err != nil {
+		return err
 	}
 	t := truth.Truth{Index: i, Event: w.of(), Remote: w.At}
 	if t.Local, err = local(fd); err != nil {
@@ -91,12 +98,11 @@ func (w *worker) connect(i int) error {
 		}
 		w.wait()
 	}
-	return w.talk(fd, t)
+	return w.talk(fd, t, c)
 }
 
-// talk is the client's half of a conversation.
-func (w *worker) talk(fd int, t truth.Truth) error {
-	var c count
+// talk is the client's half of a conversation, of which c was said before.
+func (w *worker) talk(fd int, t truth.Truth, c count) error {
 	if w.Life > 0 {
 		time.Sleep(w.Life) // the connection's life is what the class is about
 	}
@@ -104,7 +110,7 @@ func (w *worker) talk(fd int, t truth.Truth) error {
 		if err := c.write(fd, greeting(t.Index)); err != nil {
 			return err
 		}
-		w.tell(c.close(t))
+		w.tell(w.closed(t, c))
 		if err := w.flush(); err != nil {
 			return err
 		}
@@ -112,7 +118,10 @@ func (w *worker) talk(fd int, t truth.Truth) error {
 	}
 	var err error
 	if !w.Quiet {
-		if err = c.write(fd, greeting(t.Index)); err == nil {
+		if c.sent == 0 {
+			err = c.write(fd, greeting(t.Index))
+		}
+		if err == nil {
 			_, err = c.read(fd, answer(t.Index))
 		}
 	}
@@ -122,7 +131,7 @@ func (w *worker) talk(fd int, t truth.Truth) error {
 	if err := errors.Join(err, unix.Close(fd)); err != nil {
 		return err
 	}
-	w.tell(c.close(t))
+	w.tell(w.closed(t, c))
 	return nil
 }
 
@@ -147,7 +156,7 @@ func (w *worker) become(fd, i int) error {
 func goOn(w *worker) error {
 	t := truth.Truth{Index: w.First, Event: "use", Of: "connect"}
 	w.tell(t)
-	return w.talk(w.N, t)
+	return w.talk(w.N, t, count{})
 }
 
 // pass hands the connection to the process at the other end of a Unix socket.
@@ -188,7 +197,7 @@ func receive(w *worker) error {
 		if t.Far {
 			err = w.answer(fds[0], t.Index)
 		} else {
-			err = w.talk(fds[0], t)
+			err = w.talk(fds[0], t, count{})
 		}
 		if err != nil {
 			return err

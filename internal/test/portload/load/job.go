@@ -36,6 +36,7 @@ type job struct {
 
 	// Of a server.
 	NoAddress bool   `json:"noAddress,omitempty"` // accept4(2) gets no room for the address
+	Ring      bool   `json:"ring,omitempty"`      // by io_uring(7), which is no system call of its own
 	Serve     string `json:"serve,omitempty"`     // by "", the accepter; or fork, image, pass
 	ReusePort bool   `json:"reusePort,omitempty"`
 	Inherited bool   `json:"inherited,omitempty"` // it listens on descriptor 4
@@ -46,9 +47,10 @@ type job struct {
 	Exit      bool    `json:"exit,omitempty"` // it ends instead of closing
 	Image     bool    `json:"image,omitempty"`
 	Pass      bool    `json:"pass,omitempty"`
-	Wait      bool    `json:"wait,omitempty"`    // after it connected, for a line
-	Once      bool    `json:"once,omitempty"`    // of UDP: sendto(2), without an answer
-	Patient   bool    `json:"patient,omitempty"` // the kernel may try for long to connect
+	Wait      bool    `json:"wait,omitempty"`     // after it connected, for a line
+	Once      bool    `json:"once,omitempty"`     // of UDP: sendto(2), without an answer
+	FastOpen  bool    `json:"fastOpen,omitempty"` // sendto(2) connects
+	Patient   bool    `json:"patient,omitempty"`  // the kernel may try for long to connect
 
 	Other  string `json:"other,omitempty"` // the same program by another name
 	Cgroup string `json:"cgroup,omitempty"`
@@ -62,6 +64,7 @@ type worker struct {
 	exe   string
 	netns uint64
 	in    *bufio.Reader
+	ring  *ring
 
 	mu     sync.Mutex
 	truths []truth.Truth
@@ -104,7 +107,7 @@ func work(j job) error {
 	w.netns = ns.Ino
 	roles := map[string]func(*worker) error{"server": server, "client": client, "serve": serve, "receive": receive,
 		"continue": goOn, "go": goServer, "udpserver": udpServer, "udpclient": udpClient, "refused": refused,
-		"silent": silent, "listen": listens, "ports": closedPorts}
+		"silent": silent, "listen": listens, "ports": closedPorts, "udpsink": udpSink, "udpspray": udpSpray, "raw": raw}
 	do := roles[j.Role]
 	if do == nil {
 		return fmt.Errorf("there is no role %q", j.Role)
@@ -201,8 +204,12 @@ func (c *count) read(fd int, b []byte) (int, error) {
 	return all, nil
 }
 
-func (c *count) close(t truth.Truth) truth.Truth {
-	t.Event, t.Sent, t.Received = "close", &c.sent, &c.received
+// closed is the truth of a close. What a socket carried before the log began is not asked for.
+func (w *worker) closed(t truth.Truth, c count) truth.Truth {
+	t.Event = "close"
+	if !w.Wait {
+		t.Sent, t.Received = &c.sent, &c.received
+	}
 	return t
 }
 

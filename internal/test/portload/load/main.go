@@ -15,7 +15,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 )
+
+// init keeps the first thread for main: others take namespaces and names that must not become those
+// of the process.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {

@@ -54,7 +54,9 @@ func (w *worker) accept(listener int) (int, error) {
 	for {
 		var fd int
 		var err error
-		if w.NoAddress {
+		if w.Ring {
+			fd, err = w.ring.accept(listener)
+		} else if w.NoAddress {
 			var n uintptr
 			var errno syscall.Errno
 			if n, _, errno = unix.Syscall6(unix.SYS_ACCEPT4, uintptr(listener), 0, 0, 0, 0, 0); errno != 0 {
@@ -75,6 +77,11 @@ func server(w *worker) error {
 	listener, err := w.listen()
 	if err != nil {
 		return err
+	}
+	if w.Ring {
+		if w.ring, err = newRing(); err != nil {
+			return err
+		}
 	}
 	if w.Wait {
 		return w.older(listener)
@@ -185,7 +192,7 @@ func (w *worker) answer(fd, index int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	err := unix.Close(fd)
-	w.note(c.close(truth.Truth{Index: index, Of: w.of(), Far: true}))
+	w.note(w.closed(truth.Truth{Index: index, Of: w.of(), Far: true}, c))
 	return err
 }
 
@@ -226,7 +233,7 @@ func (w *worker) fork(fd, index int) error {
 	if _, err := unix.Wait4(int(pid), nil, 0, nil); err != nil {
 		return os.NewSyscallError("wait4", err)
 	}
-	w.tell(c.close(by))
+	w.tell(w.closed(by, c))
 	return errors.Join(unix.Close(begin[0]), unix.Close(begin[1]))
 }
 
@@ -324,7 +331,7 @@ func goServer(w *worker) error {
 			return err
 		}
 		sums := count{sent: uint64(len(reply)), received: hello}
-		w.tell(sums.close(truth.Truth{Index: index, Of: "connect", Far: true}))
+		w.tell(w.closed(truth.Truth{Index: index, Of: "connect", Far: true}, sums))
 	}
 	return nil
 }

@@ -1,0 +1,95 @@
+// Command score runs the whole workload of the port log in each tier and prints how often the log
+// named the right process, per class, as a table.
+//
+//	go run ./internal/test/portload/score [-n 30] [-seconds 2] [-page docs/measurements.md]
+//
+// With a page it replaces the table there, which stands between two comments. It needs root.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"diagsh/diag/ports"
+	"diagsh/internal/test/portload"
+)
+
+// Between these the table stands in a page.
+const (
+	begin = "<!-- scores: written by make ports-score -->\n"
+	end   = "<!-- end of scores -->\n"
+)
+
+func main() {
+	load := portload.Load{}
+	flag.IntVar(&load.N, "n", 30, "sockets of each class")
+	flag.Float64Var(&load.Rate, "rate", 2000, "connections a second, of the class that is paced")
+	flag.Float64Var(&load.Seconds, "seconds", 2, "how long it lasts")
+	flag.StringVar(&load.Classes, "classes", "", "a pattern: only these")
+	page := flag.String("page", "", "the page whose table is replaced")
+	flag.Parse()
+	if err := run(load, *page); err != nil {
+		fmt.Fprintln(os.Stderr, "score:", err)
+		os.Exit(1)
+	}
+}
+
+func run(load portload.Load, page string) error {
+	dir, err := os.MkdirTemp("", "diagsh-score-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program, err := portload.Build(dir)
+	if err != nil {
+		return err
+	}
+	var scores []*portload.Score
+	var control *portload.Score
+	for _, tier := range []ports.Tier{ports.Full, ports.WithoutAccept, ports.Polling} {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+		trial, err := load.Watch(ctx, program, tier)
+		cancel()
+		if err != nil {
+			return err
+		}
+		if trial.Status.Tier != tier {
+			return fmt.Errorf("this kernel does not take the programs of tier %s: %q", tier, trial.Status.Blind)
+		}
+		s := portload.Judge(trial.Truths, trial.Records)
+		scores = append(scores, s)
+		fmt.Fprintf(os.Stderr, "tier %s: %d truths, %d records, %d events, %d lost, %d without a truth\n", tier, len(trial.Truths),
+			len(trial.Records), trial.Status.Events, trial.Status.Lost, len(s.Surplus))
+		if tier == ports.Full {
+			control = trial.Blame()
+		}
+		if tier != ports.Polling {
+			s.Faults(os.Stderr)
+		}
+	}
+	table := portload.Compare(scores, control)
+	fmt.Print(table)
+	if page == "" {
+		return nil
+	}
+	return replace(page, table)
+}
+
+func replace(page, table string) error {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := bytes.Cut(text, []byte(begin))
+	_, after, ended := bytes.Cut(rest, []byte(end))
+	if !ok || !ended {
+		return errors.New(page + " has no place for the table")
+	}
+	return os.WriteFile(page, []byte(strings.Join([]string{string(before), begin, table, end, string(after)}, "")), 0o644)
+}
