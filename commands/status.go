@@ -22,25 +22,27 @@ type statusService interface {
 	Captures() []capture.Status
 	Sessions() []access.Session
 	DirectoryUse() (access.DiskUse, error)
+	Activities() []access.Activity
 	Trouble() string
 }
 
 // An applianceStatus is the state of the appliance, for one screen.
 type applianceStatus struct {
-	Time             time.Time        `json:"time"`
-	Hostname         string           `json:"hostname"`
-	Product          string           `json:"product"`
-	MachineSeconds   int64            `json:"machineSeconds"`   // since the machine was started
-	ApplianceSeconds int64            `json:"applianceSeconds"` // since the appliance was
-	Load             [3]float64       `json:"load"`             // means of 1, 5 and 15 minutes
-	Processors       int              `json:"processors"`
-	Memory           uint64           `json:"memory"`
-	MemoryAvailable  uint64           `json:"memoryAvailable"`
-	Captures         []capture.Status `json:"captures"` // that run
-	CapturesEnded    int              `json:"capturesEnded"`
-	Disk             diskState        `json:"disk"`
-	Sessions         []access.Session `json:"sessions"`
-	Trouble          string           `json:"trouble,omitempty"`
+	Time             time.Time         `json:"time"`
+	Hostname         string            `json:"hostname"`
+	Product          string            `json:"product"`
+	MachineSeconds   int64             `json:"machineSeconds"`   // since the machine was started
+	ApplianceSeconds int64             `json:"applianceSeconds"` // since the appliance was
+	Load             [3]float64        `json:"load"`             // means of 1, 5 and 15 minutes
+	Processors       int               `json:"processors"`
+	Memory           uint64            `json:"memory"`
+	MemoryAvailable  uint64            `json:"memoryAvailable"`
+	Captures         []capture.Status  `json:"captures"` // that run
+	CapturesEnded    int               `json:"capturesEnded"`
+	Running          []access.Activity `json:"running"` // all that does, captures among it
+	Disk             diskState         `json:"disk"`
+	Sessions         []access.Session  `json:"sessions"`
+	Trouble          string            `json:"trouble,omitempty"`
 }
 
 // A diskState is the disk of the diagnostic directory.
@@ -55,7 +57,7 @@ type diskState struct {
 func status(s statusService, v Version) *menu.Command {
 	return menu.Decl[menu.NoArgs, applianceStatus]{
 		Name:  "status",
-		Help:  "Show how the appliance is: load, captures, disk, sessions.",
+		Help:  "Show how the appliance is: load, disk, sessions, and all that runs.",
 		Role:  menu.ReadOnly,
 		Shows: true,
 		Shape: menu.Object,
@@ -79,7 +81,7 @@ func status(s statusService, v Version) *menu.Command {
 				MachineSeconds: int64(machine.Up.Seconds()), ApplianceSeconds: int64(time.Since(s.Started()).Seconds()),
 				Load: machine.Load, Processors: machine.Processors, Memory: machine.Memory,
 				MemoryAvailable: machine.Available,
-				Captures:        running, CapturesEnded: len(all) - len(running),
+				Captures:        running, CapturesEnded: len(all) - len(running), Running: s.Activities(),
 				Disk:     diskState{usage.FreeBytes, usage.ReserveBytes, usage.Files, usage.Bytes},
 				Sessions: s.Sessions(), Trouble: s.Trouble(),
 			})
@@ -103,14 +105,6 @@ func statusText(w io.Writer, s applianceStatus) {
 	line("Disk", "%s free, %s in reserve%s", captures.Bytes(s.Disk.FreeBytes), captures.Bytes(s.Disk.ReserveBytes), low)
 	line("Files", "%d in the diagnostic directory, %s", s.Disk.Files, captures.Bytes(s.Disk.Bytes))
 	line("Captures", "%d running, %d ended", len(s.Captures), s.CapturesEnded)
-	for _, c := range s.Captures {
-		dropped := "drops not known"
-		if c.PacketsDropped != nil {
-			dropped = fmt.Sprintf("%d dropped", *c.PacketsDropped)
-		}
-		tables.Line(w, 4, "  %s on %s by %s: %d packets, %s, %s", c.Name, strings.Join(c.Interfaces, ", "), c.Owner,
-			c.PacketsWritten, captures.Bytes(c.BytesWritten), dropped)
-	}
 	line("Sessions", "%d", len(s.Sessions))
 	for _, one := range s.Sessions {
 		tables.Line(w, 4, "  %s (%s) from %s, %s, runs %s", one.User, one.Role, one.Source, one.Type,
@@ -119,6 +113,28 @@ func statusText(w io.Writer, s applianceStatus) {
 	if s.Trouble != "" {
 		line("Trouble", "%s", s.Trouble)
 	}
+	activitiesText(w, s.Running)
+}
+
+// activitiesText writes all that runs as a table.
+func activitiesText(w io.Writer, list []access.Activity) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "\nNothing runs.")
+		return
+	}
+	fmt.Fprintln(w)
+	t := tables.Table{Head: []string{"RUNS", "WHAT", "SINCE (UTC)", "SIZE", "BY", "STATE"}, Spare: []string{"SINCE (UTC)", "BY"}}
+	for _, a := range list {
+		since, size := "-", "-"
+		if !a.Since.IsZero() {
+			since = a.Since.UTC().Format("2006-01-02 15:04")
+		}
+		if a.Bytes > 0 {
+			size = captures.Bytes(a.Bytes)
+		}
+		t.Add(menu.Clean(a.Name), a.Kind, tables.Whole(since), tables.Whole(size), tables.OrDash(a.Owner), menu.Clean(a.State))
+	}
+	t.Write(w)
 }
 
 // span returns seconds as days, hours and minutes; less than a minute as seconds.

@@ -22,8 +22,8 @@ type Table struct {
 // An Activity is something that runs on the appliance now.
 type Activity struct {
 	Name  string    `json:"name"`
-	Kind  string    `json:"kind"` // capture, port log, drops, live view, copy, report
-	Since time.Time `json:"since,omitzero"`
+	Kind  string    `json:"kind"` // capture, flows, drops, port log, live view, copy, report
+	Since time.Time `json:"sinceTime,omitzero"`
 	Bytes int64     `json:"bytes"`
 	Owner string    `json:"owner,omitempty"`
 	State string    `json:"state"`

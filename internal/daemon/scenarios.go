@@ -3,9 +3,12 @@ package daemon
 import (
 	"cmp"
 	"path/filepath"
+	"time"
 
 	"diagsh/capture"
+	"diagsh/diag/ports"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/portlog"
 	"diagsh/internal/daemon/scenarios"
 	"diagsh/internal/menu"
 )
@@ -22,7 +25,8 @@ func (d *Daemon) openScenarios(o Options) (err error) {
 		folder = filepath.Join(d.configFolder, folder)
 	}
 	d.scenariosRoom, err = scenarios.Open(scenarios.Options{
-		Dir: o.Dir, Own: o.Scenarios, Folder: folder, Captures: d.Table, Files: d.Directory, Reports: d.reportsRoom, CallerOf: d.Present,
+		Dir: o.Dir, Own: o.Scenarios, Folder: folder, Captures: d.Table, Files: d.Directory, Reports: d.reportsRoom, PortLog: heldLog{d.portlogRoom},
+		CallerOf: d.Present,
 		System: d.System, Tell: d.Teller(capturesTopic), SetAside: d.setAside, Log: d.log,
 	})
 	if err != nil {
@@ -60,3 +64,26 @@ func (d *Daemon) Capture(name string) (capture.Status, error) { return d.scenari
 
 // Captures returns the status of all captures.
 func (d *Daemon) Captures() []capture.Status { return d.scenariosRoom.Captures() }
+
+// A heldLog is the port log as scenarios hold it: with records that a report can have.
+type heldLog struct{ *portlog.Log }
+
+// LogRuns implements scenarios.PortLog.
+func (l heldLog) LogRuns() (time.Time, bool) {
+	s := l.PortLogStatus()
+	return s.Start, s.State == ports.LogRunning || s.State == ports.LogPaused
+}
+
+// BeginLog implements scenarios.PortLog.
+func (l heldLog) BeginLog(caller menu.Caller, persistent bool) error {
+	var request ports.LogRequest
+	request.Persistent, request.Given = persistent, []string{"persistent"}
+	if !l.PortLogSettings().Format.Has(ports.NDJSON) {
+		request.Format = ports.BothFormats
+	}
+	_, err := l.StartPortLog(caller, request)
+	return err
+}
+
+// EndLog implements scenarios.PortLog.
+func (l heldLog) EndLog(caller menu.Caller) error { return l.EndPortLog(caller) }

@@ -34,6 +34,38 @@ type maker struct {
 	archive  *tar.Writer
 	bundle   *Bundle  // what it is made of, in the place of the request
 	sums     []summed // of the members so far
+	began    time.Time
+}
+
+// Making lists the reports that are being made.
+func (r *Reports) Making() (list []access.Activity) {
+	r.mu.Lock()
+	working := slices.Clone(r.made)
+	r.mu.Unlock()
+	for _, m := range working {
+		a := access.Activity{Name: m.folder + Suffix, Kind: "report", Since: m.began, Owner: m.caller.User, State: "being made"}
+		if info, err := m.dir.Root().Lstat(m.hidden()); err == nil {
+			a.Bytes = info.Size()
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
+// hidden is the name of the file until the report is whole.
+func (m *maker) hidden() string { return "." + m.folder + Suffix + makingSuffix }
+
+// working notes that the report is being made, until done is called.
+func (m *maker) working() (done func()) {
+	m.began = time.Now()
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	m.r.made = append(m.r.made, m)
+	return func() {
+		m.r.mu.Lock()
+		defer m.r.mu.Unlock()
+		m.r.made = slices.DeleteFunc(m.r.made, func(other *maker) bool { return other == m })
+	}
 }
 
 // make writes the report under a hidden name and gives it its own when it is safe on the disk.
@@ -51,7 +83,8 @@ func (m *maker) make() (err error) {
 	if err := m.room(m.bytes(), m.dir.Reserve()); err != nil {
 		return err
 	}
-	hidden := "." + m.report.Name + makingSuffix
+	defer m.working()()
+	hidden := m.hidden()
 	file, err := m.dir.CreateFile(hidden)
 	if err != nil {
 		return err

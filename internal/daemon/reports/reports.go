@@ -62,6 +62,7 @@ type Reports struct {
 
 	mu   sync.Mutex
 	list []access.Report // the oldest first
+	made []*maker        // that work now
 }
 
 // reportsFile is the content of reports.json.

@@ -103,7 +103,7 @@ func (r *Room) makeReport(ctx context.Context, caller menu.Caller, j *job, s cap
 		return access.Report{}, ctx.Err()
 	}
 	defer func() { <-r.making }()
-	r.change(j, func() { j.Report, j.ReportError, j.reportSince = capture.ReportMaking, "", now() })
+	r.change(j, func() { j.Report, j.ReportError = capture.ReportMaking, "" })
 	b := r.bundle(ctx, caller, j, s)
 	report, err := r.o.Reports.CreateBundle(ctx, caller, b, progress)
 	switch {
@@ -135,6 +135,12 @@ func Stem(s capture.Status) string {
 	return stem
 }
 
+// besideNotes say what the files beside a capture are, by their kinds.
+var besideNotes = map[string]string{
+	"flows": "which process was at an end of each conversation, and when; a line of JSON each",
+	"drops": "packets that the kernel dropped meanwhile, with the reasons as comments",
+}
+
 // bundle says what is in the report of a capture.
 func (r *Room) bundle(ctx context.Context, caller menu.Caller, j *job, s capture.Status) reports.Bundle {
 	stem := Stem(s)
@@ -151,13 +157,12 @@ func (r *Room) bundle(ctx context.Context, caller menu.Caller, j *job, s capture
 	if s.FilesRemoved > 0 {
 		packets.Note += fmt.Sprintf(" %d older files were deleted to make room for newer ones.", s.FilesRemoved)
 	}
-	for _, beside := range []struct{ end, note string }{
-		{".flows", "which process was at an end of each conversation, and when; a line of JSON each"},
-		{".drops.pcapng", "packets that the kernel dropped meanwhile, with the reasons as comments"},
-	} {
-		if r.o.Files.Exists(stem + beside.end) {
-			packets.Members = append(packets.Members, reports.Member{Name: "packets/" + stem + beside.end, File: stem + beside.end, Note: beside.note})
+	for _, f := range s.FilesBeside {
+		note := besideNotes[f.Kind]
+		if f.Stopped != "" {
+			note += "; it ended before the capture: " + f.Stopped
 		}
+		packets.Members = append(packets.Members, reports.Member{Name: "packets/" + f.Name, File: f.Name, Note: note})
 	}
 	b.Sections = append(b.Sections, packets, r.overview(ctx, caller, s))
 	if log := r.portLog(caller, s); len(log.Members) > 0 || j.PortLog {
@@ -326,18 +331,6 @@ func changed(before, after string) string {
 		fmt.Fprintf(&b, "+ %s\n", line)
 	}
 	return b.String()
-}
-
-// Reporting returns the reports that are being made, by the names of their captures.
-func (r *Room) Reporting() (list []access.Activity) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, j := range r.jobs {
-		if j.Report == capture.ReportMaking {
-			list = append(list, access.Activity{Name: j.Capture, Kind: "report", Since: j.reportSince, Owner: j.Caller.User, State: "being made"})
-		}
-	}
-	return list
 }
 
 // portLogTime is how much the port log may be late with what it writes, and a clock may differ.

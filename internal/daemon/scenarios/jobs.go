@@ -33,7 +33,7 @@ type job struct {
 	ReportFile  string              `json:"reportFile,omitempty"`
 	ReportError string              `json:"reportError,omitempty"`
 
-	reportSince time.Time // it is being made
+	logTried bool // the port log was begun for it by this appliance, or could not be
 }
 
 // An owner is the caller for whom a capture was begun. What the account may do is asked anew each
@@ -63,6 +63,9 @@ func (j *job) of(s access.Scenario) {
 // jobsFile is the content of scenarios.json.
 type jobsFile struct {
 	Jobs []*job `json:"jobs"`
+
+	// LogBegun is when the port log began that the room began; zero if others did.
+	LogBegun time.Time `json:"logBegun,omitzero"`
 }
 
 // find returns the job of a capture, or nil. Called with the lock held.
@@ -80,7 +83,7 @@ func (r *Room) save() error {
 	r.storing.Lock()
 	defer r.storing.Unlock()
 	r.mu.Lock()
-	data, err := r.file.Encode(jobsFile{r.jobs})
+	data, err := r.file.Encode(jobsFile{r.jobs, r.logBegun})
 	r.mu.Unlock()
 	if err == nil {
 		err = store.Replace(r.file.Path, data)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/internal/access"
 	"diagsh/internal/daemon/reports"
 	"diagsh/internal/menu"
 )
@@ -25,6 +26,66 @@ const (
 // PortLogName reports whether a file of the diagnostic directory is one of the port log.
 func PortLogName(name string) bool {
 	return strings.Contains(name, portLogPart) && strings.HasSuffix(name, portLogEnd)
+}
+
+// beginLog begins the port log for a job that wants it, unless it runs. That it cannot is a remark.
+func (r *Room) beginLog(j *job, caller menu.Caller, persistent bool) {
+	if !j.PortLog {
+		return
+	}
+	r.holding.Lock()
+	defer r.holding.Unlock()
+	j.logTried = true
+	if _, runs := r.o.PortLog.LogRuns(); runs {
+		return
+	}
+	if err := r.o.PortLog.BeginLog(caller, persistent); err != nil {
+		r.mu.Lock()
+		j.Remarks = append(j.Remarks, "The port log does not run: "+sentence(err))
+		r.mu.Unlock()
+		return
+	}
+	since, _ := r.o.PortLog.LogRuns()
+	r.mu.Lock()
+	r.logBegun = since
+	r.mu.Unlock()
+}
+
+// holdLog begins the port log again for captures that go on after a start of the appliance, and ends
+// the one that the room began when no capture wants it any more.
+func (r *Room) holdLog(known map[*job]capture.Status) {
+	wanted := false
+	for j, s := range known {
+		if j.PortLog && s.State == capture.Running {
+			wanted = true
+			if !j.logTried {
+				if caller, err := r.callerOf(j); err == nil {
+					r.beginLog(j, caller, s.Persistent)
+				}
+				j.logTried = true
+			}
+		}
+	}
+	r.holding.Lock()
+	defer r.holding.Unlock()
+	r.mu.Lock()
+	begun := r.logBegun
+	r.mu.Unlock()
+	if wanted || begun.IsZero() || r.beginning.Load() > 0 {
+		return
+	}
+	if since, runs := r.o.PortLog.LogRuns(); runs && since.Equal(begun) {
+		if err := r.o.PortLog.EndLog(menu.Caller{User: access.System, Role: menu.Operator}); err != nil {
+			r.o.Log.Error("the port log of a scenario cannot be ended", "error", err)
+			return
+		}
+	}
+	r.mu.Lock()
+	r.logBegun = time.Time{}
+	r.mu.Unlock()
+	if err := r.save(); err != nil {
+		r.o.Log.Error("the jobs of captures cannot be written", "error", err)
+	}
 }
 
 // portLog is the part of the port log of the time of a capture, from each of its files.

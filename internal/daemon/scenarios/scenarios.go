@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"diagsh/capture"
@@ -38,6 +39,14 @@ type Captures interface {
 	CaptureSettings() capture.Settings
 }
 
+// A PortLog is the one port log, which others begin and end too.
+type PortLog interface {
+	// LogRuns returns since when the port log runs. It reports false if it does not.
+	LogRuns() (since time.Time, runs bool)
+	BeginLog(caller menu.Caller, persistent bool) error
+	EndLog(caller menu.Caller) error
+}
+
 // A Boundary runs the lines of tables for the owner of a capture.
 type Boundary interface {
 	RunLineWithin(ctx context.Context, caller menu.Caller, line string, sink menu.Sink) (menu.Role, error)
@@ -52,6 +61,8 @@ type Options struct {
 	Captures Captures
 	Files    *files.Directory
 	Reports  *reports.Reports
+
+	PortLog PortLog
 
 	// CallerOf returns who a caller of before is now, with the present role; an error for users if
 	// the account is gone.
@@ -81,6 +92,11 @@ type Room struct {
 	storing sync.Mutex // held while the jobs are written; taken before mu
 	mu      sync.Mutex
 	jobs    []*job
+
+	logBegun  time.Time    // as in the file
+	beginning atomic.Int32 // captures, for which the port log may have begun already
+	holding   sync.Mutex   // held while the port log is begun or ended; taken before mu
+
 	changed store.Notifier // of jobs
 }
 
@@ -104,6 +120,7 @@ func Open(o Options) (*Room, error) {
 	if _, err := r.file.Load(&file); err != nil {
 		return nil, err
 	}
+	r.logBegun = file.LogBegun
 	r.jobs = slices.DeleteFunc(file.Jobs, func(j *job) bool { return j == nil })
 	return r, nil
 }
@@ -185,6 +202,14 @@ func (r *Room) StartCapture(caller menu.Caller, request capture.Request) (captur
 		}
 		j.of(bundle)
 	}
+	r.beginning.Add(1)
+	defer func() {
+		r.beginning.Add(-1)
+		r.wake()
+	}()
+	if !request.Start.After(time.Now()) { // else when the capture begins
+		r.beginLog(j, caller, request.Persistent)
+	}
 	status, err := r.startFitting(caller, request, bundle, j)
 	if err != nil || status.Scenario == "" && !status.Report {
 		return status, err
@@ -196,7 +221,6 @@ func (r *Room) StartCapture(caller menu.Caller, request capture.Request) (captur
 	if err := r.begin(j, status); err != nil {
 		r.o.Log.Error("the jobs of captures cannot be written", "error", err)
 	}
-	r.wake()
 	return r.described(status), nil
 }
 

@@ -36,7 +36,9 @@ const (
 
 // readTables reads the tables that are due.
 func (r *Room) readTables() {
-	for j, s := range r.look() {
+	known := r.look()
+	r.holdLog(known)
+	for j, s := range known {
 		if r.ctx.Err() != nil || r.boundaryOf() == nil {
 			return
 		}
