@@ -22,6 +22,7 @@ const (
 	mostUsers     = 4096
 	mostCgroups   = 4096
 	mostTries     = 3
+	mostParents   = 16 // that are asked for the file of a child that never executed one
 )
 
 // An actor is a process as it was when it did something. It does not change.
@@ -112,11 +113,16 @@ func (p *people) shrink() {
 
 // change keeps what happened to a process.
 func (p *people) change(c *change) {
+	if c.who.id == 0 || c.kind == kindFork && c.parent.id == 0 {
+		return // a thread of the kernel
+	}
 	switch c.kind {
 	case kindFork:
 		parent := p.person(c.parent.processKey)
 		p.read(parent, &c.parent, nil)
-		p.person(c.who.processKey).parent = parent
+		if child := p.person(c.who.processKey); child != parent {
+			child.parent = parent
+		}
 	case kindExec:
 		known := p.person(c.who.processKey)
 		p.read(known, &c.who, c.file)
@@ -150,8 +156,9 @@ func (p *people) read(known *person, w *task, file []byte) {
 	if known.exe == "" && len(file) > 0 && file[0] == '/' {
 		known.exe = sameFile(string(file), w)
 	}
-	for parent := known.parent; known.exe == "" && parent != nil && parent.key.exec == known.key.exec; parent = parent.parent {
-		known.exe = parent.exe
+	parent := known.parent
+	for n := 0; n < mostParents && known.exe == "" && parent != nil && parent.key.exec == known.key.exec; n++ {
+		known.exe, parent = parent.exe, parent.parent
 	}
 	// A process that changes its user may not be read for a moment.
 	known.tries++
