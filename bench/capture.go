@@ -85,8 +85,8 @@ func (w *wire) withDiagsh(ctx context.Context, l load, filters []string) (r resu
 	look(0)
 	for i, filter := range filters {
 		var s status
-		line, asked := fmt.Sprintf("packetcapture start bench%d interface %s size unlimited management yes filter %q",
-			i, w.on, filter), time.Now()
+		line, asked := fmt.Sprintf("packetcapture start bench%d interface %s size unlimited management yes filter %q%s",
+			i, w.on, filter, w.options), time.Now()
 		if err := w.line(ctx, line, &s); err != nil {
 			return r, err
 		}

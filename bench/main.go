@@ -67,6 +67,7 @@ var measurements = []measurement{
 	{"memory", memory},
 	{"large", captureLarge},
 	{"all", captureAll},
+	{"beside", captureBeside},
 	{"small", captureSmall},
 	{"four", captureFour},
 	{"long", captureLong},

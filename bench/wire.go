@@ -28,11 +28,12 @@ const (
 
 // A wire is the pair of namespaces, with an appliance in the receiver's.
 type wire struct {
-	b      *bed
-	dir    string // where captures go
-	data   string // of the appliance
-	on     string // what is captured: far, or ALL
-	server *exec.Cmd
+	b       *bed
+	dir     string // where captures go
+	data    string // of the appliance
+	on      string // what is captured: far, or ALL
+	options string // of packetcapture start, after a blank; may be empty
+	server  *exec.Cmd
 }
 
 func (b *bed) newWire(ctx context.Context) (w *wire, err error) {

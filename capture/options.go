@@ -48,6 +48,9 @@ type Options struct {
 	// Persistent captures go on, in a new file, when the appliance starts again.
 	Persistent bool `json:"persistent" arg:"" help:"Go on, in a new file, when the appliance starts again."`
 
+	// Drops records beside the file which packets the kernel drops meanwhile, and why.
+	Drops bool `json:"drops" arg:"" help:"Record packets that the kernel drops meanwhile, with the reason, in a file beside it."`
+
 	// Protect forbids the retention to delete the capture's files.
 	Protect bool `json:"protect" arg:"" alias:"keep" help:"Never delete the files to make room, or because they are old."`
 

@@ -19,6 +19,18 @@ type FileBeside struct {
 
 	// Stopped says why the file ended before the capture; empty if it did not.
 	Stopped string `json:"stopped,omitempty"`
+
+	// Reasons are of a file of drops: why the kernel dropped packets during the capture.
+	Reasons []DropReason `json:"reasons,omitempty"`
+}
+
+// DropReason is how many packets the kernel dropped for one reason while a capture ran: whatever its
+// filter, in its network namespace.
+type DropReason struct {
+	Reason   string `json:"reason"` // as the kernel names it, without SKB_DROP_REASON_
+	Packets  uint64 `json:"packets"`
+	Recorded uint64 `json:"recorded"`        // in the file: they match the capture's filter, and are a sample in a flood
+	Noise    bool   `json:"noise,omitempty"` // any machine drops such packets all the time: none is recorded
 }
 
 // Status is all that the appliance knows about a capture: running, ended, or not yet started.

@@ -37,11 +37,18 @@ function facts(c, moment) {
     ['Management sessions', c.management ? 'captured too' : 'left out'],
     c.direction !== 'both' && ['Direction', c.direction === 'in' ? 'packets that come in' : 'packets that go out'],
     ['File format', `${c.format}, ${c.timePrecision}s`],
+    c.drops && ['Dropped meanwhile, and why', dropReasons(c)],
     c.persistent && ['After a restart', 'goes on in a new file'],
     c.protect && ['Protected', 'never deleted to make room'],
     c.caseNumber && ['Case', c.caseNumber],
     c.comment && ['Comment', c.comment],
   ].filter(Boolean);
+}
+
+/** dropReasons says why the kernel dropped packets while a capture ran. */
+function dropReasons(c) {
+  return (c.filesBeside ?? []).flatMap((f) => f.reasons ?? [])
+    .map((r) => `${r.reason} ${count(r.packets)}${r.noise ? ', everyday noise' : `, ${count(r.recorded)} in the file`}`).join('; ') || 'nothing';
 }
 
 /** FileOrNothing leads to the packets of a file that is of no capture, to which no more than they belongs. */

@@ -119,6 +119,7 @@ const packets = [
   { name: 'promiscuous', label: 'Packets for other machines', choices: [['yes', 'Capture them too'], ['no', 'Leave them out']] },
 ];
 const long = [
+  { name: 'drops', label: 'Record what the kernel drops', choices: yesNo },
   { name: 'persistent', label: 'Go on after a restart', choices: yesNo },
   { name: 'onInterfaceGone', label: 'When an interface is removed', choices: [['end', 'End'], ['wait', 'Wait for it']] },
   { name: 'ringBytes', label: 'Memory for waiting packets', hint: 'Such as 64MB; 0 has it chosen' },

@@ -15,6 +15,9 @@ import (
 // Interface is what packets in files of drops are from: they begin with the header of IP.
 var Interface = capture.Interface{Name: "drops", LinkType: capture.Raw}
 
+// SnapLength is how many bytes of a packet are known at most.
+const SnapLength = 128
+
 // A Where is what a dropped packet has in common with others.
 type Where struct {
 	// Reason is the kernel's name for why, without SKB_DROP_REASON_: NO_SOCKET. A reason that the

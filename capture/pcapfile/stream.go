@@ -48,7 +48,7 @@ func (s *Stream) Write(batch []capture.Packet) error {
 	b := s.buffer[:0]
 	for i := range batch {
 		s.counts[batch[i].Interface]++
-		if b = s.append(b, &batch[i], ""); len(b) >= streamPiece {
+		if b = s.append(b, &batch[i]); len(b) >= streamPiece {
 			if err := s.send(b); err != nil {
 				return err
 			}
@@ -58,10 +58,11 @@ func (s *Stream) Write(batch []capture.Packet) error {
 	return s.send(b)
 }
 
-// WriteCommented appends one packet with a comment, for which pcap has no place.
-func (s *Stream) WriteCommented(p *capture.Packet, comment string) error {
+// WriteCommented appends one packet with comments, for which pcap has no place. Empty ones are left
+// out.
+func (s *Stream) WriteCommented(p *capture.Packet, comments ...string) error {
 	s.counts[p.Interface]++
-	return s.send(s.append(s.buffer[:0], p, comment))
+	return s.send(s.append(s.buffer[:0], p, comments...))
 }
 
 // End ends the stream with the counters of its interfaces, for which pcap has no place.
@@ -88,7 +89,7 @@ func (s *Stream) send(b []byte) error {
 	return err
 }
 
-func (s *Stream) append(b []byte, p *capture.Packet, comment string) []byte {
+func (s *Stream) append(b []byte, p *capture.Packet, comments ...string) []byte {
 	if s.header.Format == capture.PCAP {
 		b = order.AppendUint32(b, uint32(p.Time/1e9))
 		b = order.AppendUint32(b, uint32(p.Time%1e9))
@@ -104,7 +105,9 @@ func (s *Stream) append(b []byte, p *capture.Packet, comment string) []byte {
 	b = order.AppendUint32(b, p.Length)
 	b = append(b, p.Data...)
 	b = append(b, "\x00\x00\x00"[:padding(len(p.Data))]...)
-	b = appendOption(b, optionComment, comment)
+	for _, comment := range comments {
+		b = appendOption(b, optionComment, comment)
+	}
 	b = order.AppendUint16(b, packetFlags)
 	b = order.AppendUint16(b, 4)
 	b = order.AppendUint32(b, flags(p.Direction))

@@ -28,7 +28,9 @@ var summaryOrders = map[string]summary.Order{"slowest": summary.Slowest, "larges
 // A summed is a summary, with how to show it.
 type summed struct {
 	*summary.Summary
-	connections bool // show only the connections
+	// Drops is what the kernel dropped while the capture ran, of one that records it.
+	Drops       []capture.DropReason `json:"drops,omitempty"`
+	connections bool                 // show only the connections
 	options     captures.SummaryOptions
 }
 
@@ -63,7 +65,7 @@ func summaryCommand(s packetService) *menu.Command {
 			if a.Chart == "" && caller.ASCII {
 				options.Chart = captures.ASCIIChart
 			}
-			return out.Record(summed{counter.Summary(a.Top, summaryOrders[a.Order]), a.By != "", options})
+			return out.Record(summed{counter.Summary(a.Top, summaryOrders[a.Order]), dropsOf(s, string(a.Name)), a.By != "", options})
 		},
 		Text: func(w io.Writer, s summed) {
 			if s.connections {
@@ -71,8 +73,19 @@ func summaryCommand(s packetService) *menu.Command {
 				return
 			}
 			captures.Summary(w, s.Summary, s.options)
+			captures.DropTable(w, s.Drops)
 		},
 	}.Command()
+}
+
+// dropsOf returns what the kernel dropped while a capture ran, by the name of the capture.
+func dropsOf(s packetService, name string) []capture.DropReason {
+	for _, status := range s.Captures() {
+		if status.Name == name {
+			return captures.Drops(status)
+		}
+	}
+	return nil
 }
 
 // progressStep is the number of packets between two reports of progress: some tenths of a second.

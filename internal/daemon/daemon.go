@@ -20,6 +20,7 @@ import (
 	"diagsh/internal/config"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/captures"
+	"diagsh/internal/daemon/captures/beside"
 	"diagsh/internal/daemon/certificates"
 	"diagsh/internal/daemon/commits"
 	"diagsh/internal/daemon/directories"
@@ -270,7 +271,7 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 	d.Table, err = captures.Open(captures.Options{
 		Dir: o.Dir, Product: o.Product, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: d.log,
 		Tell: d.capturesTeller(), Settled: d.Teller(settingsTopic), Noted: d.Teller(notesTopic),
-		SetAside: d.setAside,
+		SetAside: d.setAside, Beside: []beside.Recorder{d.dropRecorder(o)},
 	})
 	if err != nil {
 		return err

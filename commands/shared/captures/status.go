@@ -169,6 +169,7 @@ func extras(w io.Writer, s capture.Status) {
 	line(s.OnInterfaceGone == capture.GoneWaits, "Interface", "when one is removed the capture waits for it")
 	line(s.Precision == capture.Microsecond, "Precision", "microseconds")
 	line(s.Persistent, "Persistent", "resumes when the appliance starts again")
+	line(s.Drops, "Drops", "%s", drops(s))
 	line(s.Protect, "Protected", "the files are not deleted to make room")
 	line(s.Scenario != "", "Scenario", "%s", s.Scenario)
 	line(s.Report, "Report", "%s", reportState(s))

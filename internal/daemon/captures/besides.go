@@ -20,10 +20,14 @@ const mostBeside = 128 << 20
 // beginBeside begins the files that a capture wants beside its own. append continues those that
 // are there.
 func (t *Table) beginBeside(r *entry, interfaces []capture.Interface, append bool) (*beside.Set, error) {
+	filter := ""
+	if r.filter != nil {
+		filter = r.filter.expression
+	}
 	return beside.Begin(beside.Options{
 		Dir: t.root, File: r.File, Recorders: t.recorders, MostBytes: mostBeside, Append: append,
 		Room: func() error { return t.roomBeside(r.Spec) },
-	}, beside.Capture{Name: r.Spec.Name, Options: r.Spec.Options, Interfaces: interfaces})
+	}, beside.Capture{Name: r.Spec.Name, Options: r.Spec.Options, Filter: filter, Interfaces: interfaces})
 }
 
 // roomBeside returns an error for users when files beside a capture may not grow on. They leave the

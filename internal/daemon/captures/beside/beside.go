@@ -75,6 +75,7 @@ type Recorder interface {
 type Capture struct {
 	Name       string
 	Options    capture.Options
+	Filter     string              // the effective filter
 	Interfaces []capture.Interface // that it begins with
 }
 

@@ -24,6 +24,7 @@ type File struct {
 	bytes   int64
 	asked   int64 // the size up to which there is room
 	stopped string
+	reasons []capture.DropReason
 }
 
 // Continued reports whether the file was there before, with what an earlier part of the capture
@@ -88,7 +89,14 @@ func (f *File) stop(why string) error {
 func (f *File) info() capture.FileBeside {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return capture.FileBeside{Name: f.name, Kind: f.kind.word(), Bytes: f.bytes, Stopped: f.stopped}
+	return capture.FileBeside{Name: f.name, Kind: f.kind.word(), Bytes: f.bytes, Stopped: f.stopped, Reasons: f.reasons}
+}
+
+// SetReasons sets what a status says of packets that were dropped. The list must not change later.
+func (f *File) SetReasons(list []capture.DropReason) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reasons = list
 }
 
 // close brings the file to the disk and gives it its name.

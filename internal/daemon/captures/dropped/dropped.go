@@ -1,0 +1,305 @@
+// Package dropped writes the files beside captures that hold packets which the kernel dropped
+// meanwhile: each with the reason and the place as a comment, and the processes at its ends where
+// they are known.
+package dropped
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/capture/drops"
+	"diagsh/capture/filter"
+	"diagsh/capture/headers"
+	"diagsh/capture/pcapfile"
+	"diagsh/internal/daemon/captures/beside"
+	"diagsh/internal/menu"
+)
+
+// A Recorder writes such files.
+type Recorder struct {
+	Engine *drops.Engine
+
+	// Owners begins to follow who has which conversation in this network namespace. What it returns
+	// says so of packets that begin with the header of IP, in comments, until stop was called and
+	// after; one goroutine calls it. It may fail, and may be nil: then no processes are known.
+	Owners func() (of func(*capture.Packet) []string, stop func(), err error)
+
+	Machine, System, Application string // as files say them
+}
+
+const (
+	// late is how long a packet waits until who had its conversation is asked: it is known a moment
+	// later than the packet.
+	late = 500 * time.Millisecond
+
+	// every is how often packets are written. countEvery is how often they are counted.
+	every      = 250 * time.Millisecond
+	countEvery = time.Second
+
+	// most is how many packets wait at a time. More are only counted.
+	most = 20_000
+)
+
+// Kind implements beside.Recorder.
+func (Recorder) Kind() beside.Kind { return beside.Drops }
+
+// Wanted implements beside.Recorder.
+func (Recorder) Wanted(o capture.Options) bool { return o.Drops }
+
+// Begin implements beside.Recorder.
+func (r Recorder) Begin(c beside.Capture, out *beside.File) (end func(), err error) {
+	w := &writer{engine: r.Engine, out: out, capture: c, recorded: map[string]uint64{}}
+	why := w.compile()
+	stop, err := r.Engine.Watch(w.take)
+	var unavailable *drops.UnavailableError
+	if errors.As(err, &unavailable) {
+		return nil, &menu.Error{Code: menu.Unsupported, Argument: "drops", Message: unavailable.Reason,
+			Hint: "Start the capture without drops"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	forget := func() {}
+	if r.Owners != nil {
+		if of, stop, err := r.Owners(); err == nil {
+			w.owners, forget = of, stop
+		}
+	}
+	if w.before, err = w.count(); err == nil {
+		err = w.begin(r, why)
+	}
+	if err != nil {
+		stop()
+		forget()
+		return nil, err
+	}
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.run(over)
+	}()
+	return func() {
+		close(over)
+		<-ended
+		w.look()
+		stop()
+		forget()
+		w.write(time.Time{})
+		w.tell()
+	}, nil
+}
+
+// A writer writes one file.
+type writer struct {
+	engine  *drops.Engine
+	out     *beside.File
+	capture beside.Capture
+	program *filter.Program // nil: each packet matches
+
+	owners func(*capture.Packet) []string // nil: no processes are known
+	stream *pcapfile.Stream
+	buffer bytes.Buffer // what the stream writes, until it is whole
+
+	before   map[reason]uint64 // when the capture began
+	now      map[reason]uint64
+	recorded map[string]uint64 // by reason
+
+	mu      sync.Mutex // guards what follows
+	waiting []drops.Drop
+}
+
+// A reason is what is counted together.
+type reason struct {
+	name  string
+	noise bool
+}
+
+// compile makes the program of the capture's filter for packets that begin with the header of IP. A
+// filter that asks for what is before it is not applied: why says so then.
+func (w *writer) compile() (why string) {
+	if w.capture.Filter == "" {
+		return ""
+	}
+	program, err := filter.CompileContext(context.Background(), w.capture.Filter,
+		filter.Target{LinkType: filter.Raw, Kind: filter.Savefile, NetmaskUnknown: true})
+	if err != nil {
+		return "The filter of the capture asks for more than IP, so packets are here that do not match it"
+	}
+	w.program = program
+	return ""
+}
+
+// begin writes the beginning of the file, or of its next part.
+func (w *writer) begin(r Recorder, why string) (err error) {
+	lines := []string{"Packets that the kernel dropped during the capture " + w.capture.Name}
+	blind, _ := w.engine.Running()
+	lines = append(lines, blind...)
+	if why != "" {
+		lines = append(lines, why)
+	}
+	w.stream, err = pcapfile.NewStream(&w.buffer, capture.FileHeader{
+		Format: capture.PCAPNG, Interfaces: []capture.Interface{drops.Interface}, SnapLength: drops.SnapLength,
+		Filter: w.capture.Filter, Comments: lines, MaxBytes: capture.Unlimited, Start: time.Now(),
+		Machine: r.Machine, System: r.System, Application: r.Application,
+	})
+	if err != nil {
+		return err
+	}
+	w.flush()
+	return nil
+}
+
+// flush writes what is whole. A file that takes no more says so in its status.
+func (w *writer) flush() {
+	w.out.Write(w.buffer.Bytes())
+	w.buffer.Reset()
+}
+
+// take is told of a packet by the engine.
+func (w *writer) take(d *drops.Drop) {
+	if !w.wanted(d) {
+		return
+	}
+	kept := *d
+	kept.Data = slices.Clone(w.kept(d.Data))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.waiting) < most {
+		w.waiting = append(w.waiting, kept)
+	}
+}
+
+// wanted reports whether a packet belongs to the capture, as far as that is known of it.
+func (w *writer) wanted(d *drops.Drop) bool {
+	o := w.capture.Options
+	switch {
+	case d.Noise, !d.Source.IsValid():
+		return false
+	case o.Direction == capture.In && !d.Incoming, o.Direction == capture.Out && d.Incoming:
+		return false
+	case d.Interface != "" && !o.AllInterfaces() && !slices.Contains(o.Interfaces, d.Interface):
+		return false
+	}
+	return w.program == nil || w.program.Match(d.Data, filter.Metadata{Length: uint32(d.Length)}) > 0
+}
+
+// kept returns the part of a packet that the capture may keep.
+func (w *writer) kept(data []byte) []byte {
+	if w.capture.Options.HeadersOnly {
+		data = headers.Only(data, capture.Raw)
+	}
+	if n := w.capture.Options.SnapLength; n > 0 {
+		data = data[:min(len(data), n)]
+	}
+	return data
+}
+
+func (w *writer) run(over <-chan struct{}) {
+	write, count := time.NewTicker(every), time.NewTicker(countEvery)
+	defer write.Stop()
+	defer count.Stop()
+	for {
+		select {
+		case now := <-write.C:
+			w.write(now.Add(-late))
+		case <-count.C:
+			w.look()
+			w.tell()
+		case <-over:
+			return
+		}
+	}
+}
+
+// write writes the packets that were dropped before a time; zero is all.
+func (w *writer) write(before time.Time) {
+	w.mu.Lock()
+	n := len(w.waiting)
+	if !before.IsZero() {
+		if at := slices.IndexFunc(w.waiting, func(d drops.Drop) bool { return d.Time.After(before) }); at >= 0 {
+			n = at
+		}
+	}
+	due := slices.Clone(w.waiting[:n])
+	w.waiting = append(w.waiting[:0], w.waiting[n:]...)
+	w.mu.Unlock()
+	for i := range due {
+		d := &due[i]
+		p := capture.Packet{Time: d.Time.UnixNano(), Data: d.Data, Length: uint32(d.Length), Direction: capture.Outgoing}
+		if d.Incoming {
+			p.Direction = capture.Incoming
+		}
+		w.stream.WriteCommented(&p, append([]string{comment(d)}, w.processes(&p)...)...)
+		size := w.buffer.Len()
+		if written, _ := w.out.Write(w.buffer.Bytes()); written == size {
+			w.recorded[d.Reason]++
+		}
+		w.buffer.Reset()
+	}
+}
+
+// processes returns what is said of the processes at the ends of a packet.
+func (w *writer) processes(p *capture.Packet) []string {
+	if w.owners == nil {
+		return nil
+	}
+	return w.owners(p)
+}
+
+// comment says why a packet was dropped, and where.
+func comment(d *drops.Drop) string {
+	var b strings.Builder
+	b.WriteString("dropped: " + d.Reason)
+	if d.Place != "" {
+		b.WriteString(" at " + d.Place)
+	}
+	if d.Interface != "" {
+		b.WriteString(" (interface " + menu.Clean(d.Interface) + ")")
+	}
+	return b.String()
+}
+
+// count returns what was dropped since the engine began.
+func (w *writer) count() (map[reason]uint64, error) {
+	counts, _, err := w.engine.Counts()
+	sums := map[reason]uint64{}
+	for _, c := range counts {
+		sums[reason{c.Reason, c.Noise}] += c.Packets
+	}
+	return sums, err
+}
+
+// look counts. What cannot be counted stays as it was.
+func (w *writer) look() {
+	if now, err := w.count(); err == nil {
+		w.now = now
+	}
+}
+
+// tell brings what the status says up to date, the reason of most packets first.
+func (w *writer) tell() {
+	var list []capture.DropReason
+	for r, n := range w.now {
+		if n > w.before[r] {
+			list = append(list, capture.DropReason{Reason: r.name, Noise: r.noise, Packets: n - w.before[r]})
+		}
+	}
+	for i := range list {
+		if c := &list[i]; !c.Noise {
+			c.Recorded = w.recorded[c.Reason]
+		}
+	}
+	slices.SortFunc(list, func(a, b capture.DropReason) int {
+		if a.Packets != b.Packets {
+			return int(int64(b.Packets) - int64(a.Packets))
+		}
+		return strings.Compare(a.Reason, b.Reason)
+	})
+	w.out.SetReasons(list)
+}

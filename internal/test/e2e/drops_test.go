@@ -1,0 +1,140 @@
+package e2e_test
+
+import (
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"diagsh/capture"
+)
+
+// What the kernel drops while a capture runs is in a file beside it: each packet that matches the
+// filter once, with the reason and the place. Other programs read the file and keep what it says.
+func TestDropsBesideACapture(t *testing.T) {
+	t.Parallel()
+	need(t, "tshark", "tshark")
+	need(t, "mergecap", "wireshark-common")
+	need(t, "nft", "nftables")
+	b := newBed(t)
+	b.do("op", "packetcapture start one interfaces lo drops yes filter 'not port 12'")
+	full := 0
+	b.ns.Do(t, func() {
+		nft := exec.Command("nft", "-f", "-")
+		nft.Stdin = strings.NewReader("add table inet t\nadd chain inet t c { type filter hook input priority 0; }\n" +
+			"add rule inet t c udp dport 11 drop\n")
+		if out, err := nft.CombinedOutput(); err != nil {
+			t.Fatalf("%s", out)
+		}
+		datagrams(t, 9, 7)
+		datagrams(t, 11, 3)
+		datagrams(t, 12, 4) // which the filter leaves out
+		for range 5 {
+			if c, err := net.Dial("tcp4", "127.0.0.1:9"); err == nil {
+				c.Close()
+				t.Error("somebody listens")
+			}
+		}
+		full = overfilled(t)
+	})
+	b.do("op", "packetcapture stop one")
+	s := b.capture("one")
+	if len(s.FilesBeside) != 1 || s.FilesBeside[0].Kind != "drops" {
+		t.Fatalf("beside it are %+v", s.FilesBeside)
+	}
+	reasons := map[string]capture.DropReason{}
+	for _, r := range s.FilesBeside[0].Reasons {
+		if !r.Noise {
+			reasons[r.Reason] = r
+		}
+	}
+	for reason, want := range map[string][2]int{"NO_SOCKET": {7 + 5 + 4, 7 + 5}, "NETFILTER_DROP": {3, 3}, "SOCKET_RCVBUFF": {full, full}} {
+		if r := reasons[reason]; r.Packets != uint64(want[0]) || r.Recorded != uint64(want[1]) {
+			t.Errorf("%s: %d packets, %d recorded; want %v", reason, r.Packets, r.Recorded, want)
+		}
+	}
+	if text := b.do("ro", "packetcapture status one"); !strings.Contains(text, "NETFILTER_DROP 3 (3 in the file)") {
+		t.Errorf("the status says:\n%s", text)
+	}
+	if text := b.do("op", "packetcapture summary one"); !strings.Contains(text, "DROPPED BY THE KERNEL") {
+		t.Errorf("the summary says:\n%s", text)
+	}
+	file := b.file(s.FilesBeside[0].Name)
+	want := map[string]int{"17 9 NO_SOCKET": 7, "6 9 NO_SOCKET": 5, "17 11 NETFILTER_DROP": 3, "17 SOCKET_RCVBUFF": full}
+	said(t, file, want)
+	again := filepath.Join(t.TempDir(), "again.pcapng")
+	tool(t, "editcap", file, again)
+	said(t, again, want)
+	merged := filepath.Join(t.TempDir(), "merged.pcapng")
+	tool(t, "mergecap", "-w", merged, file, b.file(s.Files[0].Name))
+	said(t, merged, want)
+}
+
+// said counts by tshark what a file says of the packets that were dropped.
+func said(t *testing.T, file string, want map[string]int) {
+	t.Helper()
+	got := map[string]int{}
+	out := tool(t, "tshark", "-n", "-r", file, "-Y", "frame.comment", "-T", "fields", "-E", "separator=|", "-e", "ip.proto", "-e", "udp.dstport",
+		"-e", "tcp.dstport", "-e", "frame.interface_name", "-e", "frame.comment")
+	for line := range strings.Lines(out) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "|")
+		reason, found := strings.CutPrefix(f[4], "dropped: ")
+		reason, place, at := strings.Cut(reason, " at ")
+		if !found || !at || f[3] != "drops" || !strings.Contains(place, "(interface lo)") {
+			t.Fatalf("%s", line)
+		}
+		port := f[1] + f[2] + " "
+		if reason == "SOCKET_RCVBUFF" {
+			port = "" // it is another each time
+		}
+		got[f[0]+" "+port+reason]++
+	}
+	for key, n := range want {
+		if got[key] != n {
+			t.Errorf("%s: %s %d times, not %d, of %v", filepath.Base(file), key, got[key], n, got)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%s: %v", filepath.Base(file), got)
+	}
+	if out := tool(t, "tshark", "-n", "-r", file, "-Y", "_ws.malformed"); out != "" {
+		t.Errorf("malformed: %s", out)
+	}
+}
+
+// datagrams sends some to a port of this host.
+func datagrams(t testing.TB, port, times int) {
+	c, err := net.ListenUDP("udp4", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range times {
+		if _, err := c.WriteToUDP([]byte("x"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// overfilled sends 50 datagrams to a socket that is not read, and returns how many it did not take.
+func overfilled(t testing.TB) int {
+	l, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	if err := l.SetReadBuffer(1); err != nil { // the kernel takes the least that it allows
+		t.Fatal(err)
+	}
+	datagrams(t, l.LocalAddr().(*net.UDPAddr).Port, 50)
+	if err := l.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for n := 50; ; n-- {
+		if _, err := l.Read(make([]byte, 10)); err != nil {
+			return n
+		}
+	}
+}
