@@ -63,6 +63,7 @@ var measurements = []measurement{
 	{"download", download},
 	{"idle", idle},
 	{"sockets", sockets},
+	{"ports", portLog},
 	{"web", web},
 	{"memory", memory},
 	{"large", captureLarge},

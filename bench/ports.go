@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+const (
+	portsRate    = 2000 // connections a second
+	portsSeconds = 10
+	portsClass   = "^2,000 connections/s$"
+
+	portsRest      = 0.01 // share of a core
+	portsPerRecord = 10 * time.Microsecond
+	portsMemory    = 40_000_000
+)
+
+// A portsRound is one run of the load.
+type portsRound struct {
+	load        time.Duration // processor time of the processes that connect and accept, the kernel's included
+	appliance   time.Duration
+	memory      int64 // the most of the appliance (PSS)
+	records     int
+	connections int
+}
+
+// portsStatus is what the bench needs of `portlog status`.
+type portsStatus struct {
+	Records     int `json:"records"`
+	RecordsLost int `json:"recordsLost"`
+	Engine      struct {
+		Tier string `json:"tier"`
+		Lost int    `json:"lost"`
+	} `json:"engine"`
+}
+
+// portLog measures what the port log costs: the same load with and without it, in turns.
+func portLog(ctx context.Context, b *bed) ([]figure, error) {
+	load := b.path("load")
+	if err := silent(exec.CommandContext(ctx, "go", "build", "-o", load, "./internal/test/portload/load")); err != nil {
+		return nil, err
+	}
+	var with, without []portsRound
+	lost, tier := 0, ""
+	for range b.often(5) {
+		r, err := b.portsRound(ctx, load)
+		if err != nil {
+			return nil, err
+		}
+		without = append(without, r)
+		if err := b.portLine(ctx, "portlog start", nil); err != nil {
+			return nil, err
+		}
+		if r, err = b.portsRound(ctx, load); err != nil {
+			return nil, err
+		}
+		var s portsStatus
+		if err := b.portLine(ctx, "portlog status --json", &s); err != nil {
+			return nil, err
+		}
+		r.records, lost, tier = s.Records, lost+s.Engine.Lost+s.RecordsLost, s.Engine.Tier
+		with = append(with, r)
+		if err := b.portLine(ctx, "portlog stop", nil); err != nil {
+			return nil, err
+		}
+	}
+	pid := []int{b.appliance.cmd.Process.Pid}
+	_, restWithout, err := busyShares(ctx, idleTime, pid)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.portLine(ctx, "portlog start", nil); err != nil {
+		return nil, err
+	}
+	_, restWith, err := busyShares(ctx, idleTime, pid)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.portLine(ctx, "portlog stop", nil); err != nil {
+		return nil, err
+	}
+	return portsFigures(with, without, restWith[0], restWithout[0], lost, tier), nil
+}
+
+// portLine runs a line at the appliance's own socket. It decodes the answer into a value, if one is
+// given.
+func (b *bed) portLine(ctx context.Context, line string, answer any) error {
+	out, err := exec.CommandContext(ctx, b.binary, "--socket", filepath.Join(b.data, "api.sock"), "-c", line).Output()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", line, err, out)
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.Unmarshal(out, answer)
+}
+
+// portsRound gives the load once.
+func (b *bed) portsRound(ctx context.Context, load string) (r portsRound, err error) {
+	pid := b.appliance.cmd.Process.Pid
+	truth := b.path("truth.ndjson")
+	defer os.Remove(truth)
+	c := exec.CommandContext(ctx, load, "run", "-truth", truth, "-n", "1", "-rate", strconv.Itoa(portsRate), "-seconds",
+		strconv.Itoa(portsSeconds), "-classes", portsClass)
+	c.Stderr = os.Stderr
+	in, err := c.StdinPipe()
+	if err != nil {
+		return r, err
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return r, err
+	}
+	before, err := processTime(pid)
+	if err != nil {
+		return r, err
+	}
+	if err := c.Start(); err != nil {
+		return r, err
+	}
+	if _, err := io.WriteString(in, "\n"); err != nil {
+		return r, err
+	}
+	said := make(chan []byte, 1)
+	go func() {
+		text, _ := io.ReadAll(out)
+		said <- text
+	}()
+	var text []byte
+	for text == nil {
+		select {
+		case text = <-said:
+		case <-time.After(100 * time.Millisecond):
+		}
+		now, err := proportionalSet(pid)
+		if err != nil {
+			return r, err
+		}
+		r.memory = max(r.memory, now)
+	}
+	if err := c.Wait(); err != nil {
+		return r, fmt.Errorf("the load: %w", err)
+	}
+	pause(ctx, time.Second) // what is still to be written belongs to it
+	after, err := processTime(pid)
+	if err != nil {
+		return r, err
+	}
+	r.appliance = after - before
+	return r, r.take(text)
+}
+
+// take reads the report of the load, which is behind its first line.
+func (r *portsRound) take(text []byte) error {
+	var report struct {
+		Connections int     `json:"connections"`
+		CPUSeconds  float64 `json:"cpuSeconds"`
+	}
+	if len(text) < len("ready\n") {
+		return fmt.Errorf("the load said %q", text)
+	}
+	if err := json.Unmarshal(text[len("ready\n"):], &report); err != nil {
+		return fmt.Errorf("the load said %q: %w", text, err)
+	}
+	r.load = time.Duration(report.CPUSeconds * float64(time.Second))
+	r.connections = report.Connections
+	return nil
+}
+
+// middle returns the median of a figure of the rounds.
+func middle(rounds []portsRound, of func(portsRound) time.Duration) time.Duration {
+	var all []time.Duration
+	for _, r := range rounds {
+		all = append(all, of(r))
+	}
+	return median(all)
+}
+
+func portsFigures(with, without []portsRound, restWith, restWithout float64, lost int, tier string) []figure {
+	load := func(r portsRound) time.Duration { return r.load }
+	own := func(r portsRound) time.Duration { return r.appliance }
+	last := with[len(with)-1]
+	records := max(last.records, 1)
+	kernel := middle(with, load) - middle(without, load)
+	ours := middle(with, own) - middle(without, own)
+	perRecord := (kernel + ours) / time.Duration(records)
+	var most int64
+	for _, r := range with {
+		most = max(most, r.memory)
+	}
+	before := without[0].memory // no log ran yet, whose memory the appliance would keep for a while
+	what := fmt.Sprintf("port log, %d connections/s for %d s (tier %s)", portsRate, portsSeconds, tier)
+	a := time.Duration(last.connections)
+	return []figure{
+		{what: what + ": CPU a record, the kernel's share included",
+			ours: fmt.Sprintf("%.2f µs (appliance %.2f, kernel %.2f; %d records)", micros(perRecord),
+				micros(ours/time.Duration(records)), micros(kernel/time.Duration(records)), records),
+			peer: "-", goal: "at most 10 µs", met: perRecord <= portsPerRecord},
+		{what: what + ": CPU a connection of the processes at both ends",
+			ours: fmt.Sprintf("%.1f µs", micros(middle(with, load)/a)),
+			peer: fmt.Sprintf("without it: %.1f µs", micros(middle(without, load)/a))},
+		{what: what + ": records lost", ours: strconv.Itoa(lost), peer: "-", goal: "none", met: lost == 0},
+		{what: what + ": memory of the whole appliance, at most (PSS)", ours: fmt.Sprintf("%.1f MB", float64(most)/1e6),
+			peer: fmt.Sprintf("without it: %.1f MB", float64(before)/1e6), goal: "at most 40 MB more", met: most-before <= portsMemory},
+		{what: fmt.Sprintf("port log at rest: CPU, %.0f s", idleTime.Seconds()),
+			ours: fmt.Sprintf("%.2f %% of a core", 100*restWith),
+			peer: fmt.Sprintf("without it: %.2f %%", 100*restWithout), goal: "at most 1 % more",
+			met: restWith-restWithout <= portsRest},
+	}
+}
