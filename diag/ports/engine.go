@@ -40,6 +40,7 @@ type feed interface {
 // does. Its methods may be called from any goroutine.
 type Engine struct {
 	options Options
+	sizes   sizes
 
 	turn    sync.Mutex // one begins or ends at a time
 	closed  bool
@@ -59,7 +60,7 @@ func New(o Options) *Engine {
 	if o.Tier == "" {
 		o.Tier = Full
 	}
-	return &Engine{options: o}
+	return &Engine{options: o, sizes: defaults}
 }
 
 // A Watcher is told what happens to sockets. Its functions are called by one goroutine, which waits
@@ -110,7 +111,7 @@ func (e *Engine) Watch(ctx context.Context, w Watcher) (stop func(), err error) 
 
 // begin starts the best feed that works here. The turn is held.
 func (e *Engine) begin() (feed, error) {
-	f, err := newFeed(e.options)
+	f, err := newFeed(e.options, e.sizes)
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +126,11 @@ func (e *Engine) begin() (feed, error) {
 }
 
 // newFeed returns eBPF's programs, or the poller, which says why it is not they.
-func newFeed(o Options) (feed, error) {
+func newFeed(o Options, s sizes) (feed, error) {
 	if o.Tier == Polling {
 		return newPoller(o, "Polling was asked for")
 	}
-	k, err := newKernel(o, defaults)
+	k, err := newKernel(o, s)
 	if err == nil {
 		return k, nil
 	}

@@ -23,7 +23,7 @@ func watched(t *testing.T, tier ports.Tier) *Trial {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	trial, err := small.Watch(ctx, program, tier)
+	trial, err := small.Watch(ctx, program, ports.New(ports.Options{Tier: tier}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,8 @@ type Trial struct {
 	Report  Report
 }
 
-// Watch runs the workload while an engine of the tier watches.
-func (l Load) Watch(ctx context.Context, program string, tier ports.Tier) (*Trial, error) {
-	engine := ports.New(ports.Options{Tier: tier})
+// Watch runs the workload while an engine watches, which it closes.
+func (l Load) Watch(ctx context.Context, program string, engine *ports.Engine) (*Trial, error) {
 	defer engine.Close()
 	t := &Trial{}
 	var mu sync.Mutex

@@ -54,7 +54,7 @@ func run(load portload.Load, page string) error {
 	var control *portload.Score
 	for _, tier := range []ports.Tier{ports.Full, ports.WithoutAccept, ports.Polling} {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-		trial, err := load.Watch(ctx, program, tier)
+		trial, err := load.Watch(ctx, program, ports.New(ports.Options{Tier: tier}))
 		cancel()
 		if err != nil {
 			return err
