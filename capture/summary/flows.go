@@ -50,6 +50,9 @@ type Flows struct {
 	index   map[flowKey]*Flow // of all but TCP
 	flows   []*Flow
 
+	latest *Flow // of the packet that was added last
+	again  bool
+
 	Packets   int64 // that belong to a flow
 	Others    int64 // packets that are not IP, or incomplete fragments
 	Forgotten int64 // flows that were too many to list, with their packets
@@ -66,6 +69,7 @@ func NewFlows() *Flows {
 func (f *Flows) Add(position int64, p *capture.Packet, link capture.LinkType) {
 	c := f.counter
 	h := &c.headers
+	f.latest, f.again = nil, false
 	c.reader.Read(h, p, link)
 	network, ok := h.Network()
 	switch h.Protocol {
@@ -90,8 +94,14 @@ func (f *Flows) Add(position int64, p *capture.Packet, link capture.LinkType) {
 		f.flows = append(f.flows, flow)
 		f.keep(flow, key, h)
 	}
+	before := flow.Retransmissions
 	f.count(flow, h, p)
+	f.latest, f.again = flow, flow.Retransmissions > before
 }
+
+// Latest returns the flow of the packet that was added last, nil if it is of none, and whether the
+// packet was sent again.
+func (f *Flows) Latest() (flow *Flow, again bool) { return f.latest, f.again }
 
 // find returns the flow of a packet, or nil. Of TCP it has the connection judge the packet.
 func (f *Flows) find(key ends, h *headers.Headers, p *capture.Packet) *Flow {

@@ -9,6 +9,7 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
+	"diagsh/diag/ports/records"
 	"diagsh/internal/menu"
 )
 
@@ -16,6 +17,8 @@ import (
 type packetService interface {
 	liveService
 	Captures() []capture.Status
+	Capture(name string) (capture.Status, error)
+	PortLogFiles() records.Log
 	PacketFiles(name string) ([]replay.Opener, error)
 	PacketFileNames(begun string, most int) []string
 	MatchFilter(ctx context.Context, expression string) (*replay.Filter, error)

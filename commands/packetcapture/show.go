@@ -3,7 +3,6 @@ package packetcapture
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"diagsh/capture"
@@ -21,18 +20,20 @@ type showArgs struct {
 	To     *time.Time   `arg:"to" help:"The time after the last packet."`
 	Count  int64        `arg:"count" min:"1" help:"Shows this many packets."`
 	Detail int          `arg:"detail" default:"1" min:"1" max:"6" help:"From 1, a line a packet, to 6, every field and all bytes."`
+	Flow   int64        `arg:"flow" min:"1" help:"Number of a conversation, as flows counts them: its packets, and between them what the kernel dropped and the port log has of it."`
 
 	Packets int64 `arg:"packets" min:"1" help:"The same as count."`
 }
 
 func showCommand(s packetService) *menu.Command {
-	return menu.Decl[showArgs, *decode.Packet]{
+	return menu.Decl[showArgs, shown]{
 		Name: "show",
 		Help: "Show the packets of a capture or a file.",
 		Details: "Of a capture that runs it shows what is on the disk so far. A filter is asked of each packet by " +
 			"its own link type; inbound and outbound need a file that knows them, as pcapng of this appliance. A " +
 			"file has no netmask: ip broadcast is 0.0.0.0 and 255.255.255.255 there. A header that a packet ends " +
-			"in is shown as [|tcp].",
+			"in is shown as [|tcp]. With flow it shows one conversation of a capture, a file, or a report on a capture " +
+			"(packetcapture report), with what belongs to it by time.",
 		Role:    menu.Operator,
 		Hidden:  noPackets(s),
 		Ask:     askPackets[showArgs](s),
@@ -40,28 +41,31 @@ func showCommand(s packetService) *menu.Command {
 		Check: func(ctx context.Context, _ menu.Caller, a showArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},
-		Run: func(ctx context.Context, _ menu.Caller, a showArgs, out *menu.Out[*decode.Packet]) error {
+		Run: func(ctx context.Context, _ menu.Caller, a showArgs, out *menu.Out[shown]) error {
+			if a.Flow > 0 {
+				return a.showFlow(ctx, s, out)
+			}
 			most, err := howMany(a.Count, a.Packets)
 			if err != nil {
 				return err
 			}
-			shown := int64(0)
+			number := int64(0)
 			err = a.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
-				shown++
-				if err := out.Record(decode.Decode(shown, p, on, decode.Detail(a.Detail))); err != nil {
+				number++
+				if err := out.Record(shown{Packet: decode.Decode(number, p, on, decode.Detail(a.Detail))}); err != nil {
 					return err
 				}
-				if shown == most {
+				if number == most {
 					return errEnough
 				}
 				return nil
 			}, out.Printf)
-			if shown == 0 && err == nil {
+			if number == 0 && err == nil {
 				out.Printf("There is no such packet.\n")
 			}
 			return err
 		},
-		Text: func(w io.Writer, p *decode.Packet) { decode.Text(w, p) },
+		Text: shownText,
 	}.Command()
 }
 

@@ -11,6 +11,7 @@ func TestTranscripts(t *testing.T) {
 		"summary":               {Captures: []string{"testdata/slow.pcap"}},
 		"packetcapture-packets": {Captures: []string{"testdata/slow.pcap"}},
 		"packetcapture-flows":   {Captures: []string{"testdata/slow.pcap"}},
+		"packetcapture-flow":    {Captures: []string{"testdata/slow.pcap"}},
 		"note":                  {Captures: []string{"testdata/slow.pcap"}},
 	})
 }

@@ -27,7 +27,7 @@ func (d *Daemon) openScenarios(o Options) (err error) {
 	d.scenariosRoom, err = scenarios.Open(scenarios.Options{
 		Dir: o.Dir, Own: o.Scenarios, Folder: folder, Captures: d.Table, Files: d.Directory, Reports: d.reportsRoom, PortLog: heldLog{d.portlogRoom},
 		CallerOf: d.Present,
-		System: d.System, Tell: d.Teller(capturesTopic), SetAside: d.setAside, Log: d.log,
+		System:   d.System, Tell: d.Teller(capturesTopic), SetAside: d.setAside, Log: d.log,
 	})
 	if err != nil {
 		return err

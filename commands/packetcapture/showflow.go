@@ -1,0 +1,388 @@
+package packetcapture
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"diagsh/capture"
+	"diagsh/capture/archive"
+	"diagsh/capture/decode"
+	"diagsh/capture/pcapfile"
+	"diagsh/capture/replay"
+	"diagsh/capture/summary"
+	"diagsh/commands/shared/captures"
+	"diagsh/diag/ports"
+	"diagsh/diag/ports/records"
+	"diagsh/internal/menu"
+)
+
+// A shown is a record of show: a packet. With the argument flow it is of one conversation, and Kind
+// says what: a packet, one that was sent again, one that the kernel dropped, or a record of the port
+// log.
+type shown struct {
+	Kind string `json:"kind,omitempty"`
+	*decode.Packet
+	Dropped string        `json:"dropped,omitempty"` // why the kernel did, of a drop
+	Port    *ports.Record `json:"port,omitempty"`
+}
+
+// The kinds of shown.
+const (
+	kindPacket = "packet"
+	kindAgain  = "retransmission"
+	kindDrop   = "drop"
+	kindPort   = "port"
+)
+
+func shownText(w io.Writer, r shown) {
+	switch {
+	case r.Port != nil:
+		fmt.Fprintln(w, portText(r.Port))
+		return
+	case r.Kind == kindAgain:
+		fmt.Fprint(w, "[sent again] ")
+	case r.Kind == kindDrop:
+		fmt.Fprintf(w, "[%s] ", menu.Clean(r.Dropped))
+	}
+	decode.Text(w, r.Packet)
+}
+
+// portText is a record of the port log in a line.
+func portText(r *ports.Record) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s [%s] %s > %s", r.Time.UTC().Format("15:04:05.000000"), r.Event, netip.AddrPortFrom(r.LocalAddress, r.LocalPort),
+		netip.AddrPortFrom(r.RemoteAddress, r.RemotePort))
+	if r.PID != 0 {
+		fmt.Fprintf(&b, ", %s, pid %d", menu.Clean(r.Name), r.PID)
+		if r.User != "" {
+			fmt.Fprintf(&b, ", user %s", menu.Clean(r.User))
+		}
+	}
+	if r.BytesSent != nil && r.BytesReceived != nil {
+		fmt.Fprintf(&b, ", %d bytes sent, %d received", *r.BytesSent, *r.BytesReceived)
+	}
+	if r.Reason != "" {
+		fmt.Fprintf(&b, ": %s", menu.Clean(r.Reason))
+	}
+	return b.String()
+}
+
+// A flowView shows one conversation from all that is known of it.
+type flowView struct {
+	packets []replay.Opener
+	drops   []replay.Opener
+	log     func(ctx context.Context, from, to time.Time, yield func(*ports.Record) error) error
+
+	flow   *summary.Flow
+	until  time.Time // another conversation has the same ends from then on
+	events []shown   // drops and records of the port log, by their times
+	left   int       // further ones
+}
+
+// maxEvents is how many drops and records of the port log are shown with one conversation.
+const maxEvents = 10_000
+
+// How much before its first packet, and after its last one, a conversation has records: a connection
+// is closed long after the last packet by a process that sleeps.
+const (
+	flowBefore = time.Second
+	flowAfter  = 5 * time.Minute
+)
+
+// showFlow shows the conversation of a number, as flows counts them.
+func (a showArgs) showFlow(ctx context.Context, s packetService, out *menu.Out[shown]) error {
+	if a.Filter != "" || a.From != nil || a.To != nil {
+		return menu.BadArgument("flow", "A conversation is shown as a whole, without filter, from and to").WithHint("Leave them out")
+	}
+	most, err := howMany(a.Count, a.Packets)
+	if err != nil {
+		return err
+	}
+	v := &flowView{}
+	if err := v.open(s, string(a.Name)); err != nil {
+		return err
+	}
+	if err := v.find(ctx, a); err != nil {
+		return err
+	}
+	if err := v.collect(ctx); err != nil {
+		return err
+	}
+	err = v.show(ctx, a, most, out)
+	if err == nil && v.left > 0 {
+		err = out.Printf("[%d further drops and records of the port log are not shown.]\n", v.left)
+	}
+	return err
+}
+
+// open finds what belongs to a capture, a file or a report.
+func (v *flowView) open(s packetService, name string) (err error) {
+	if v.packets, err = s.PacketFiles(name); err != nil {
+		return err
+	}
+	if strings.HasSuffix(name, archive.Suffix) {
+		return v.openReport(name, archive.Opener(v.packets[0]))
+	}
+	netns := ownNetNS()
+	v.log = func(ctx context.Context, from, to time.Time, yield func(*ports.Record) error) error {
+		_, err := records.Each(ctx, s.PortLogFiles(), records.Query{From: from, To: to}, func(r *ports.Record) error {
+			if r.NetNS != 0 && netns != 0 && r.NetNS != netns {
+				return nil // the same addresses of another network
+			}
+			return yield(r)
+		})
+		return err
+	}
+	status, err := s.Capture(name)
+	if err != nil {
+		return nil // a file
+	}
+	for _, f := range status.FilesBeside {
+		if f.Kind != "drops" {
+			continue
+		}
+		if files, err := s.PacketFiles(f.Name); err == nil { // else it is still being written
+			v.drops = append(v.drops, files...)
+		}
+	}
+	return nil
+}
+
+// openReport finds what is in a report on a capture.
+func (v *flowView) openReport(name string, open archive.Opener) error {
+	names, err := archive.Names(open)
+	if err != nil {
+		return &menu.Error{Code: menu.Failed, Argument: "name", Message: menu.Quoted(name) + " is not a report that can be read"}
+	}
+	v.packets = nil
+	var logs []string
+	for _, member := range names {
+		opener := func() (io.ReadCloser, error) { return archive.Open(open, member) }
+		switch folder, end := path.Dir(member), path.Ext(member); {
+		case folder == "portlog" && end == ".ndjson":
+			logs = append(logs, member)
+		case strings.HasSuffix(member, ".drops.pcapng"):
+			v.drops = append(v.drops, opener)
+		case end == ".pcap" || end == ".pcapng":
+			v.packets = append(v.packets, opener)
+		}
+	}
+	if len(v.packets) == 0 {
+		return &menu.Error{Code: menu.State, Argument: "name", Message: menu.Quoted(name) + " has no packets in it"}
+	}
+	v.log = func(ctx context.Context, from, to time.Time, yield func(*ports.Record) error) error {
+		for _, member := range logs {
+			if err := readLog(ctx, open, member, from, to, yield); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+// readLog yields the records of a time in a part of the port log.
+func readLog(ctx context.Context, open archive.Opener, member string, from, to time.Time, yield func(*ports.Record) error) error {
+	f, err := archive.Open(open, member)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan() && ctx.Err() == nil; {
+		var r ports.Record
+		if json.Unmarshal(lines.Bytes(), &r) != nil || r.Time.Before(from) || r.Time.After(to) {
+			continue
+		}
+		if err := yield(&r); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// ownNetNS is the network namespace of the appliance, whose packets it captures; 0 if it is unknown.
+func ownNetNS() uint64 {
+	var s unix.Stat_t
+	if unix.Stat("/proc/self/ns/net", &s) != nil {
+		return 0
+	}
+	return s.Ino
+}
+
+// each reads all packets, with their conversations.
+func (v *flowView) each(ctx context.Context, name menu.Packets,
+	do func(position int64, p *capture.Packet, on capture.Interface, flows *summary.Flows) error) (*summary.Flows, error) {
+	source, err := replay.Options{}.Open(v.packets...)
+	if err != nil {
+		return nil, notPackets(name, err)
+	}
+	defer source.Close()
+	flows, position := summary.NewFlows(), int64(0)
+	_, err = follow(ctx, source, bounds{}, func(batch []capture.Packet) error {
+		for n := range batch {
+			position++
+			on := source.Interfaces()[batch[n].Interface]
+			flows.Add(position, &batch[n], on.LinkType)
+			if err := do(position, &batch[n], on, flows); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, notPackets(name, err)
+	}
+	return flows, ctx.Err()
+}
+
+// find finds the conversation.
+func (v *flowView) find(ctx context.Context, a showArgs) error {
+	flows, err := v.each(ctx, a.Name, func(int64, *capture.Packet, capture.Interface, *summary.Flows) error { return nil })
+	if err != nil {
+		return err
+	}
+	list := flows.List(summary.FlowsEarliest, 0, flows.Total())
+	if int64(len(list)) < a.Flow {
+		e := &menu.Error{Code: menu.NotFound, Argument: "flow", Message: fmt.Sprintf("%s has no conversation %d", menu.Quoted(string(a.Name)), a.Flow)}
+		return e.WithHint("It has %s; packetcapture flows lists them", captures.Count(len(list), "conversation"))
+	}
+	v.flow = list[a.Flow-1]
+	v.until = time.Unix(0, v.flow.Last).Add(flowAfter)
+	for _, other := range list {
+		if begins := time.Unix(0, other.First); other.First > v.flow.Last && sameEnds(v.flow, other) && begins.Before(v.until) {
+			v.until = begins
+		}
+	}
+	return nil
+}
+
+// sameEnds reports whether two conversations have the same ends, either way round.
+func sameEnds(a, b *summary.Flow) bool {
+	if a.Protocol != b.Protocol {
+		return false
+	}
+	return a.Client == b.Client && a.Server == b.Server && a.ClientPort == b.ClientPort && a.ServerPort == b.ServerPort ||
+		a.Client == b.Server && a.Server == b.Client && a.ClientPort == b.ServerPort && a.ServerPort == b.ClientPort
+}
+
+// collect reads the drops and the records of the port log that are of the conversation.
+func (v *flowView) collect(ctx context.Context) error {
+	from := time.Unix(0, v.flow.First).Add(-flowBefore)
+	client := netip.AddrPortFrom(v.flow.Client.Addr(), v.flow.ClientPort)
+	server := netip.AddrPortFrom(v.flow.Server.Addr(), v.flow.ServerPort)
+	err := v.log(ctx, from, v.until, func(r *ports.Record) error {
+		local, remote := netip.AddrPortFrom(r.LocalAddress, r.LocalPort), netip.AddrPortFrom(r.RemoteAddress, r.RemotePort)
+		if string(r.Protocol) == v.flow.Protocol && (local == client && remote == server || local == server && remote == client) {
+			one := *r
+			v.add(shown{Kind: kindPort, Port: &one})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, open := range v.drops {
+		if err := v.collectDrops(open, from); err != nil {
+			return err
+		}
+	}
+	slices.SortStableFunc(v.events, func(a, b shown) int { return cmp.Compare(a.nanoseconds(), b.nanoseconds()) })
+	return nil
+}
+
+func (v *flowView) add(r shown) {
+	if len(v.events) == maxEvents {
+		v.left++
+		return
+	}
+	v.events = append(v.events, r)
+}
+
+// nanoseconds is the time of a record.
+func (r shown) nanoseconds() int64 {
+	if r.Port != nil {
+		return r.Port.Time.UnixNano()
+	}
+	return r.Time.UnixNano()
+}
+
+// collectDrops reads the packets of a file of drops.
+func (v *flowView) collectDrops(open replay.Opener, from time.Time) error {
+	f, err := open()
+	if err != nil {
+		return nil // it was deleted
+	}
+	defer f.Close()
+	flows, number := summary.NewFlows(), int64(0)
+	return pcapfile.EachCommented(f, func(p *capture.Packet, on capture.Interface, comments []string) error {
+		number++
+		flows.Add(number, p, on.LinkType)
+		flow, _ := flows.Latest()
+		if flow == nil || !sameEnds(flow, v.flow) || p.Time < from.UnixNano() || p.Time > v.until.UnixNano() {
+			return nil
+		}
+		dropped := kindDrop
+		if len(comments) > 0 {
+			dropped = comments[0]
+		}
+		v.add(shown{Kind: kindDrop, Packet: decode.Decode(number, p, on, 1), Dropped: dropped})
+		return nil
+	})
+}
+
+// show yields the packets of the conversation, and between them what else happened.
+func (v *flowView) show(ctx context.Context, a showArgs, most int64, out *menu.Out[shown]) error {
+	yielded := int64(0)
+	yield := func(r shown) error {
+		if err := out.Record(r); err != nil {
+			return err
+		}
+		if yielded++; yielded == most {
+			return errEnough
+		}
+		return nil
+	}
+	until := func(time int64) error {
+		for len(v.events) > 0 && v.events[0].nanoseconds() <= time {
+			r := v.events[0]
+			v.events = v.events[1:]
+			if err := yield(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	_, err := v.each(ctx, a.Name, func(position int64, p *capture.Packet, on capture.Interface, flows *summary.Flows) error {
+		flow, again := flows.Latest()
+		if flow == nil || flow.Position != v.flow.Position {
+			return nil
+		}
+		if err := until(p.Time); err != nil {
+			return err
+		}
+		r := shown{Kind: kindPacket, Packet: decode.Decode(position, p, on, decode.Detail(a.Detail))}
+		if again {
+			r.Kind = kindAgain
+		}
+		return yield(r)
+	})
+	if err != nil || yielded == most && most > 0 {
+		return err
+	}
+	if err := until(1<<63 - 1); !errors.Is(err, errEnough) {
+		return err
+	}
+	return nil
+}
