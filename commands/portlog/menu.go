@@ -20,7 +20,10 @@ type logService interface {
 }
 
 // Services is what the menu's commands need from the running appliance.
-type Services interface{ logService }
+type Services interface {
+	logService
+	reportService
+}
 
 // Menu returns portlog.
 func Menu(s Services) *menu.Menu {
@@ -35,6 +38,8 @@ func Menu(s Services) *menu.Menu {
 			startCommand(s),
 			stopCommand(s),
 			statusCommand(s),
+			showCommand(s),
+			reportCommand(s),
 			settingsCommand(s),
 			setupCommand(s),
 		},

@@ -7,9 +7,11 @@ import (
 	"diagsh/internal/test/transcript"
 )
 
-// Without eBPF each machine says the same of how it sees sockets.
+// Records are those of a log that was there before. Without eBPF each machine says the same of how it sees sockets.
 func TestTranscripts(t *testing.T) {
+	earlier := transcript.Scene{Captures: []string{"testdata/lab-portlog-20261130-120000.ndjson"}}
 	transcript.Run(t, "testdata", map[string]transcript.Scene{
+		"show": earlier, "report": earlier,
 		"": {Config: func(testing.TB, *netnstest.Namespace) string { return "ports: {tier: C}\n" }},
 	})
 }

@@ -23,6 +23,14 @@ type ReportPart struct {
 	Arguments map[string]string
 }
 
+// A ReportPage describes a report that is one page.
+type ReportPage struct {
+	Of      string // what it is about, as a word of its file's name
+	Title   string
+	Command string // that made it
+	Records int    // that it is made of
+}
+
 // A Report is a finished report.
 type Report struct {
 	Name        string    `json:"name"` // of its file

@@ -94,7 +94,9 @@ func ChooseFiles(s Service, caller menu.Caller, q *menu.Question) error {
 	return nil
 }
 
-func isReport(name string) bool { return strings.HasSuffix(name, ".tar.gz") }
+func isReport(name string) bool {
+	return strings.HasSuffix(name, ".tar.gz") || strings.HasSuffix(name, ".html")
+}
 
 // Made writes the name of a finished report, and what is missing in it.
 func Made(w io.Writer, r access.Report) {

@@ -108,17 +108,21 @@ func (m *maker) make() (err error) {
 	if m.dir.Exists(m.report.Name) {
 		return fmt.Errorf("there is a file %s already", m.report.Name)
 	}
-	// The table knows first who may read it.
 	m.report.Bytes = info.Size()
-	if err := m.r.change(func(list []access.Report) []access.Report {
+	return m.r.publish(hidden, m.report)
+}
+
+// publish gives the file of a whole report its name. The table knows first who may read it.
+func (r *Reports) publish(hidden string, made access.Report) error {
+	if err := r.change(func(list []access.Report) []access.Report {
 		// A death before the file had its name may have left one of this name.
-		return append(slices.DeleteFunc(list, func(r access.Report) bool { return r.Name == m.report.Name }), m.report)
+		return append(slices.DeleteFunc(list, func(known access.Report) bool { return known.Name == made.Name }), made)
 	}); err != nil {
 		return err
 	}
-	err = m.dir.RenameFile(hidden, m.report.Name)
-	if err != nil && !m.dir.Exists(m.report.Name) {
-		err = errors.Join(err, m.r.forget(m.report.Name))
+	err := r.o.Files.RenameFile(hidden, made.Name)
+	if err != nil && !r.o.Files.Exists(made.Name) {
+		err = errors.Join(err, r.forget(made.Name))
 	}
 	return err
 }

@@ -171,11 +171,13 @@ func (r *Reports) DeleteReport(caller menu.Caller, name string) error {
 	return r.o.Files.RemoveFile(caller, name)
 }
 
+var errMaking = menu.Errorf(menu.State, "Another report is being made").WithHint("Try again when it is done")
+
 // CreateReport makes a report. progress is told what is being done. Whatever happens, a report is
 // there as a whole or not at all.
 func (r *Reports) CreateReport(ctx context.Context, caller menu.Caller, request access.ReportRequest, progress func(string)) (access.Report, error) {
 	if !r.making.TryLock() {
-		return access.Report{}, menu.Errorf(menu.State, "Another report is being made").WithHint("Try again when it is done")
+		return access.Report{}, errMaking
 	}
 	defer r.making.Unlock()
 	m := &maker{r: r, dir: r.o.Files, ctx: ctx, caller: caller, request: request, progress: progress}
@@ -200,7 +202,7 @@ func (filesOwner) Kind() string { return "reports" }
 // Describe implements files.Owner. What is not known of a report is taken for the worst.
 func (o filesOwner) Describe() func(string) (files.Facts, bool) {
 	return func(name string) (files.Facts, bool) {
-		if !strings.HasSuffix(name, Suffix) {
+		if !strings.HasSuffix(name, Suffix) && !pageName.MatchString(name) {
 			return files.Facts{}, false
 		}
 		r, ok := o.r.of(name)

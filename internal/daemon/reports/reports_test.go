@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -302,5 +303,38 @@ func TestWhoMayReadAReport(t *testing.T) {
 	}
 	if _, err := os.Stat(hidden); err == nil {
 		t.Error("what a crash left is still there")
+	}
+}
+
+// A page is among the reports as any other, there as a whole or not at all, and is deleted as one.
+func TestKeepPage(t *testing.T) {
+	r := open(t, t.TempDir(), 0)
+	about := access.ReportPage{Of: "portlog", Title: "Port log", Command: "portlog report", Records: 7}
+	write := func(w io.Writer) error { _, err := io.WriteString(w, "<!doctype html>"); return err }
+	made, err := r.KeepPage(admin, about, write)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := r.KeepPage(admin, about, write)
+	if err != nil || second.Name == made.Name {
+		t.Fatalf("%+v %v", second, err)
+	}
+	if !pageName.MatchString(made.Name) || !strings.HasPrefix(made.Name, "mx1-portlog-report-") || made.Bytes != 15 || made.Owner != "admin" ||
+		len(made.Contents) != 1 || made.Contents[0].Records != 7 || made.Payload {
+		t.Errorf("%+v", made)
+	}
+	f, err := r.StatFile(made.Name)
+	if err != nil || f.Bytes != 15 || f.Payload || f.Role != "" {
+		t.Errorf("%+v %v", f, err)
+	}
+	wrong := errors.New("wrong")
+	if _, err := r.KeepPage(admin, about, func(w io.Writer) error { io.WriteString(w, "half"); return wrong }); err == nil {
+		t.Error("a page that was not written is kept")
+	}
+	if entries, _ := os.ReadDir(r.Path()); len(entries) != 2 || len(r.Reports()) != 2 {
+		t.Errorf("there are %v", entries)
+	}
+	if err := r.DeleteReport(admin, made.Name); err != nil || len(r.Reports()) != 1 {
+		t.Errorf("%v", err)
 	}
 }
