@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -105,16 +106,24 @@ func open(t testing.TB, dir string, rules files.Options) *bed {
 }
 
 func openOn(t testing.TB, dir string, rules files.Options) *bed {
+	t.Helper()
+	b, err := opened(dir, rules, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// opened opens a Log whose own log goes to w.
+func opened(dir string, rules files.Options, w io.Writer) (*bed, error) {
 	b := &bed{teller: &teller{}, audit: &told{}}
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	log := slog.New(slog.NewTextHandler(w, nil))
 	rules.Path, rules.Log = filepath.Join(dir, "diagnostic"), log
 	rules.System = func(_, message string, _ map[string]string) { b.audit.add(message) }
-	if rules.ReserveBytes == 0 {
-		rules.ReserveBytes = 1 << 20
-	}
+	rules.ReserveBytes = max(rules.ReserveBytes, 1<<20)
 	var err error
 	if b.directory, err = files.Open(rules); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	b.Log, err = Open(Options{
 		Dir: dir, Product: "diagsh 1", LastSign: time.Now(), Hostname: func() string { return "mx1" }, Files: b.directory, Engine: b.teller,
@@ -123,11 +132,11 @@ func openOn(t testing.TB, dir string, rules files.Options) *bed {
 		SystemFailed: func(_, message string) { b.audit.add(message) }, Log: log,
 	})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	b.Recover()
 	b.Start()
-	return b
+	return b, nil
 }
 
 // shut ends the log as the end of the appliance does.
@@ -150,6 +159,9 @@ func (b *bed) written(t testing.TB, records uint64) {
 func (b *bed) lines(t testing.TB) (list []ports.Record) {
 	t.Helper()
 	for _, name := range b.names(t) {
+		if !linesPattern.MatchString(name) {
+			continue
+		}
 		list = append(list, linesOf(t, b.pathOf(name))...)
 	}
 	return list
@@ -157,12 +169,12 @@ func (b *bed) lines(t testing.TB) (list []ports.Record) {
 
 func (b *bed) names(t testing.TB) (names []string) {
 	t.Helper()
-	sets, err := b.stretches()
+	entries, err := os.ReadDir(b.directory.Path()) // in the order of their names
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range sets {
-		names = append(names, s.names...)
+	for _, e := range entries {
+		names = append(names, e.Name())
 	}
 	return names
 }

@@ -100,12 +100,13 @@ func (r *run) stop(reason ports.LogStop) {
 	})
 }
 
-// sweep has the goroutine look at the time.
+// sweep has the goroutine look at the time. It is called by one goroutine.
 func (r *run) sweep(now time.Time) {
 	select {
-	case r.swept <- now:
-	default: // it has not looked at the one before yet
+	case <-r.swept: // it has not looked at the one before yet
+	default:
 	}
+	r.swept <- now
 }
 
 // write writes what the queue has until the run is stopped.

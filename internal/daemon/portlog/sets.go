@@ -88,6 +88,9 @@ func newSets(l *Log, o ports.LogOptions, head func() []ports.Record) *sets {
 func (s *sets) next(now time.Time) error {
 	local := now.In(s.log.location)
 	s.midnight = time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, s.log.location)
+	if back := s.begin.Sub(now); back > 0 && back < time.Hour {
+		now = s.begin // a clock that was set back a little leaves the files in their order
+	}
 	s.begin = s.log.freeBegin(now)
 	s.log.began(s.begin)
 	err := s.list()
