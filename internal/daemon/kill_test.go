@@ -43,6 +43,8 @@ func child(role, dir string) {
 		select {}
 	case "certificates":
 		commitCertificates(d)
+	case "portlog":
+		logPorts(d)
 	case "accounts":
 		for n := 0; ; n++ {
 			name := fmt.Sprintf("user%d", n)

@@ -242,9 +242,10 @@ func (r *run) whyEnded() string {
 	return "stopped by a user"
 }
 
-// head returns the first lines of a set: two, as Port Reporter tells of its start.
-func (r *run) head() []ports.Record {
-	l, now := r.log, time.Now()
+// head returns the first lines of a set that begins at a time: two, as Port Reporter tells of its
+// start.
+func (r *run) head(now time.Time) []ports.Record {
+	l := r.log
 	how := "how sockets are watched is in its status"
 	if s, ok := l.o.Engine.Status(); ok {
 		how = "tier " + string(s.Tier)

@@ -57,8 +57,9 @@ type sets struct {
 	log     *Log
 	options ports.LogOptions
 	outputs []*output
-	head    func() []ports.Record // the first lines of a set
+	head    func(begin time.Time) []ports.Record // the first lines of a set
 
+	opened      time.Time // the moment of the present set's first lines
 	begin       time.Time // of the present set, as in its names
 	midnight    time.Time // after it
 	former      []stretch // the sets before it
@@ -73,7 +74,7 @@ type sets struct {
 }
 
 // newSets returns the sets of a run, of which none is open.
-func newSets(l *Log, o ports.LogOptions, head func() []ports.Record) *sets {
+func newSets(l *Log, o ports.LogOptions, head func(time.Time) []ports.Record) *sets {
 	s := &sets{log: l, options: o, head: head, reason: slowDisk}
 	if o.Format.Has(ports.NDJSON) {
 		s.outputs = append(s.outputs, &output{open: l.openLines})
@@ -86,6 +87,7 @@ func newSets(l *Log, o ports.LogOptions, head func() []ports.Record) *sets {
 
 // next begins the next set.
 func (s *sets) next(now time.Time) error {
+	s.opened = now
 	local := now.In(s.log.location)
 	s.midnight = time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, s.log.location)
 	if back := s.begin.Sub(now); back > 0 && back < time.Hour {
@@ -150,7 +152,7 @@ func (s *sets) put(list []ports.Record) error {
 	var failed error
 	for _, o := range s.outputs {
 		owed := o.missing > 0
-		err := o.write(list, s.head, s.reason)
+		err := o.write(list, func() []ports.Record { return s.head(s.opened) }, s.reason)
 		if err == nil && owed {
 			s.gaps++
 		}
