@@ -39,8 +39,8 @@ type run struct {
 	blind   []string
 	ended   chan struct{}
 
-	named  sync.Mutex // guards what follows
-	places *places
+	naming sync.Mutex // guards what follows
+	places places
 	clock  clock
 
 	mu       sync.Mutex // guards what follows; held while watchers are told
@@ -127,7 +127,8 @@ func (e *Engine) begin() (*run, error) {
 	if arguments > 3 {
 		receiver = 1
 	}
-	r := &run{places: newPlaces(), ended: make(chan struct{})}
+	r := &run{ended: make(chan struct{})}
+	r.places = places{named: r.siteName, known: map[uint64]string{}}
 	if r.reasons, err = readReasons(); err != nil {
 		return nil, err
 	}
@@ -139,19 +140,21 @@ func (e *Engine) begin() (*run, error) {
 		r.set.Close()
 		return nil, err
 	}
-	if r.reasons.few() {
-		r.blind = append(r.blind, fmt.Sprintf("This kernel knows %d reasons only: most packets are NOT_SPECIFIED, "+
-			"and their place says more", len(r.reasons.core)))
-	}
-	if !r.places.readable() {
-		r.blind = append(r.blind, "The places in the kernel are not shown: the appliance lacks CAP_SYSLOG, "+
-			"or the kernel hides its addresses (kernel.kptr_restrict)")
-	}
-	if receiver == 0 {
-		r.blind = append(r.blind, "This kernel does not say which socket did not take a packet")
-	}
+	r.blind = blindness(r.reasons, receiver != 0)
 	go r.read(e)
 	return r, nil
+}
+
+// blindness says in sentences what is not seen.
+func blindness(r reasons, receivers bool) (sentences []string) {
+	if r.few() {
+		sentences = append(sentences, fmt.Sprintf("This kernel knows %d reasons only: most packets are NOT_SPECIFIED, "+
+			"and their place says more", len(r.core)))
+	}
+	if !receivers {
+		sentences = append(sentences, "This kernel does not say which socket did not take a packet")
+	}
+	return sentences
 }
 
 // Running reports whether the engine runs, and says in sentences what it cannot see.
@@ -162,6 +165,15 @@ func (e *Engine) Running() (blind []string, ok bool) {
 		return nil, false
 	}
 	return slices.Clone(e.running.blind), true
+}
+
+// siteName returns what the kernel calls a place, nil if it does not yet.
+func (r *run) siteName(site uint64) []byte {
+	text := make([]byte, 64)
+	if r.set.Map("names").Lookup(site, text) != nil {
+		return nil
+	}
+	return text
 }
 
 // read tells the watchers what comes, until the ring is closed.
@@ -223,15 +235,15 @@ func (r *run) end() {
 
 // drop names what the kernel tells of a packet.
 func (r *run) drop(k *kernelEvent) *Drop {
-	r.named.Lock()
-	defer r.named.Unlock()
+	r.naming.Lock()
+	defer r.naming.Unlock()
 	return &Drop{
 		Where: r.where(&k.Flow.Place), Flow: k.Flow.flow(), Time: r.clock.time(k.Time), Incoming: k.Incoming != 0,
 		Cookie: k.Cookie, Inode: uint64(k.Inode), Length: int(k.Length), Data: k.Data[:min(int(k.Kept), len(k.Data))],
 	}
 }
 
-// where names a place. Called with named held.
+// where names a place. Called with naming held.
 func (r *run) where(k *kernelPlace) Where {
 	w := Where{Reason: r.reasons.name(k.Reason), Place: r.places.name(k.Site), EtherType: k.EtherType}
 	w.Noise = isNoise(w)
@@ -252,13 +264,8 @@ func (e *Engine) Counts() (counts []Count, uncounted uint64, err error) {
 		return nil, 0, err
 	}
 	sums := map[Where]Count{}
-	r.named.Lock()
-	defer r.named.Unlock()
-	var sites []uint64
-	for k := range entries {
-		sites = append(sites, k.Site)
-	}
-	r.places.learn(sites...)
+	r.naming.Lock()
+	defer r.naming.Unlock()
 	for k, values := range entries {
 		if e.own.has(k.Listener) {
 			continue
@@ -303,8 +310,8 @@ func (e *Engine) Flows() ([]FlowCount, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.named.Lock()
-	defer r.named.Unlock()
+	r.naming.Lock()
+	defer r.naming.Unlock()
 	flows := make([]FlowCount, 0, len(entries))
 	for k, v := range entries {
 		if e.own.has(k.Place.Listener) {

@@ -1,98 +1,38 @@
 package drops
 
 import (
-	"bufio"
 	"bytes"
-	"os"
+	"strings"
 )
 
-// places finds the functions of the kernel by addresses in them. It is for one goroutine.
+// places are the functions of the kernel in which packets are dropped, as the program has them named
+// by the kernel: the list of all functions (kallsyms(5)) shows its addresses only to who has
+// CAP_SYSLOG, and units of systemd hide it. It is for one goroutine.
 type places struct {
-	path  string // of kallsyms(5)
+	named func(site uint64) []byte // as the kernel writes it; nil if it has not yet
 	known map[uint64]string
 }
 
-func newPlaces() *places { return &places{"/proc/kallsyms", map[uint64]string{}} }
-
-// readable reports whether the appliance may see addresses: without CAP_SYSLOG all are 0.
-func (p *places) readable() bool {
-	f, err := os.Open(p.path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	address, _, ok := parseSymbol(firstLine(f))
-	return ok && address != 0
-}
-
-func firstLine(f *os.File) []byte {
-	lines := bufio.NewScanner(f)
-	lines.Scan()
-	return lines.Bytes()
-}
-
 // name returns the function that an address is in, "" if it is not known.
-func (p *places) name(address uint64) string {
-	p.learn(address)
-	return p.known[address]
-}
-
-// learn finds the functions of addresses that were not asked for before. The list of all functions is
-// long and these are few, so it is read again for new ones, and not kept.
-func (p *places) learn(addresses ...uint64) {
-	var unknown []uint64
-	for _, a := range addresses {
-		if _, ok := p.known[a]; !ok {
-			unknown = append(unknown, a)
-			p.known[a] = ""
+func (p *places) name(site uint64) string {
+	name, ok := p.known[site]
+	if !ok {
+		if text := p.named(site); text != nil {
+			name = functionOf(text)
+			p.known[site] = name
 		}
 	}
-	if len(unknown) == 0 {
-		return
-	}
-	f, err := os.Open(p.path)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	best := make([]uint64, len(unknown))
-	lines := bufio.NewScanner(bufio.NewReaderSize(f, 1<<20))
-	for lines.Scan() {
-		at, name, ok := parseSymbol(lines.Bytes())
-		for n := 0; ok && n < len(unknown); n++ {
-			if at <= unknown[n] && at > best[n] {
-				best[n], p.known[unknown[n]] = at, string(name)
-			}
-		}
-	}
+	return name
 }
 
-// parseSymbol parses a line such as "ffffffff81a0b2c0 t nft_do_chain.isra.0\t[nf_tables]". What the
-// compiler adds to a name is left out. Only functions have one.
-func parseSymbol(line []byte) (address uint64, name []byte, ok bool) {
-	digits, rest, _ := bytes.Cut(line, []byte(" "))
-	kind, name, _ := bytes.Cut(rest, []byte(" "))
-	if len(kind) != 1 || !bytes.Contains([]byte("TtWw"), kind) {
-		return 0, nil, false
+// functionOf returns the name in a text such as "nft_do_chain.isra.0 [nf_tables]". What the compiler
+// adds to it is left out. A kernel without the names of its functions writes a number.
+func functionOf(text []byte) string {
+	text, _, _ = bytes.Cut(text, []byte{0})
+	name, _, _ := strings.Cut(string(text), " ")
+	name, _, _ = strings.Cut(name, ".")
+	if strings.HasPrefix(name, "0x") {
+		return ""
 	}
-	for _, c := range digits {
-		n, valid := hexDigit(c)
-		if !valid {
-			return 0, nil, false
-		}
-		address = address<<4 | n
-	}
-	name, _, _ = bytes.Cut(name, []byte("\t"))
-	name, _, _ = bytes.Cut(name, []byte("."))
-	return address, name, len(name) > 0
-}
-
-func hexDigit(c byte) (uint64, bool) {
-	switch {
-	case c >= '0' && c <= '9':
-		return uint64(c - '0'), true
-	case c >= 'a' && c <= 'f':
-		return uint64(c-'a') + 10, true
-	}
-	return 0, false
+	return name
 }

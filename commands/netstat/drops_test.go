@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,5 +123,18 @@ func fill(t testing.TB) int {
 		if _, err := l.Read(make([]byte, 10)); err != nil {
 			return n
 		}
+	}
+}
+
+// Without the rights both commands say which are missing, and end with the status for that.
+func TestDropsWithoutRights(t *testing.T) {
+	a := appliance.Start(t, appliance.Options{Network: netnstest.New(t), User: 65534})
+	for _, line := range []string{"netstat drops seconds 1", "packetcapture start one interfaces lo drops yes"} {
+		if r := a.SSH("op", line); r.Status != 6 || !strings.Contains(r.Err, "lacks CAP_BPF") {
+			t.Errorf("%s: %+v", line, r)
+		}
+	}
+	if r := a.SSH("op", "packetcapture status one"); r.Status != 4 {
+		t.Errorf("a capture that was refused is %+v", r)
 	}
 }

@@ -94,6 +94,10 @@ struct place {
 	__u16 pad;
 };
 
+struct name {
+	char text[64];
+};
+
 struct count {
 	__u64 packets;
 	__u64 handed; // to the ring
@@ -153,6 +157,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } packets SEC(".maps");
+
+// The functions of the kernel in which places are. The kernel names them: that takes no right to see
+// addresses, as kallsyms(5) does.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u64);
+	__type(value, struct name);
+	__uint(max_entries, 1024);
+} names SEC(".maps");
 
 // What did not fit: packets that are in no count, for want of room in counts.
 struct {
@@ -263,6 +276,17 @@ static __always_inline void read_flow(struct sk_buff *skb, struct event *e)
 	}
 }
 
+static __always_inline void name_site(__u64 site)
+{
+	static const char format[] = "%ps";
+	struct name n = {};
+
+	if (bpf_map_lookup_elem(&names, &site))
+		return;
+	bpf_snprintf(n.text, sizeof(n.text), format, &site, sizeof(site));
+	bpf_map_update_elem(&names, &site, &n, BPF_NOEXIST);
+}
+
 // count_place counts a packet, and reports whether it may be handed over.
 static __always_inline struct count *count_place(struct place *key, __u64 now)
 {
@@ -271,6 +295,7 @@ static __always_inline struct count *count_place(struct place *key, __u64 now)
 	__u64 *lost;
 
 	if (!c) {
+		name_site(key->site);
 		bpf_map_update_elem(&counts, key, &first, BPF_NOEXIST);
 		c = bpf_map_lookup_elem(&counts, key);
 	}
