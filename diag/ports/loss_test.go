@@ -39,7 +39,7 @@ func TestLossNamesNobodyWrongly(t *testing.T) {
 	score := portload.Judge(trial.Truths, trial.Records)
 	sum := score.Sum()
 	t.Logf("%d events lost in %d gaps; of %d truths %d are right", lost, gaps, sum.Truths, sum.Right)
-	if gaps == 0 || lost < 1000 || lost != trial.Status.Lost || sum.Right == sum.Truths {
+	if gaps == 0 || lost < 1000 || lost < trial.Status.Lost || sum.Right == sum.Truths {
 		t.Errorf("%d events were lost in %d gaps, %+v", lost, gaps, trial.Status)
 	}
 	if i := slices.IndexFunc(score.Tallies, func(y *portload.Tally) bool { return y.Wrong > 0 }); i >= 0 {

@@ -79,7 +79,23 @@ func Judge(truths []truth.Truth, records []ports.Record) *Score {
 	tallies := map[[2]string]*Tally{}
 	used := make([]bool, len(records))
 	own := map[int]bool{}
-	for _, t := range truths {
+	matches := make([]int, len(truths))
+	match := func(i int, only func(*ports.Record) bool) {
+		t := &truths[i]
+		matches[i] = nearest(t, records, used, only,
+			at[ends{ports.Event(t.Event), ports.Protocol(t.Protocol), t.NetNS, t.Local.Port(), t.Remote.Port()}])
+		if matches[i] >= 0 {
+			used[matches[i]] = true
+		}
+	}
+	// Several sockets may have the same end and no other, and several processes the same socket. So
+	// each truth of such takes a record of its own process, if there is one, and then what is left.
+	for i := range truths {
+		if matches[i] = -1; truths[i].Remote.Port() == 0 {
+			match(i, func(r *ports.Record) bool { return r.PID == truths[i].PID })
+		}
+	}
+	for i, t := range truths {
 		key := [2]string{t.Class, t.Event}
 		tally := tallies[key]
 		if tally == nil {
@@ -88,14 +104,14 @@ func Judge(truths []truth.Truth, records []ports.Record) *Score {
 			s.Tallies = append(s.Tallies, tally)
 		}
 		own[t.PID] = t.PID != 0
-		found := nearest(t, records, used,
-			at[ends{ports.Event(t.Event), ports.Protocol(t.Protocol), t.NetNS, t.Local.Port(), t.Remote.Port()}])
-		if found < 0 {
+		if matches[i] < 0 {
+			match(i, func(*ports.Record) bool { return true })
+		}
+		if matches[i] < 0 {
 			tally.add(t, nil)
 			continue
 		}
-		used[found] = true
-		tally.add(t, &records[found])
+		tally.add(t, &records[matches[i]])
 	}
 	s.sort()
 	for i, r := range records {
@@ -120,22 +136,18 @@ func (s *Score) sort() {
 	})
 }
 
-// nearest returns the record of the truth's socket whose time is nearest, or -1. Among several
-// holders of a socket the one that the truth names counts: each has a record.
-func nearest(t truth.Truth, records []ports.Record, used []bool, candidates []int) int {
+// nearest returns the record of the truth's socket whose time is nearest, or -1.
+func nearest(t *truth.Truth, records []ports.Record, used []bool, only func(*ports.Record) bool, candidates []int) int {
 	best, apart := -1, slack
 	for _, i := range candidates {
 		r := &records[i]
-		if used[i] || !same(t.Local, r.LocalAddress) || !same(t.Remote, r.RemoteAddress) {
+		if used[i] || !only(r) || !same(t.Local, r.LocalAddress) || !same(t.Remote, r.RemoteAddress) {
 			continue
 		}
 		// A process that has a socket without another end says none. The kernel, which rejects, says
 		// nothing.
 		if t.PID != 0 && t.Protocol != string(ports.UDP) && t.Remote.Port() == 0 && r.RemotePort != 0 {
 			continue
-		}
-		if t.Event == string(ports.Held) && r.PID == t.PID {
-			return i
 		}
 		d := r.Time.Sub(t.Time).Abs()
 		if t.Event == string(ports.Held) {

@@ -82,3 +82,25 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// TestSharedEnds: of sockets that have the same end each record counts for its own process, and one
+// for a process that has none is wrong.
+func TestSharedEnds(t *testing.T) {
+	truths, records := said()
+	truths, records = truths[:1], records[:1]
+	other, recorded := truths[0], records[0]
+	other.PID, other.Time, recorded.PID, recorded.Time = 9, other.Time.Add(time.Second), 9, recorded.Time.Add(time.Second)
+	truths = append(truths, other)
+	for _, c := range []struct {
+		records             []ports.Record
+		found, right, wrong int
+	}{
+		{[]ports.Record{records[0], recorded}, 2, 2, 0},
+		{[]ports.Record{recorded}, 1, 1, 0},
+		{[]ports.Record{recorded, recorded}, 2, 1, 1},
+	} {
+		if sum := Judge(truths, c.records).Sum(); sum.Found != c.found || sum.Right != c.right || sum.Wrong != c.wrong {
+			t.Errorf("%+v of %+v", *sum, c)
+		}
+	}
+}
