@@ -3,6 +3,7 @@ package capture
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -72,10 +73,44 @@ func (s Spec) checkWords() error {
 				Text: fmt.Sprintf("%q is not accepted; it is one of %s", w.value, strings.Join(w.accepted, ", "))}
 		}
 	}
+	if err := checkProcess(s.Process); err != nil {
+		return err
+	}
 	for member, text := range map[string]string{"comment": s.Comment, "caseNumber": s.CaseNumber} {
 		if len(text) > maxText || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 			return &SpecError{Member: member, Text: fmt.Sprintf("it is one line of text of at most %d bytes", maxText)}
 		}
+	}
+	return nil
+}
+
+// MaxProcessName is the length in bytes that the name of a process may have.
+const MaxProcessName = 62
+
+// maxPID is the largest number of a process (PID_MAX_LIMIT).
+const maxPID = 4 << 20
+
+// ProcessNumber returns the number of a process that Options.Process names, and reports whether that
+// is a number.
+func ProcessNumber(process string) (pid uint32, ok bool) {
+	if process == "" || strings.Trim(process, "0123456789") != "" {
+		return 0, false
+	}
+	n, _ := strconv.ParseUint(process, 10, 32) // too large is refused by Check
+	return uint32(n), true
+}
+
+// checkProcess checks the number or the name of a process.
+func checkProcess(process string) error {
+	pid, isNumber := ProcessNumber(process)
+	switch {
+	case isNumber && (pid == 0 || pid > maxPID):
+		return &SpecError{Member: "process", Text: fmt.Sprintf("%s is not the number of a process", process)}
+	case len(process) > MaxProcessName:
+		return &SpecError{Member: "process",
+			Text: fmt.Sprintf("the name of a process has at most %d bytes", MaxProcessName)}
+	case strings.ContainsFunc(process, func(r rune) bool { return r == '/' || r == 0 }):
+		return &SpecError{Member: "process", Text: "it is the name of a process, without folders, or a number"}
 	}
 	return nil
 }

@@ -50,6 +50,21 @@ func (e *UnsupportedInterfaceError) Error() string {
 	return fmt.Sprintf("interface %s is of a kind that cannot be captured (hardware type %d)", e.Name, e.HardwareType)
 }
 
+// NoSuchProcessError means that no process has that number.
+type NoSuchProcessError struct{ PID string }
+
+func (e *NoSuchProcessError) Error() string { return fmt.Sprintf("there is no process %s", e.PID) }
+
+// UnsupportedProcessError means that this machine cannot tell the packets of one process from those
+// of others. Err says why, in a sentence for users without full stop.
+type UnsupportedProcessError struct{ Err error }
+
+func (e *UnsupportedProcessError) Error() string {
+	return "the packets of one process cannot be captured: " + e.Err.Error()
+}
+
+func (e *UnsupportedProcessError) Unwrap() error { return e.Err }
+
 // InterfaceGoneError is returned by Source.Read when an interface was removed.
 type InterfaceGoneError struct {
 	Name     string

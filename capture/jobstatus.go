@@ -32,6 +32,11 @@ func (j *Job) Status() Status {
 	}
 	s.PacketsWritten += uint64(s.PacketsRemoved)
 	s.BytesWritten += s.BytesRemoved
+	if f, is := j.source.(Following); is {
+		if n, ok := f.Processes(); ok {
+			s.ProcessesFollowed = &n
+		}
+	}
 	seen, dropped := j.seenBefore, uint64(0)
 	for _, c := range counters {
 		s.PacketsReceived += c.Received

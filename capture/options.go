@@ -20,6 +20,9 @@ type Options struct {
 	// Filter is the expression as the user wrote it.
 	Filter string `json:"filter" arg:",assisted" group:"first" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 
+	// Process is a number or a name: only packets of that process and its descendants are captured.
+	Process string `json:"process,omitempty" arg:"" help:"Only the packets of this process and what it starts: its number, or a name, which need not run yet."`
+
 	Limits Limits `json:"limits"`
 
 	// Management keeps the packets of the appliance's own management sessions in the capture.
@@ -159,8 +162,9 @@ func (o Options) Normal() Options {
 			*limit = 0
 		}
 	}
-	o.Filter, o.Comment, o.CaseNumber = strings.TrimSpace(o.Filter), strings.TrimSpace(o.Comment),
-		strings.TrimSpace(o.CaseNumber)
+	for _, text := range []*string{&o.Filter, &o.Process, &o.Comment, &o.CaseNumber} {
+		*text = strings.TrimSpace(*text)
+	}
 	o.Direction = cmp.Or(o.Direction, Both)
 	o.OnInterfaceGone = cmp.Or(o.OnInterfaceGone, GoneEnds)
 	o.Precision = cmp.Or(o.Precision, Nanosecond)

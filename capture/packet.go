@@ -119,6 +119,10 @@ type Follower interface {
 	Drop(position int)
 }
 
+// Following is implemented by a source that takes the packets of processes only. Processes returns
+// how many they are at the moment; it is false if the source takes all. Any goroutine may call it.
+type Following interface{ Processes() (n int, ok bool) }
+
 // FileHeader is what a capture file says about itself, and how large it may become.
 type FileHeader struct {
 	Format     Format

@@ -74,6 +74,10 @@ type Status struct {
 	PacketsSeen     *uint64 `json:"packetsSeen,omitempty"`
 	PacketsNotShown uint64  `json:"packetsNotShown"`
 
+	// ProcessesFollowed is how many processes have their packets captured at the moment; nil if all
+	// packets are. It is 0 while the process that Options.Process names does not run.
+	ProcessesFollowed *int `json:"processesFollowed,omitempty"`
+
 	// InterfacesLeftOut are those of All that the filter cannot be applied to.
 	InterfacesLeftOut []LeftOut `json:"interfacesLeftOut,omitempty"`
 

@@ -19,6 +19,7 @@ function facts(c, moment) {
   ].filter(Boolean).join(', ');
   return [
     ['Filter', c.filter || 'none: every packet'],
+    c.process && ['Process', `${c.process} and what it starts${c.processesFollowed === undefined ? '' : c.processesFollowed ? `; ${count(c.processesFollowed)} now` : '; none runs, it is waited for'}`],
     ['Interfaces', (c.interfaces || []).join(', ')],
     ...(c.interfacesLeftOut || []).map((l) => [`Left out: ${l.interface}`, l.reason]),
     ['Started', `${moment(c.startTime || c.start)} by ${c.owner}`],

@@ -112,6 +112,7 @@ const files = [
   { name: 'protect', label: 'Never delete the files to make room', choices: yesNo },
 ];
 const packets = [
+  { name: 'process', label: 'Only of this process', hint: 'Its name, which need not run yet, or its number' },
   { name: 'headersOnly', label: 'Keep headers only', choices: yesNo },
   { name: 'snapLength', label: 'Bytes kept of each packet', hint: '0 keeps all' },
   { name: 'management', label: 'Management sessions', choices: [['no', 'Leave them out'], ['yes', 'Capture them too']] },

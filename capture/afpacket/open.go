@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/capture/process"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,7 +72,7 @@ func (s *Source) makeReady(newcomers []*newcomer) {
 		if s.isClosed() {
 			return
 		}
-		if err := rings[i].makeReady(s.options.Promiscuous); err != nil {
+		if err := rings[i].makeReady(s.options.Promiscuous, s.only); err != nil {
 			mutex.Lock()
 			whose[i].err = err
 			mutex.Unlock()
@@ -298,12 +299,18 @@ func newRing(tap capture.Tap, blockSize, blocks int, group uint16) (*ring, error
 		group: group, renamedAt: notRenamed}, nil
 }
 
-// makeReady does the slow part of setting up a ring.
-func (r *ring) makeReady(promiscuous bool) error {
+// makeReady does the slow part of setting up a ring. only may be nil.
+func (r *ring) makeReady(promiscuous bool, only *process.Filter) error {
 	// Nothing passes until all is ready. A socket that is not yet in its group would receive the
 	// packets for all of it.
 	if err := attach(r.fd, refuseAll); err != nil {
 		return err
+	}
+	if only != nil {
+		var err error
+		if r.program, err = only.Load(program(r.tap), r.tap.Interface); err != nil {
+			return err
+		}
 	}
 	prepare := r.setUp
 	if r.parked {
@@ -365,7 +372,11 @@ func (r *ring) begin() error {
 			return err
 		}
 	}
-	return attach(r.fd, program(r.tap))
+	if r.program == nil {
+		return attach(r.fd, program(r.tap))
+	}
+	defer func() { r.program.Close(); r.program = nil }()
+	return r.program.Attach(r.fd)
 }
 
 // share adds a ring to its group, over which the kernel spreads the packets. Each CPU fills its own

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"diagsh/capture"
+	"diagsh/capture/process"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,8 +24,9 @@ type ring struct {
 	group    uint16 // of the rings that share its packets; 0: none
 	fd       int
 
-	parked      bool // it was made for an earlier capture
-	promiscuous bool // it made its interface promiscuous
+	parked      bool             // it was made for an earlier capture
+	promiscuous bool             // it made its interface promiscuous
+	program     *process.Program // its filter if it is not a classic one
 
 	memory    []byte
 	blockSize int
@@ -79,6 +81,10 @@ func (r *ring) close() {
 	if r.fd >= 0 {
 		unix.Close(r.fd)
 		r.fd = -1
+	}
+	if r.program != nil {
+		r.program.Close()
+		r.program = nil
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/capture/process"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,6 +34,9 @@ type Options struct {
 
 	// Promiscuous captures packets that are addressed to other machines too.
 	Promiscuous bool
+
+	// Process is the number or the name of a process, if only its packets are captured.
+	Process string
 }
 
 // DefaultRingBytes keeps 8 blocks: at least 0.32 s of any traffic that fills less than a block in
@@ -48,7 +52,8 @@ const (
 )
 
 // Open starts to capture from interfaces of the calling thread's network namespace. Its error is
-// capture.ErrNotPermitted, a *capture.NoSuchInterfaceError, or a sentence for the user. A source
+// capture.ErrNotPermitted, a *capture.NoSuchInterfaceError, what process.Open returns, or a sentence
+// for the user. A source
 // that follows the machine's interfaces accepts that some have gone since they were listed, if
 // others exist; Read reports those as gone.
 func (o Options) Open(taps []capture.Tap) (capture.Source, error) {
@@ -84,6 +89,7 @@ type Source struct {
 	all   []*ring
 	wake  int // eventfd
 	links *links
+	only  *process.Filter // of Options.Process
 
 	polls  []unix.PollFd // what to wait for
 	waiter *waiter
@@ -125,6 +131,11 @@ func (s *Source) open(taps []capture.Tap) error {
 	}
 	if err != nil {
 		return err
+	}
+	if s.options.Process != "" {
+		if s.only, err = process.Open(s.options.Process); err != nil {
+			return err
+		}
 	}
 	s.size, s.number = s.options.blocks(len(taps))
 	all := make([]*newcomer, len(taps))
@@ -293,6 +304,16 @@ func (s *Source) Finish() error {
 	return nil
 }
 
+// Processes implements capture.Following.
+func (s *Source) Processes() (n int, ok bool) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.only == nil || s.closed {
+		return 0, false
+	}
+	return s.only.Count(), true
+}
+
 // Counters implements capture.Source.
 func (s *Source) Counters() []capture.Counters {
 	s.asking.Lock()
@@ -364,6 +385,9 @@ func (s *Source) Close() error {
 	s.coming = nil
 	s.options.Spare.give(s.shape, unused)
 	s.lastNews()
+	if s.only != nil {
+		s.only.Close()
+	}
 	s.mutex.Lock()
 	s.devices.close()
 	s.asked.close()

@@ -49,6 +49,9 @@ func (e *Error) Reason() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Refused returns the error for a program that is not of a Set, which its maker could not load.
+func Refused(program string, err error) *Error { return failure(program, err) }
+
 // failure makes an Error, with what is missing as far as that can be known.
 func failure(program string, err error) *Error {
 	e := &Error{Program: program, Kernel: release(), Err: err}
@@ -60,7 +63,7 @@ func failure(program string, err error) *Error {
 	case errors.Is(err, btf.ErrNotFound), errors.Is(err, os.ErrNotExist) && program == "":
 		e.Missing = "the kernel does not describe its types (BTF)"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		e.Missing = missing()
+		e.Missing = missing(err)
 	}
 	return e
 }
@@ -71,8 +74,9 @@ var wanted = []struct {
 	name string
 }{{unix.CAP_BPF, "CAP_BPF"}, {unix.CAP_PERFMON, "CAP_PERFMON"}, {unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}}
 
-// missing says which right is missing when the kernel refuses. CAP_SYS_ADMIN has all of them.
-func missing() string {
+// missing says which right is missing when the kernel refuses, "" if it says so itself. CAP_SYS_ADMIN
+// has all of them.
+func missing(refusal error) string {
 	var absent []string
 	has, err := effective()
 	if err == nil && has&(1<<unix.CAP_SYS_ADMIN) == 0 {
@@ -84,6 +88,10 @@ func missing() string {
 	}
 	if len(absent) > 0 {
 		return "the appliance lacks " + strings.Join(absent, " and ")
+	}
+	var verifier *ebpf.VerifierError
+	if errors.As(refusal, &verifier) && len(verifier.Log) > 0 {
+		return ""
 	}
 	return "the kernel is locked down, or one of its security modules forbids it"
 }

@@ -9,4 +9,7 @@ var (
 
 	//go:embed programs/ports.o
 	Ports []byte // who opens, accepts, uses and closes sockets
+
+	//go:embed programs/process.o
+	Process []byte // the packets of one process
 )

@@ -162,6 +162,7 @@ func extras(w io.Writer, s capture.Status) {
 		}
 	}
 	line(s.Mode != "" && s.Mode != capture.Single, "Mode", "%s", mode(s))
+	line(s.Process != "", "Process", "%s", process(s))
 	line(s.HeadersOnly, "Contents", "headers only")
 	line(s.Direction == capture.In, "Direction", "packets that come in")
 	line(s.Direction == capture.Out, "Direction", "packets that go out")
@@ -194,6 +195,29 @@ func reportState(s capture.Status) string {
 		return "none: " + menu.Clean(s.ReportError)
 	}
 	return "made when the capture ends"
+}
+
+// process returns whose packets a capture takes, and how many processes that are.
+func process(s capture.Status) string {
+	text := menu.Clean(s.Process) + " and what it starts"
+	switch n := s.ProcessesFollowed; {
+	case n == nil:
+	case *n == 0:
+		text += "; none runs, it is waited for"
+	case *n == 1:
+		text += "; 1 process now"
+	default:
+		text += fmt.Sprintf("; %d processes now", *n)
+	}
+	return text
+}
+
+// Awaited says that the process of a capture does not run yet, "" if it does.
+func Awaited(s capture.Status) string {
+	if n := s.ProcessesFollowed; n == nil || *n > 0 {
+		return ""
+	}
+	return "No process " + menu.Clean(s.Process) + " runs: the capture takes its packets from its start on.\n"
 }
 
 // notInFile returns the remark after a text that the file does not contain, or "".

@@ -14,6 +14,8 @@ func captureError(what string, err error) error {
 	var spec *capture.SpecError
 	var missing *capture.NoSuchInterfaceError
 	var unsupported *capture.UnsupportedInterfaceError
+	var process *capture.NoSuchProcessError
+	var noProcesses *capture.UnsupportedProcessError
 	var low *capture.DiskLowError
 	var quota *capture.QuotaError
 	switch {
@@ -24,6 +26,12 @@ func captureError(what string, err error) error {
 			Message: "There is no interface " + menu.Quoted(missing.Name), Hint: interfaceHint(missing.Name)}
 	case errors.As(err, &unsupported):
 		return &menu.Error{Code: menu.Unsupported, Argument: "interfaces", Message: menu.Sentence(unsupported.Error())}
+	case errors.As(err, &process):
+		return &menu.Error{Code: menu.NotFound, Argument: "process", Message: menu.Sentence(process.Error()),
+			Hint: "Give a name to wait for a process of that name"}
+	case errors.As(err, &noProcesses):
+		return &menu.Error{Code: menu.Unsupported, Argument: "process", Message: menu.Sentence(noProcesses.Error()),
+			Hint: "Without process, all packets are captured"}
 	case errors.As(err, &low):
 		return menu.Errorf(menu.State, "The disk is low: %s are free and %s are kept in reserve",
 			menu.Size(low.FreeBytes>>20<<20), menu.Size(low.ReserveBytes>>20<<20)).

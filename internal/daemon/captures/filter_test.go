@@ -14,6 +14,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/headers"
+	"diagsh/internal/daemon/captures/management"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/roomtest"
@@ -40,7 +41,7 @@ func connection(t testing.TB, from, to string) []byte {
 
 func TestManagementIsLeftOut(t *testing.T) {
 	own := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
-	expression := managementFilter([]uint16{8443, 2222, 2222}, own)
+	expression := management.Filter([]uint16{8443, 2222, 2222}, own)
 	program, err := compile(t.Context(), expression, target{layer: capture.Ethernet}, filterNames)
 	if err != nil {
 		t.Fatalf("%s: %v", expression, err)
@@ -63,13 +64,13 @@ func TestManagementIsLeftOut(t *testing.T) {
 		}
 	}
 	// Without addresses the ports alone count.
-	expression = managementFilter([]uint16{22}, nil)
+	expression = management.Filter([]uint16{22}, nil)
 	program, err = compile(t.Context(), expression, target{layer: capture.Ethernet}, filterNames)
 	if err != nil || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:22")) > 0 ||
 		kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:25")) == 0 {
 		t.Errorf("without addresses it is wrong, %v", err)
 	}
-	if e := managementFilter(nil, own); e != "" {
+	if e := management.Filter(nil, own); e != "" {
 		t.Errorf("without ports it is %q", e)
 	}
 }
@@ -103,7 +104,7 @@ func TestRuntsAreCaptured(t *testing.T) {
 			{capture.Raw, "less 100", six[14:], false},
 		} {
 			d := managed(t, 2222)
-			expression := managementFilter(d.settings.ManagementPorts(), addresses)
+			expression := management.Filter(d.settings.ManagementPorts(), addresses)
 			if c.filter != "" {
 				expression += " and (" + c.filter + ")"
 			}

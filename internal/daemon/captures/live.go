@@ -22,14 +22,14 @@ const (
 
 // OpenLive takes packets from interfaces for a caller who watches; those that appear meanwhile join
 // ALL. Its filter, and what is left out and cut off, are those of a capture that this caller would
-// start. But a request without a filter takes every packet, whatever the settings say. The
+// start. But a request without a filter or a process takes every packet, whatever the settings say. The
 // FileHeader is what a file of these packets begins with.
 //
 // The function returns the interfaces of all that were left out so far, because they cannot match
 // the filter.
 func (t *Table) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (
 	*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
-	request.Given = append(request.Given, "filter")
+	request.Given = append(request.Given, "filter", "process")
 	spec, err := t.specOf(request)
 	if err != nil {
 		return nil, capture.FileHeader{}, nil, err
@@ -92,7 +92,8 @@ func (t *Table) liveConfig(
 			return capture.Tap{Interface: i, Filter: program, SnapLength: spec.SnapLength}, err
 		},
 		Open: func(taps []capture.Tap) (capture.Source, error) {
-			o := afpacket.Options{RingBytes: liveRing, Promiscuous: spec.Promiscuous, Follow: spec.AllInterfaces()}
+			o := afpacket.Options{RingBytes: liveRing, Promiscuous: spec.Promiscuous, Follow: spec.AllInterfaces(),
+				Process: spec.Process}
 			return t.openLiveSource(o, taps)
 		},
 	}

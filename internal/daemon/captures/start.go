@@ -135,7 +135,8 @@ func (t *Table) firstNumber(r *entry, before *capture.Status) int {
 func (t *Table) source(spec capture.Spec) afpacket.Options {
 	return afpacket.Options{
 		RingBytes: int(spec.RingBytes), Rings: spec.Rings, Promiscuous: spec.Promiscuous, Spare: t.rings,
-		Follow: spec.AllInterfaces() || spec.OnInterfaceGone == capture.GoneWaits,
+		Process: spec.Process,
+		Follow:  spec.AllInterfaces() || spec.OnInterfaceGone == capture.GoneWaits,
 	}
 }
 
@@ -160,6 +161,9 @@ func (t *Table) comments(r *entry) []string {
 		"Capture: " + s.Name,
 		"Operator: " + r.Status.Owner,
 		"Filter: " + filter,
+	}
+	if s.Process != "" {
+		lines = append(lines, "Process: "+s.Process)
 	}
 	if s.HeadersOnly {
 		lines = append(lines, "Contents: headers only")
