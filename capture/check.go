@@ -21,6 +21,9 @@ func (s Spec) Check() error {
 				s.SnapLength, MaxSnapLength)}
 	case s.Format != "" && s.Format != PCAP && s.Format != PCAPNG:
 		return &SpecError{Member: "format", Text: fmt.Sprintf("%q is not a format; it is pcap or pcapng", s.Format)}
+	case s.Processes && s.Format == PCAP:
+		return &SpecError{Member: "processes", Text: "a pcap file has no place for the processes of packets",
+			Hint: "Leave format out, or write format pcapng; or leave processes out"}
 	case s.Limits.SizeBytes == 0 || s.Limits.SizeBytes < Unlimited:
 		return &SpecError{Member: "sizeBytes",
 			Text: fmt.Sprintf("%d is not a size limit; it is a number of bytes, or unlimited", s.Limits.SizeBytes)}

@@ -72,6 +72,10 @@ type Options struct {
 	// CPUs are the CPUs that the capture may run on; none leaves it to the kernel.
 	CPUs []int `json:"cpus" arg:"" label:"CPUs" group:"expert" help:"Numbers of the CPUs that the capture may run on, separated by commas; all, if not given."`
 
+	// Processes keeps beside the files which process each packet is of. Files say so as comments of
+	// packets when they are taken, for which pcap has no place.
+	Processes bool `json:"processes" arg:"" help:"Keep which process each packet is of, beside the file, which is pcapng then."`
+
 	// Comment and CaseNumber are written into pcapng files; pcap has no place for them.
 	Comment    string `json:"comment" arg:"" help:"A line of text for the file, which is pcapng then."`
 	CaseNumber string `json:"caseNumber" arg:"" label:"Case number" alias:"case" help:"A case number for the file, which is pcapng then."`

@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -83,5 +84,22 @@ func TestNormalOptions(t *testing.T) {
 		OnInterfaceGone: capture.GoneEnds, Precision: capture.Nanosecond, Mode: capture.Single, Rings: 1, CPUs: []int{}}
 	if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(got.Normal(), want) {
 		t.Errorf("%+v; want %+v", got, want)
+	}
+}
+
+// Processes are said by comments of packets: a capture that keeps them is pcapng, and pcap is
+// refused.
+func TestProcessesNeedPCAPNG(t *testing.T) {
+	spec := capture.Spec{Options: capture.Options{Interfaces: []string{"eth0"}, Processes: true, Limits: capture.Limits{SizeBytes: capture.Unlimited}}}
+	if got := spec.FileFormat(1); got != capture.PCAPNG {
+		t.Errorf("its format is %s", got)
+	}
+	if err := spec.Check(); err != nil {
+		t.Error(err)
+	}
+	spec.Format = capture.PCAP
+	var wrong *capture.SpecError
+	if err := spec.Check(); !errors.As(err, &wrong) || wrong.Member != "processes" {
+		t.Errorf("with pcap: %v", err)
 	}
 }

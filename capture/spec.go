@@ -73,12 +73,12 @@ func (s Spec) Met(before Status, now time.Time) StopReason {
 
 // FileFormat returns the format of the file for a number of interfaces. Unless the Spec names one
 // it is pcap for one interface, because every tool reads it, and pcapng for several or All, because
-// pcap cannot say which interface a packet is from.
+// pcap cannot say which interface a packet is from, and for Processes.
 func (s Spec) FileFormat(interfaces int) Format {
 	switch {
 	case s.Format != "":
 		return s.Format
-	case interfaces == 1 && !s.AllInterfaces():
+	case interfaces == 1 && !s.AllInterfaces() && !s.Processes:
 		return PCAP
 	default:
 		return PCAPNG

@@ -14,7 +14,7 @@ type FileInfo struct {
 // FileBeside describes a file that belongs to a capture and holds no packets of it.
 type FileBeside struct {
 	Name  string `json:"name"`
-	Kind  string `json:"kind"` // flows, drops
+	Kind  string `json:"type"` // flows, drops
 	Bytes int64  `json:"bytes"`
 
 	// Stopped says why the file ended before the capture; empty if it did not.

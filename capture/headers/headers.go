@@ -73,6 +73,9 @@ type Headers struct {
 	Transport              uint8 // the protocol number in the innermost IP header
 	SourcePort, TargetPort uint16
 
+	// Outer is what follows the outermost IP header, whatever is inside it.
+	Outer Outer
+
 	// Of TCP, if Numbers reports that they are known.
 	Numbers                bool
 	Sequence, Acknowledged uint32
@@ -91,6 +94,17 @@ type Headers struct {
 	Data []byte // the captured part of the payload
 
 	depth int
+}
+
+// Outer is what is known of the transport directly in the outermost IP header. Of a tunnel it is what
+// carries the tunnel. Of a datagram in fragments the first one has it.
+type Outer struct {
+	Transport              uint8 // 0: it is not known
+	Ports                  bool  // the ports are known
+	SourcePort, TargetPort uint16
+	Flags                  uint8 // of TCP
+	Sequence               uint32
+	Payload                bool // of TCP: there is data after its header
 }
 
 // Networks returns the IP headers, the outermost first.

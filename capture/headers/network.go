@@ -214,6 +214,9 @@ func (w walk) routing(v view) {
 // fragment adds a piece to its datagram, and continues if that is whole now. A piece that was cut
 // cannot be added; of a first piece, the headers that are there are read.
 func (w walk) fragment(key fragmentKey, v view, offset int, more, whole bool) {
+	if offset == 0 {
+		w.outer(key.protocol, v)
+	}
 	if !whole || v.n == 0 {
 		if offset == 0 {
 			w.inIP(key.protocol, v, true)
@@ -276,6 +279,7 @@ func (w walk) ipv6(v view) {
 // length.
 func (w walk) inIP(protocol uint8, v view, torn bool) {
 	w.h.Protocol, w.h.Transport = OfIP(protocol), protocol
+	w.outer(protocol, v)
 	if !w.deeper() {
 		return
 	}
@@ -304,6 +308,28 @@ func (w walk) inIP(protocol uint8, v view, torn bool) {
 		w.ethernet(v.skip(2))
 	case unix.IPPROTO_MPLS:
 		w.mpls(v)
+	}
+}
+
+// outer notes what follows the outermost IP header.
+func (w walk) outer(protocol uint8, v view) {
+	o := &w.h.Outer
+	if w.h.count != 1 || o.Ports {
+		return
+	}
+	o.Transport = protocol
+	switch protocol {
+	case unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP:
+	default:
+		return
+	}
+	if !v.has(4) {
+		return
+	}
+	o.Ports, o.SourcePort, o.TargetPort = true, v.uint16(0), v.uint16(2)
+	if protocol == unix.IPPROTO_TCP && v.has(14) {
+		o.Sequence, o.Flags = v.uint32(4), v.b[13]
+		o.Payload = v.n > int(v.b[12]>>4)*4
 	}
 }
 

@@ -271,7 +271,8 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 	d.Table, err = captures.Open(captures.Options{
 		Dir: o.Dir, Product: o.Product, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: d.log,
 		Tell: d.capturesTeller(), Settled: d.Teller(settingsTopic), Noted: d.Teller(notesTopic),
-		SetAside: d.setAside, Beside: []beside.Recorder{d.dropRecorder(o)},
+		SetAside: d.setAside,
+		Beside:   []beside.Recorder{beside.FlowRecorder{Ports: d.ports}, d.dropRecorder(o)},
 	})
 	if err != nil {
 		return err

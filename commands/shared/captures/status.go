@@ -169,6 +169,7 @@ func extras(w io.Writer, s capture.Status) {
 	line(!s.Promiscuous, "Promiscuous", "no")
 	line(s.OnInterfaceGone == capture.GoneWaits, "Interface", "when one is removed the capture waits for it")
 	line(s.Precision == capture.Microsecond, "Precision", "microseconds")
+	line(s.Processes, "Processes", "kept beside the file; show, summary and watch name them")
 	line(s.Persistent, "Persistent", "resumes when the appliance starts again")
 	line(s.Drops, "Drops", "%s", drops(s))
 	line(s.Protect, "Protected", "the files are not deleted to make room")

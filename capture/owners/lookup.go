@@ -1,0 +1,214 @@
+package owners
+
+import (
+	"net/netip"
+	"sort"
+	"time"
+)
+
+const (
+	// lingers is how long TCP has packets of a connection whose socket is closed: FIN, TIME_WAIT
+	// (TCP_TIMEWAIT_LEN). queues is how long a datagram may wait in a queue for its interface.
+	lingers = 60 * time.Second
+	queues  = time.Second
+
+	// late is how long after a packet the event may come that tells whose it is: a packet is on its
+	// way before the call that sent it returns, and the stamps are of two clocks.
+	late = 20 * time.Millisecond
+)
+
+// A query asks for the process at the local end of a packet.
+type query struct {
+	netns         uint64
+	protocol      uint8
+	local, remote netip.AddrPort
+	time          int64 // nanoseconds since 1970
+	sends         bool  // the local end sent the packet
+
+	// Of TCP: the packet begins a connection, answers such a packet, or refuses it.
+	begins, answers, refuses bool
+
+	payload bool // the packet has data
+}
+
+// find returns who had the local end. It is nil if that is not known for sure. Called with the lock
+// held.
+func (t *Table) find(q query) *Process {
+	if !t.known(q.time) {
+		return nil
+	}
+	exact := t.ends(q, q.remote)
+	if p, found := t.active(exact, q); found {
+		return p
+	}
+	tcp := q.protocol == numbers[TCP]
+	if p, found := lingering(exact, q); found && tcp {
+		return p
+	}
+	any := t.ends(q, netip.AddrPort{})
+	if t.listens(q) {
+		// A socket of IPv6 may take IPv4 or not (IPV6_V6ONLY), and its flow does not say.
+		of := any
+		if q.local.Addr().Is4() {
+			of[2] = nil
+		}
+		if p, found := t.active(of, q); found && p != nil {
+			return p
+		}
+	}
+	if p, found := lingering(exact, q); found {
+		return p
+	}
+	return coming(exact, any, q)
+}
+
+// ends returns the flows between the local end and a remote one, which is zero for any. First those
+// of the very address, then those of sockets that are bound to none, of IPv4 and of IPv6.
+func (t *Table) ends(q query, remote netip.AddrPort) (found [3][]span) {
+	k := key{netns: q.netns, protocol: q.protocol, localPort: q.local.Port(), remotePort: remote.Port()}
+	k.remote = bytes16(remote.Addr())
+	k.local = q.local.Addr().As16()
+	found[0] = t.flows[k]
+	if !t.local(q.local.Addr(), q.time) {
+		return found
+	}
+	if q.local.Addr().Is4() {
+		k.local = netip.IPv4Unspecified().As16()
+		found[1] = t.flows[k]
+	}
+	k.local = [16]byte{}
+	found[2] = t.flows[k]
+	return found
+}
+
+// listens reports whether a packet may belong to a socket that takes packets from any end: a
+// datagram that comes in, or the first packets of a connection. A datagram that a socket sent has a
+// flow of its own.
+func (t *Table) listens(q query) bool {
+	if q.protocol == numbers[TCP] {
+		return q.begins && !q.sends || q.answers && q.sends
+	}
+	return !q.sends
+}
+
+// active returns who had the first of the flows at the time. found is false if there was none. The
+// process is nil if several had them.
+func (t *Table) active(flows [3][]span, q query) (p *Process, found bool) {
+	for _, spans := range flows {
+		one, many := spanAt(spans, q.time)
+		switch {
+		case many, one != nil && takenOver(spans, one, q):
+			return nil, true
+		case one != nil:
+			return known(one.process), true
+		}
+	}
+	return nil, false
+}
+
+// spanAt returns the span of a time. Of one socket it is the last that began. many reports that
+// different processes had different sockets.
+func spanAt(spans []span, time int64) (one *span, many bool) {
+	for i := last(spans, time); i >= 0; i-- {
+		s := &spans[i]
+		switch {
+		case s.most < time:
+			return one, false
+		case last(spans, time)-i > mostLooks:
+			return nil, true
+		case s.until < time:
+		case one == nil:
+			one = s
+		case one.socket != s.socket && *one.process != *s.process:
+			return nil, true
+		}
+	}
+	return one, false
+}
+
+// mostLooks is how many spans of the same ends are looked at for one packet.
+const mostLooks = 256
+
+// last returns the index of the last span that began by a time, or -1.
+func last(spans []span, time int64) int {
+	return sort.Search(len(spans), func(i int) bool { return spans[i].from > time }) - 1
+}
+
+// takenOver reports whether another process took the socket over right after it sent a packet with
+// data: which of the two sent it is not known.
+func takenOver(spans []span, now *span, q query) bool {
+	if !q.sends || !q.payload {
+		return false
+	}
+	for i := last(spans, q.time) + 1; i < len(spans) && spans[i].from-q.time <= int64(late); i++ {
+		if spans[i].socket == now.socket && spans[i].process.PID != now.process.PID {
+			return true
+		}
+	}
+	return false
+}
+
+// lingering returns who had the flow that ended last, if packets of it may still be under way.
+func lingering(flows [3][]span, q query) (p *Process, found bool) {
+	limit := lingers
+	if q.protocol != numbers[TCP] {
+		limit = queues
+	}
+	if q.begins || q.refuses || limit == queues && !q.sends {
+		return nil, false // it found no socket
+	}
+	var end *span
+	for _, spans := range flows {
+		newest := last(spans, q.time)
+		for i := newest; i >= 0 && newest-i < mostLooks && q.time-spans[i].most <= int64(limit); i-- {
+			s := &spans[i]
+			if s.until < q.time && q.time-s.until <= int64(limit) && (end == nil || s.until > end.until) {
+				end = s
+			}
+		}
+	}
+	if end == nil {
+		return nil, false
+	}
+	return known(end.process), true
+}
+
+// coming returns who has the flow that begins right after the packet, or nil. A datagram that comes
+// in was taken only if the socket was there, which its flow with any end says.
+func coming(flows, any [3][]span, q query) *Process {
+	var first *span
+	for _, spans := range flows {
+		i := last(spans, q.time) + 1
+		if i < len(spans) && spans[i].from-q.time <= int64(late) && (first == nil || spans[i].from < first.from) {
+			first = &spans[i]
+		}
+	}
+	switch {
+	case first == nil, q.refuses && q.sends:
+		return nil
+	case q.protocol == numbers[TCP] || q.sends || held(any, first.socket, q.time):
+		return known(first.process)
+	}
+	return nil
+}
+
+// held reports whether a socket took packets from any end at a time.
+func held(any [3][]span, socket uint64, time int64) bool {
+	for _, spans := range any {
+		newest := last(spans, time)
+		for i := newest; i >= 0 && newest-i < mostLooks; i-- {
+			if spans[i].socket == socket && spans[i].until >= time {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// known returns nil for a process that nobody knows.
+func known(p *Process) *Process {
+	if p.PID == 0 {
+		return nil
+	}
+	return p
+}

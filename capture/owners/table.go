@@ -1,0 +1,239 @@
+package owners
+
+import (
+	"net/netip"
+	"slices"
+	"sort"
+	"sync"
+	"time"
+)
+
+// mostFlows is how many flows a Table holds: about 100 MB. What comes after them is not known.
+const mostFlows = 500_000
+
+// A Table has flows. Its methods may be called from any goroutine.
+type Table struct {
+	mu        sync.RWMutex
+	netns     uint64
+	flows     map[key][]span // of each key in the order of their times
+	count     int
+	processes map[Process]*Process // each once
+	addresses []addresses          // in the order of their times
+	windows   []window             // in which all is known, in the order of their times
+	lost      []window             // in which events were lost
+	full      bool                 // since the end of the last window flows were left out
+}
+
+// A key is the ends of a flow. IPv4 addresses are mapped, and an address that is not known is zero.
+type key struct {
+	netns                 uint64
+	local, remote         [16]byte
+	localPort, remotePort uint16
+	protocol              uint8
+}
+
+// A span is one flow of a key.
+type span struct {
+	from, until int64 // nanoseconds since 1970; until is forever if it goes on
+	most        int64 // the latest until of this span and those before it
+	socket      uint64
+	process     *Process
+}
+
+// A window is a time from the first moment to the last.
+type window struct{ from, until int64 }
+
+// addresses are the prefixes that are local to a namespace since a time.
+type addresses struct {
+	from     int64
+	prefixes []netip.Prefix
+}
+
+const forever = 1<<63 - 1
+
+// NewTable returns an empty Table, which knows of no time.
+func NewTable() *Table {
+	return &Table{flows: map[key][]span{}, processes: map[Process]*Process{}}
+}
+
+// Begin notes that from a time on all that happens in a network namespace is told. What went on
+// when the table was told last is over, as far as it is known.
+func (t *Table) Begin(at time.Time, netns uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.netns = netns
+	last := int64(0)
+	if n := len(t.windows); n > 0 {
+		last = t.windows[n-1].until
+	}
+	for _, spans := range t.flows {
+		for i := range spans {
+			if spans[i].until == forever {
+				spans[i].until = last
+			}
+		}
+		measure(spans, 0)
+	}
+	t.windows = append(t.windows, window{at.UnixNano(), at.UnixNano()})
+}
+
+// Known notes that all that happened until a time was told.
+func (t *Table) Known(until time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.windows); n > 0 && !t.full {
+		t.windows[n-1].until = max(t.windows[n-1].until, until.UnixNano())
+	}
+}
+
+// Lost notes that between two times events were lost: who had a packet then is not known.
+func (t *Table) Lost(from, until time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lose(window{from.UnixNano(), until.UnixNano()})
+}
+
+// lose adds a window in which events were lost, which begins after the others did. Called with the
+// lock held.
+func (t *Table) lose(w window) {
+	if n := len(t.lost); n > 0 && w.from <= t.lost[n-1].until {
+		t.lost[n-1].until = max(t.lost[n-1].until, w.until)
+		return
+	}
+	t.lost = append(t.lost, w)
+}
+
+// Addresses notes which addresses are local from a time on.
+func (t *Table) Addresses(at time.Time, prefixes []netip.Prefix) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.addresses = append(t.addresses, addresses{at.UnixNano(), slices.Clone(prefixes)})
+}
+
+// Add adds a flow, or what more is known of one.
+func (t *Table) Add(f Flow) {
+	k, ok := keyOf(f)
+	if !ok {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := span{from: f.From.UnixNano(), until: forever, socket: f.Socket}
+	if !f.Until.IsZero() {
+		s.until = f.Until.UnixNano()
+	}
+	spans := t.flows[k]
+	at := sort.Search(len(spans), func(i int) bool { return spans[i].from >= s.from })
+	for ; at < len(spans) && spans[at].from == s.from; at++ {
+		if spans[at].socket == s.socket {
+			s.process = t.process(f.Process)
+			spans[at] = s
+			measure(spans, at)
+			return
+		}
+	}
+	if t.full || t.count >= mostFlows {
+		t.full = true
+		return
+	}
+	t.count++
+	s.process = t.process(f.Process)
+	spans = slices.Insert(spans, at, s)
+	measure(spans, at)
+	t.flows[k] = spans
+}
+
+// measure sets the latest ends of the spans from one on.
+func measure(spans []span, from int) {
+	for i := from; i < len(spans); i++ {
+		spans[i].most = spans[i].until
+		if i > 0 {
+			spans[i].most = max(spans[i].most, spans[i-1].most)
+		}
+	}
+}
+
+// process returns a process of the table that equals p.
+func (t *Table) process(p Process) *Process {
+	known := t.processes[p]
+	if known == nil {
+		known = &p
+		t.processes[p] = known
+	}
+	return known
+}
+
+// Forget forgets flows that ended before a time, and what else only they need. A live look needs no
+// more.
+func (t *Table) Forget(before time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	limit := before.UnixNano()
+	used := map[Process]*Process{}
+	t.count = 0
+	for k, spans := range t.flows {
+		spans = slices.DeleteFunc(spans, func(s span) bool { return s.until < limit })
+		if len(spans) == 0 {
+			delete(t.flows, k)
+			continue
+		}
+		measure(spans, 0)
+		t.flows[k] = spans
+		t.count += len(spans)
+		for _, s := range spans {
+			used[*s.process] = s.process
+		}
+	}
+	t.processes = used
+	t.lost = slices.DeleteFunc(t.lost, func(w window) bool { return w.until < limit })
+	for len(t.addresses) > 1 && t.addresses[1].from < limit {
+		t.addresses = t.addresses[1:]
+	}
+	if t.full && t.count < mostFlows/2 {
+		t.full = false
+		t.lose(window{t.windows[len(t.windows)-1].until, limit})
+	}
+}
+
+// keyOf returns the key of a flow. It reports false for one of a protocol without ports.
+func keyOf(f Flow) (k key, ok bool) {
+	k = key{netns: f.NetNS, localPort: f.LocalPort, remotePort: f.RemotePort}
+	if k.protocol, ok = numbers[f.Protocol]; !ok {
+		return k, false
+	}
+	k.local = bytes16(f.LocalAddress)
+	if f.RemotePort > 0 {
+		k.remote = bytes16(f.RemoteAddress)
+	}
+	return k, true
+}
+
+// numbers are the protocol numbers of IP.
+var numbers = map[Protocol]uint8{TCP: 6, UDP: 17, SCTP: 132}
+
+func bytes16(a netip.Addr) [16]byte {
+	if !a.IsValid() {
+		return [16]byte{}
+	}
+	return a.As16()
+}
+
+// local reports whether an address is local at a time. Called with the lock held.
+func (t *Table) local(a netip.Addr, at int64) bool {
+	i := sort.Search(len(t.addresses), func(i int) bool { return t.addresses[i].from > at }) - 1
+	if i < 0 {
+		return false
+	}
+	return slices.ContainsFunc(t.addresses[i].prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// known reports whether all that happened up to a time was told. Called with the lock held.
+func (t *Table) known(at int64) bool {
+	return within(t.windows, at) && !within(t.lost, at)
+}
+
+// within reports whether a time is in one of the windows, which are in order.
+func within(list []window, at int64) bool {
+	i := sort.Search(len(list), func(i int) bool { return list[i].from > at }) - 1
+	return i >= 0 && at <= list[i].until
+}
