@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,5 +113,25 @@ func TestTierIsLowered(t *testing.T) {
 	}
 	if s := d.PortLogStatus(); s.Engine == nil || s.Engine.Tier != ports.Polling || len(s.Engine.Blind) == 0 {
 		t.Errorf("%+v", s.Engine)
+	}
+}
+
+// A factory reset with the files ends the log that writes some, and forgets its settings.
+func TestReloadEndsThePortLog(t *testing.T) {
+	d := start(t, Options{Dir: roomtest.DataDir(t)})
+	given := ports.PartialLog{}
+	given.Days = 9
+	if err := d.SetPortLogSettings(roomtest.Admin, given); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.StartPortLog(roomtest.Admin, ports.LogRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	lost, err := d.Reload(roomtest.Admin, true)
+	if err != nil || !strings.Contains(fmt.Sprint(lost.Lost), "settings of the port log") {
+		t.Errorf("%+v, %v", lost.Lost, err)
+	}
+	if s := d.PortLogStatus(); s.State != ports.LogNotStarted || s.Owner != "" || s.Sets != 0 || d.PortLogSettings().Days != 0 {
+		t.Errorf("%+v, %+v", s, d.PortLogSettings())
 	}
 }

@@ -58,7 +58,6 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 		{"reset the configuration", func() error { return d.commitsRoom.Reset(caller) }},
 		{"delete the saved configurations", d.DeleteSaved},
 		{"reset the settings of captures", d.Table.Reset},
-		{"reset the settings of the port log", d.portlogRoom.Reset},
 		{"forget the targets of captures", d.Queue.Reset},
 		{"delete the certificates", d.certificatesRoom.Reset},
 		{"remove the damaged files that were set aside", d.removeAside},
@@ -68,6 +67,7 @@ func (d *Daemon) Reload(caller menu.Caller, files bool) (access.Reload, error) {
 			}
 			return d.deleteFiles(caller)
 		}},
+		{"reset the settings of the port log", d.portlogRoom.Reset},
 	} {
 		if err := step.do(); err != nil {
 			return access.Reload{}, d.halfway(step.what, err)

@@ -29,6 +29,7 @@ type lines struct {
 	file   *store.Lines
 	buffer bytes.Buffer
 	encode *json.Encoder
+	torn   bool // the file ends amid a line, which could not be removed
 }
 
 // openLines begins a file, which must not be there yet.
@@ -50,12 +51,16 @@ func (l *Log) openLines(begin time.Time) (set, error) {
 
 func (s *lines) Write(list []ports.Record) error {
 	s.buffer.Reset()
+	if s.torn {
+		s.buffer.WriteByte('\n')
+	}
 	for i := range list {
 		if err := s.encode.Encode(&list[i]); err != nil {
 			return err
 		}
 	}
-	_, err := s.file.Append(s.buffer.Bytes())
+	partial, err := s.file.Append(s.buffer.Bytes())
+	s.torn = partial > 0 || s.torn && err != nil
 	return err
 }
 
