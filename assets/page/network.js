@@ -3,11 +3,11 @@
 import { useEffect, useState } from './vendor/preact.js';
 import { readTree, tree, useAllowed, useStore } from './state.js';
 import { html, Loading, Problem, Tabs } from './ui.js';
-import { commandAddress } from './commands.js';
 import { CommandForm } from './forms.js';
 import { Refresh, keyBy, useInterval, useTable } from './live.js';
 import { Interfaces } from './interfaces.js';
 import { Dns, Smtp, TrafficView, PingView, TraceView } from './probes.js';
+import { PortLog } from './portlog.js';
 import { RecordTable } from './records.js';
 
 const end = (address, port, name) => (port ? `${name || (address?.includes(':') ? `[${address}]` : address)}:${port}` : name || address || '');
@@ -63,11 +63,9 @@ const sections = [
   { name: 'ping', title: 'Ping', path: 'ping', show: form('ping', { view: PingView }) },
   { name: 'traceroute', title: 'Traceroute', path: 'traceroute', show: form('traceroute', { view: TraceView, preset: { watch: 'yes' } }) },
   { name: 'dns', title: 'DNS', path: 'dnsstatus', show: Dns },
+  { name: 'portlog', title: 'Port log', path: 'portlog status', show: PortLog },
   { name: 'smtp', title: 'SMTP test', path: 'diagnostic network smtpping', show: Smtp },
 ];
-
-/** The port log's commands, once there are some. */
-const portLog = (nodes) => [...nodes.values()].filter((n) => n.kind === 'command' && /(^| )portlog( |$)/.test(n.path));
 
 /** Network is the view #/network/PART. */
 export default function Network({ parts }) {
@@ -77,20 +75,12 @@ export default function Network({ parts }) {
   useEffect(() => { readTree().catch(setFailure); }, []);
   if (failure) return html`<h1 tabindex="-1">Network</h1><${Problem} failure=${failure} />`;
   if (!nodes) return html`<h1 tabindex="-1">Network</h1><${Loading} what="the commands" />`;
-  const log = portLog(nodes).filter((n) => allowed(n.path));
-  const offered = [...sections.filter((s) => allowed(s.path)), ...(log.length ? [{ name: 'portlog', title: 'Port log', path: log[0].path, show: PortLog }] : [])];
+  const offered = sections.filter((s) => allowed(s.path));
   const here = offered.find((s) => s.name === (parts[0] || offered[0]?.name));
   const Shown = here?.show;
   return html`<h1 tabindex="-1">${here ? here.title : 'Network'}</h1>
     <${Tabs} label="Network" items=${offered.map((s) => ({ href: `#/network/${s.name}`, title: s.title, current: s === here }))} />
     ${Shown ? html`<${Shown} key=${here.name} node=${nodes.get(here.path)} nodes=${nodes} allowed=${allowed} />` : html`<p>Your role has nothing of this, or there is no such part.</p>`}`;
-}
-
-const PortLog = ({ nodes, allowed }) => html`<${Listed} nodes=${portLog(nodes).filter((n) => allowed(n.path))} />`;
-
-/** Listed leads to the forms of several commands. */
-export function Listed({ nodes }) {
-  return html`<ul class="items menu-items">${nodes.map((n) => html`<li key=${n.path}><a href=${commandAddress(n.path)}>${n.path}</a> <span class="quiet">${n.help}</span></li>`)}</ul>`;
 }
 
 /** LiveTable shows a command's table, refreshes it and marks what has changed. */

@@ -19,10 +19,13 @@ const columns = [['name', 'Report'], ['time', 'Made'], ['owner', 'By'], ['bytes'
 
 const fileURL = (name) => `/v1/files/${encodeURIComponent(name)}`;
 
+const onePage = (name) => name.endsWith('.html');
+
 /** Reports is the part of #/system about them; with a name it reads that one. */
 export function Reports({ name, nodes, allowed }) {
   if (name) return html`<${Report} key=${name} name=${name} />`;
-  const extra = (r) => html`<a class="button" href=${address(['system', 'reports', r.name])}>Read</a><a class="button" href=${fileURL(r.name)} download=${r.name}>Download</a>`;
+  // A report that is one page is never shown here as HTML.
+  const extra = (r) => html`${!onePage(r.name) && html`<a class="button" href=${address(['system', 'reports', r.name])}>Read</a>`}<a class="button" href=${fileURL(r.name)} download=${r.name}>Download</a>`;
   return html`<${Managed} title="Reports" list="diagnostic reporting list" nodes=${nodes} allowed=${allowed} keys=${['name']} columns=${columns}
     news=${[['diagnostic reporting new', 'New report'], ['supportrequest', 'New support request']]} acts=${[['diagnostic reporting delete', 'Delete']]}
     names=${(r) => ({ name: r.name })} extra=${allowed('diagnostic reporting new') && extra} />`;
@@ -64,6 +67,7 @@ function Report({ name }) {
   useEffect(() => {
     if (!value) return undefined;
     const control = new AbortController();
+    if (onePage(name)) { setFiles(new Map()); return undefined; }
     read(name, value.contents, control.signal).then(setFiles).catch((err) => { if (!aborted(err)) setBroken(asFailure(err)); });
     return () => control.abort();
   }, [value]);

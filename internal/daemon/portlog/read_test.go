@@ -53,3 +53,31 @@ func TestFollowOverSets(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who follows a log that begins is told so at once, and not with its first socket.
+func TestFollowTheBeginning(t *testing.T) {
+	b := open(t, t.TempDir(), files.Options{})
+	ctx, quit := context.WithCancel(t.Context())
+	got, there, ended := make(chan ports.Event), make(chan bool), make(chan error)
+	go func() {
+		ended <- records.Follow(ctx, b.PortLogFiles(), records.Query{}, func(records.Read) error {
+			close(there)
+			return nil
+		}, func(r *ports.Record) error {
+			select {
+			case got <- r.Event:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}()
+	<-there
+	start(t, b, ports.LogOptions{})
+	if e := <-got; e != ports.Began {
+		t.Errorf("%s comes first", e)
+	}
+	quit()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -149,13 +149,10 @@ func (r *run) day(now time.Time) {
 
 // step writes what there is, and returns when there is more to do; 0 is when more comes.
 func (r *run) step(now time.Time) (wait time.Duration) {
-	wrote, err := r.drain(now)
+	err := r.drain(now)
 	wait, e := r.sets.syncIfDue(time.Now())
 	err = cmp.Or(err, e)
 	r.paused(err)
-	if wrote {
-		r.log.changed.Notify()
-	}
 	if err != nil {
 		return retryTime
 	}
@@ -163,13 +160,12 @@ func (r *run) step(now time.Time) (wait time.Duration) {
 }
 
 // drain writes until the queue is empty. Its error is a *trouble: the rest waits.
-func (r *run) drain(now time.Time) (wrote bool, err error) {
+func (r *run) drain(now time.Time) (err error) {
 	for err = r.sets.look(now); err == nil; err = r.sets.look(time.Now()) {
 		list, lost, since := r.queue.take()
 		if len(list) == 0 && lost == 0 {
-			return wrote, nil
+			return nil
 		}
-		wrote = true
 		err = r.sets.write(list)
 		r.sets.miss(lost, since)
 		r.count(uint64(len(list)))
@@ -177,10 +173,10 @@ func (r *run) drain(now time.Time) (wrote bool, err error) {
 			err = e
 		}
 		if err != nil {
-			return wrote, err
+			return err
 		}
 	}
-	return wrote, err
+	return err
 }
 
 // count brings the counters up to date, with so many records that were handed to the files.
@@ -219,7 +215,7 @@ func (r *run) paused(err error) {
 
 // finish writes what is left and closes the files.
 func (r *run) finish() {
-	_, err := r.drain(time.Now())
+	err := r.drain(time.Now())
 	if err != nil { // what is in the queue is lost
 		list, lost, since := r.queue.take()
 		r.sets.drop(list)
@@ -229,7 +225,6 @@ func (r *run) finish() {
 		err = e
 	}
 	r.paused(err)
-	r.log.changed.Notify()
 	r.log.ended(r)
 }
 

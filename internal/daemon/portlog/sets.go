@@ -146,8 +146,8 @@ func (s *sets) piece(list []ports.Record) int {
 	return len(list)
 }
 
-// put appends records to the present set. Without records it writes what is due before the next
-// ones.
+// put appends records to the present set, and wakes those who follow the log. Without records it
+// writes what is due before the next ones.
 func (s *sets) put(list []ports.Record) error {
 	var failed error
 	for _, o := range s.outputs {
@@ -168,6 +168,7 @@ func (s *sets) put(list []ports.Record) error {
 		}
 	}
 	s.dirty = true
+	s.log.changed.Notify()
 	return nil
 }
 
