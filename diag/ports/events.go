@@ -183,7 +183,7 @@ func (t *table) failed(s *socket, e *event) {
 	r := t.record(s, what, at, s.last)
 	r.Reason = reason
 	if what == Refused {
-		r.State = states[2]
+		r.State = states[stateSynSent]
 	}
 	t.begin(s, s.remote, t.clock.time(e.began), s.last)
 	t.end(s, at)
@@ -238,6 +238,13 @@ func other(a, than *actor) int {
 	return a.PID
 }
 
+// lacks reports whether events that were lost made of a socket that is known what it is now: it
+// listens, is connected, or was accepted.
+func lacks(s *socket, e *event) bool {
+	return s.protocol == TCP && (s.incoming && s.accepted == nobody ||
+		s.state != e.state && (e.state == stateListen || e.state == stateEstablished))
+}
+
 // found enters what iterating found that began at a time.
 func (t *table) found(e *event, began uint64) {
 	s := t.sockets[e.socketKey]
@@ -250,7 +257,15 @@ func (t *table) found(e *event, began uint64) {
 			s.since = t.clock.time(e.born)
 		}
 	} else if s.seen < began {
-		return // it was known before
+		if !lacks(s, e) {
+			return // what it is now was told
+		}
+		t.end(s, at)
+		t.learn(s, e)
+		s.seen, s.last, s.holders = e.time, t.people.actor(&e.user), nil
+		if s.incoming && s.accepted == nobody {
+			s.accepted = stranger
+		}
 	}
 	who := t.people.actor(&e.who)
 	s.holders = append(s.holders, who)
@@ -265,12 +280,22 @@ func (t *table) found(e *event, began uint64) {
 	}
 }
 
+// mostUnaccepted is how long a connection waits for accept(2) before it is thought to have ended
+// amid lost events.
+const mostUnaccepted = time.Minute
+
 // missed tells that sockets ended which iterating since a time did not find any more.
 func (t *table) missed(found map[socketKey]bool, since uint64) {
 	began := t.clock.time(since)
 	clear(t.gone)
 	for key, s := range t.sockets {
-		if found[key] || s.incoming && s.accepted == nobody || !s.since.Before(began) {
+		if found[key] || !s.since.Before(began) {
+			continue
+		}
+		if s.incoming && s.accepted == nobody { // nobody has it open yet
+			if began.Sub(s.since) > mostUnaccepted {
+				t.remove(s, began)
+			}
 			continue
 		}
 		at := time.Now()

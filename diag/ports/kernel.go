@@ -42,9 +42,10 @@ type kernel struct {
 	quit   chan struct{} // closed by close
 	done   chan struct{} // closed when the reader has ended
 
-	mu      sync.Mutex // over what follows
-	table   *table
-	current Status
+	mu             sync.Mutex // over what follows
+	table          *table
+	current        Status
+	lost, attempts uint64 // as the programs count them: events, and attempts from outside
 
 	waiting   []chan struct{} // those that flush; under waitingMu
 	waitingMu sync.Mutex
@@ -190,19 +191,36 @@ func (k *kernel) handle(sample []byte) {
 func (k *kernel) second(now time.Time) {
 	k.table.clock.set()
 	k.table.people.expire(now)
+	k.unheard()
 	lost, err := k.set.Sum("lost", 0)
-	if err != nil || lost == k.current.Lost {
+	if err != nil || lost == k.lost {
 		return
 	}
-	n := lost - k.current.Lost
-	k.current.Lost = lost
+	k.table.records = append(k.table.records, gap(lost-k.lost))
+	k.current.Lost += lost - k.lost
 	k.current.Gaps++
-	k.table.records = append(k.table.records, gap(n))
+	k.lost = lost
 	began := monotonic()
 	if found := k.iterate(began, false); found != nil {
 		k.drain() // what was closed meanwhile is told as such
 		k.table.missed(found, began)
 	}
+	k.tell(k.table.take())
+}
+
+// unheard tells how many attempts from outside were too many to be told one by one. Nothing else was
+// lost with them.
+func (k *kernel) unheard() {
+	n, err := k.set.Sum("lost", 1)
+	if err != nil || n == k.attempts {
+		return
+	}
+	r := gap(n - k.attempts)
+	r.Reason = "more attempts to connect to closed ports than are told"
+	k.table.records = append(k.table.records, r)
+	k.current.Lost += n - k.attempts
+	k.current.Gaps++
+	k.attempts = n
 	k.tell(k.table.take())
 }
 

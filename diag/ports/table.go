@@ -30,6 +30,7 @@ type socket struct {
 	before   bool // it was there before the engine
 	incoming bool // somebody connected to it: it is to be accepted
 	told     bool // the log has it
+	loose    bool // the table is full: its end would not be known
 	local    netip.AddrPort
 	remote   netip.AddrPort
 	opened   *actor
@@ -75,7 +76,7 @@ func (t *table) add(e *event) *socket {
 	t.serial++
 	s := &socket{socketKey: e.socketKey, serial: t.serial, since: t.clock.time(e.time), protocol: e.transport(),
 		opened: nobody, accepted: nobody, last: nobody}
-	if len(t.sockets) < mostSockets {
+	if s.loose = len(t.sockets) >= mostSockets; !s.loose {
 		t.sockets[s.socketKey] = s
 		if t.cookies[s.cookie] == nil && s.cookie != 0 {
 			t.cookies[s.cookie] = s
@@ -134,7 +135,7 @@ func (t *table) record(s *socket, what Event, at time.Time, who *actor) *Record 
 
 // begin begins a flow of a socket.
 func (t *table) begin(s *socket, remote netip.AddrPort, from time.Time, who *actor) {
-	if s.local.Port() == 0 || who.PID == 0 {
+	if s.local.Port() == 0 || who.PID == 0 || s.loose {
 		return
 	}
 	p := span{remote, from, who}
@@ -215,6 +216,13 @@ func (t *table) hold(s *socket, at time.Time) {
 		r.State = stateOf(s)
 	}
 }
+
+// States of TCP, as include/net/tcp_states.h numbers them.
+const (
+	stateEstablished = 1
+	stateSynSent     = 2
+	stateListen      = 10
+)
 
 // states are the states of TCP as netstat names them (include/net/tcp_states.h).
 var states = []string{1: "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE",

@@ -24,6 +24,7 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 #define BPF_F_NO_PREALLOC 1
 #define BPF_F_CLONE 512
 #define CREATE 1 // BPF_SK_STORAGE_GET_F_CREATE
+#define MOST_ATTEMPTS 1000 // from outside at closed ports that are told, a second and processor
 #define PIDNS_DEPTH 8 // deeper ones are not looked for
 #define NAME 16  // TASK_COMM_LEN
 
@@ -268,10 +269,21 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2); // events that the ring had no room for; attempts that were too many
 	__type(key, __u32);
 	__type(value, __u64);
 } lost SEC(".maps");
+
+struct attempts {
+	__u64 second, n;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct attempts);
+} attempts SEC(".maps");
 
 struct conversation {
 	__u64 sk, cookie;
@@ -285,20 +297,43 @@ struct {
 	__type(value, __u32); // of whom it was told
 } conversations SEC(".maps");
 
+static __always_inline void lose(__u32 which)
+{
+	__u64 *n = bpf_map_lookup_elem(&lost, &which);
+
+	if (n)
+		*n += 1;
+}
+
 static __always_inline void *reserve(__u64 size)
 {
 	void *e = bpf_ringbuf_reserve(&events, size, 0);
-	__u32 zero = 0;
-	__u64 *n;
 
-	if (e) {
+	if (e)
 		__builtin_memset(e, 0, size);
-		return e;
+	else
+		lose(0);
+	return e;
+}
+
+// many reports whether attempts from outside come so fast, as in a scan of ports or a flood, that
+// they would leave no room for what processes do.
+static __always_inline int many(void)
+{
+	__u64 second = bpf_ktime_get_ns() / 1000000000;
+	__u32 zero = 0;
+	struct attempts *a = bpf_map_lookup_elem(&attempts, &zero);
+
+	if (!a)
+		return 0;
+	if (a->second != second) {
+		a->second = second;
+		a->n = 0;
 	}
-	n = bpf_map_lookup_elem(&lost, &zero);
-	if (n)
-		*n += 1;
-	return 0;
+	if (a->n++ < MOST_ATTEMPTS)
+		return 0;
+	lose(1);
+	return 1;
 }
 
 static __always_inline void identify(struct task_struct *t, struct who *w)
@@ -951,7 +986,7 @@ int BPF_PROG(reset, struct sock *sk, struct sk_buff *skb)
 	head = READ(skb, head);
 	network = head + READ(skb, network_header);
 	bpf_probe_read_kernel(&flags, 1, head + READ(skb, transport_header) + 13);
-	if ((flags & 0x12) != 2)
+	if ((flags & 0x12) != 2 || many())
 		return 0;
 	bpf_probe_read_kernel(&version, 1, network);
 	bpf_probe_read_kernel(ports, 4, head + READ(skb, transport_header));

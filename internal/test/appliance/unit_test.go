@@ -116,3 +116,19 @@ func TestCapturesThatCannotBeUrgent(t *testing.T) {
 		t.Errorf("%d threads are urgent; the log says:\n%s", urgent(t, a.PID()), log)
 	}
 }
+
+// With what the unit leaves the appliance eBPF tells of sockets, and no right is missing.
+func TestUnitSeesPorts(t *testing.T) {
+	t.Parallel()
+	a := appliance.Start(t, appliance.Options{Network: netnstest.New(t), Under: confined(t, "")})
+	if r := a.Local("portlog start"); r.Status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	r := a.Local("portlog status --json")
+	if r.Status != 0 || !regexp.MustCompile(`"tier": ?"[AB]"`).MatchString(r.Out) || strings.Contains(r.Out, "lacks CAP_") {
+		t.Errorf("%+v", r)
+	}
+	if r := a.Local("portlog stop"); r.Status != 0 {
+		t.Fatalf("%+v", r)
+	}
+}
