@@ -1,6 +1,7 @@
 package ports
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,16 +14,23 @@ type clock struct {
 	slept  uint64 // how much further CLOCK_BOOTTIME is, in which the starts of processes are
 }
 
+// readings is how often the clocks are compared: who is interrupted in between compares badly.
+const readings = 8
+
 // set measures the offset: the time of the day is read between two readings of the other.
 func (c *clock) set() {
-	var before, now, after unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &before) != nil || unix.ClockGettime(unix.CLOCK_REALTIME, &now) != nil ||
-		unix.ClockGettime(unix.CLOCK_MONOTONIC, &after) != nil {
-		return
-	}
-	c.offset = now.Nano() - (before.Nano()+after.Nano())/2
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) == nil {
-		c.slept = uint64(max(0, now.Nano()-after.Nano()))
+	least := int64(math.MaxInt64)
+	for range readings {
+		var before, now, slept, after unix.Timespec
+		if unix.ClockGettime(unix.CLOCK_MONOTONIC, &before) != nil || unix.ClockGettime(unix.CLOCK_REALTIME, &now) != nil ||
+			unix.ClockGettime(unix.CLOCK_BOOTTIME, &slept) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &after) != nil {
+			return
+		}
+		if apart := after.Nano() - before.Nano(); apart < least {
+			least = apart
+			c.offset = now.Nano() - before.Nano() - apart/2
+			c.slept = uint64(max(0, slept.Nano()-before.Nano()-apart/2))
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ type poller struct {
 	why   string
 	log   *slog.Logger
 	netns uint64
+	names *people // of which only users' names are asked, by run
 
 	destroyed int // a netlink socket that hears which sockets end, or -1
 	wake      int // an eventfd
@@ -40,9 +41,10 @@ type poller struct {
 	mu      sync.Mutex // the table's lock
 	tell    func([]Record, []Flow)
 	since   time.Time
-	known   map[uint32]*polled // by inode
-	cookies map[uint64]*polled // the same but those of MPTCP, whose cookies are not unique
-	halves  map[pollEnds]bool  // of MPTCP: the kernel has a TCP socket too, which no process holds
+	known   map[uint32]*polled   // by inode
+	cookies map[uint64]*polled   // the same but those of MPTCP, whose cookies are not unique
+	halves  map[pollEnds]bool    // of MPTCP: the kernel has a TCP socket too, which no process holds
+	gone    map[uint64]time.Time // cookies of sockets that a reading missed, until the kernel tells their end
 	serial  uint64
 	events  uint64
 	lost    uint64
@@ -59,7 +61,7 @@ const (
 // newPoller returns a poller; why says why it is needed.
 func newPoller(o Options, why string) (feed, error) {
 	p := &poller{why: why, log: o.Log, done: make(chan struct{}), known: map[uint32]*polled{},
-		cookies: map[uint64]*polled{}, since: time.Now()}
+		cookies: map[uint64]*polled{}, gone: map[uint64]time.Time{}, since: time.Now(), names: newPeople("")}
 	var ns unix.Stat_t
 	err := unix.Stat("/proc/self/ns/net", &ns)
 	if err != nil {
@@ -104,6 +106,9 @@ func (p *poller) run() {
 			continue
 		}
 		took, err := p.read()
+		if len(answers) > 0 && err == nil {
+			took, err = p.read() // the kernel may be late with the ends of sockets: see goneAfter
+		}
 		if err != nil {
 			p.log.Warn("the table of sockets was not read", "error", err)
 		}

@@ -2,6 +2,7 @@ package ports
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -26,6 +27,10 @@ type polled struct {
 // kernel may skip one when others end while it writes its table.
 const goneAfter = 2
 
+// keepGone is how long the kernel may take to tell the end of a socket that nobody has any more: it
+// may have to send what waits.
+const keepGone = 10 * time.Minute
+
 // A pollMerger brings one reading into the table.
 type pollMerger struct {
 	*poller
@@ -46,7 +51,8 @@ func (m *pollMerger) identify(rows []pollRow) {
 			if errors.Is(err, os.ErrNotExist) {
 				return // it has ended, and holds nothing
 			}
-			m.people[holder.PID] = Process{PID: holder.PID, Name: holder.Name, Exe: exe, UID: holder.UID}
+			m.people[holder.PID] = Process{PID: holder.PID, Name: holder.Name, Exe: exe, UID: holder.UID,
+				User: m.names.user(holder.UID)}
 		})
 	}
 }
@@ -71,7 +77,7 @@ func (m *pollMerger) merge(rows []pollRow) {
 		case r.inode == 0:
 			// Nobody has it any more, or not yet.
 			if s := m.cookies[r.cookie]; s != nil && s.pollEnds == r.pollEnds {
-				m.end(s, m.now)
+				m.miss(s)
 			}
 		case s == nil:
 			seen[r.inode] = true
@@ -86,9 +92,18 @@ func (m *pollMerger) merge(rows []pollRow) {
 			continue
 		}
 		if s.missed++; s.missed >= goneAfter {
-			m.end(s, m.now)
+			m.miss(s)
 		}
 	}
+	maps.DeleteFunc(m.gone, func(_ uint64, at time.Time) bool { return m.now.Sub(at) > keepGone })
+}
+
+// miss tells that a socket is not in the table any more. The kernel will tell it too.
+func (m *pollMerger) miss(s *polled) {
+	if !s.multipath {
+		m.gone[s.cookie] = m.now
+	}
+	m.end(s, m.now)
 }
 
 // begin enters a new socket.
@@ -250,6 +265,8 @@ func (p *poller) ended(r *pollRow) {
 	switch s := p.cookies[r.cookie]; {
 	case s != nil && s.protocol == r.protocol:
 		p.end(s, now)
+	case !p.gone[r.cookie].IsZero():
+		delete(p.gone, r.cookie)
 	case r.local.Port() == 0 || p.halves[r.pollEnds]:
 		// It was not used, or a process holds the other half.
 	default:

