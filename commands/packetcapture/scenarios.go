@@ -103,11 +103,8 @@ func scenariosText(w io.Writer, list []access.Scenario) {
 			label = ""
 		}
 		value := fmt.Sprint(s.Options[name])
-		switch s.Options[name] {
-		case "":
+		if value == "" {
 			value = "none"
-		case true, false:
-			value = yesNo(s.Options[name] == true)
 		}
 		line(label, name+" "+value)
 	}

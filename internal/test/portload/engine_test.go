@@ -49,12 +49,17 @@ func (s *Score) hold(t *testing.T, least func(*Tally) float64) {
 	}
 }
 
-// TestFull: with all programs each class is right in 99.5 %, and no process is wrong. When all
-// processes are replaced nothing is right.
+// TestFull: with all programs each class is right in 99.5 %, of records and of packets, and no
+// process is wrong. When all processes are replaced nothing is right.
 func TestFull(t *testing.T) {
 	t.Parallel()
 	trial := watched(t, ports.Full)
 	Judge(trial.Truths, trial.Records).hold(t, func(*Tally) float64 { return 99.5 })
+	flows := JudgeFlows(trial.Truths, trial.Flows)
+	flows.hold(t, func(*Tally) float64 { return 99.5 })
+	if sum := flows.Sum(); sum.Truths < len(trial.Truths)/3 {
+		t.Errorf("only %d of %d truths are of packets", sum.Truths, len(trial.Truths))
+	}
 	if sum := trial.Blame().Sum(); sum.Right > 0 || sum.Wrong != sum.Found {
 		t.Errorf("with all processes replaced %d are right and %d wrong, of %d", sum.Right, sum.Wrong, sum.Found)
 	}
@@ -68,6 +73,7 @@ func TestWithoutAccept(t *testing.T) {
 	trial := watched(t, ports.WithoutAccept)
 	unknown := []string{"accept without address, closed at once", "lifetime below 1 ms", "forked child serves",
 		"connection passed by its server, accept without address"}
+	JudgeFlows(trial.Truths, trial.Flows).hold(t, func(*Tally) float64 { return 0 })
 	Judge(trial.Truths, trial.Records).hold(t, func(y *Tally) float64 {
 		if y.Event == string(ports.Accepted) && slices.Contains(unknown, y.Class) {
 			return 0
@@ -84,6 +90,7 @@ func TestPolling(t *testing.T) {
 	if len(trial.Status.Blind) == 0 {
 		t.Errorf("%+v", trial.Status)
 	}
+	JudgeFlows(trial.Truths, trial.Flows).hold(t, func(*Tally) float64 { return 0 })
 	Judge(trial.Truths, trial.Records).hold(t, func(y *Tally) float64 {
 		if y.Event == string(ports.Held) {
 			return 100

@@ -233,33 +233,38 @@ func (s *Score) Sum() *Tally {
 }
 
 // Compare returns a table of scores of the same workload beside each other, those of the tiers A, B
-// and C, with that of a log whose processes are all replaced in its last row.
-func Compare(tiers []*Score, control *Score) string {
+// and C, with that of a log whose processes are all replaced in its last row. packets are the scores of their
+// flows.
+func Compare(tiers, packets []*Score, control *Score) string {
 	var b strings.Builder
 	b.WriteString("| class | event | truths | A: right % | wrong % | bytes exact % | B: right % | wrong % | C: found % | right % | wrong % |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
-	row := func(class, event string, of func(*Score) *Tally) {
-		fmt.Fprintf(&b, "| %s | %s | %d", class, event, of(tiers[0]).Truths)
-		for i, s := range tiers {
-			t := of(s)
-			if i == 2 {
-				b.WriteString(" | " + percent(t.Found, t.Truths))
-			}
-			b.WriteString(" | " + percent(t.Right, t.Truths) + " | " + percent(t.Wrong, t.Truths))
-			if i == 0 {
-				b.WriteString(" | " + percent(t.Bytes, t.Counted))
-			}
+	for _, scores := range [][]*Score{tiers, packets} {
+		for _, t := range scores[0].Tallies {
+			row(&b, t.Class, t.Event, scores, func(s *Score) *Tally { return s.of(t.Class, t.Event) })
 		}
-		b.WriteString(" |\n")
+		row(&b, "**all of these**", "", scores, (*Score).Sum)
 	}
-	for _, t := range tiers[0].Tallies {
-		row(t.Class, t.Event, func(s *Score) *Tally { return s.of(t.Class, t.Event) })
-	}
-	row("**all**", "", (*Score).Sum)
 	sum := control.Sum()
 	fmt.Fprintf(&b, "| control: all processes replaced | | %d | %s | %s | | | | | | |\n", sum.Truths, percent(sum.Right, sum.Truths),
 		percent(sum.Wrong, sum.Truths))
 	return b.String()
+}
+
+// row writes a row of the table: a tally of each score.
+func row(b *strings.Builder, class, event string, scores []*Score, of func(*Score) *Tally) {
+	fmt.Fprintf(b, "| %s | %s | %d", class, event, of(scores[0]).Truths)
+	for i, s := range scores {
+		t := of(s)
+		if i == 2 {
+			b.WriteString(" | " + percent(t.Found, t.Truths))
+		}
+		b.WriteString(" | " + percent(t.Right, t.Truths) + " | " + percent(t.Wrong, t.Truths))
+		if i == 0 {
+			b.WriteString(" | " + percent(t.Bytes, t.Counted))
+		}
+	}
+	b.WriteString(" |\n")
 }
 
 // of returns the tally of a class and event.

@@ -12,6 +12,7 @@ import (
 type Trial struct {
 	Truths  []truth.Truth
 	Records []ports.Record
+	Flows   []ports.Flow
 	Status  ports.Status // at its end
 	Report  Report
 }
@@ -28,6 +29,10 @@ func (l Load) Watch(ctx context.Context, program string, engine *ports.Engine) (
 			mu.Lock()
 			defer mu.Unlock()
 			t.Records = append(t.Records, r...)
+		}, Flows: func(f []ports.Flow) {
+			mu.Lock()
+			defer mu.Unlock()
+			t.Flows = append(t.Flows, f...)
 		}})
 		return err
 	})

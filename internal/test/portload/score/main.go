@@ -50,7 +50,7 @@ func run(load portload.Load, page string) error {
 	if err != nil {
 		return err
 	}
-	var scores []*portload.Score
+	var scores, packets []*portload.Score
 	var control *portload.Score
 	for _, tier := range []ports.Tier{ports.Full, ports.WithoutAccept, ports.Polling} {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
@@ -63,7 +63,7 @@ func run(load portload.Load, page string) error {
 			return fmt.Errorf("this kernel does not take the programs of tier %s: %q", tier, trial.Status.Blind)
 		}
 		s := portload.Judge(trial.Truths, trial.Records)
-		scores = append(scores, s)
+		scores, packets = append(scores, s), append(packets, portload.JudgeFlows(trial.Truths, trial.Flows))
 		fmt.Fprintf(os.Stderr, "tier %s: %d truths, %d records, %d events, %d lost, %d without a truth\n", tier, len(trial.Truths),
 			len(trial.Records), trial.Status.Events, trial.Status.Lost, len(s.Surplus))
 		if tier == ports.Full {
@@ -71,9 +71,10 @@ func run(load portload.Load, page string) error {
 		}
 		if tier != ports.Polling {
 			s.Faults(os.Stderr)
+			packets[len(packets)-1].Faults(os.Stderr)
 		}
 	}
-	table := portload.Compare(scores, control)
+	table := portload.Compare(scores, packets, control)
 	fmt.Print(table)
 	if page == "" {
 		return nil
