@@ -359,6 +359,7 @@ func TestLost(t *testing.T) {
 	}
 	defer stop()
 	var closes, stays []net.Listener
+	var serials []uint64
 	for range 100 {
 		in, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -372,13 +373,14 @@ func TestLost(t *testing.T) {
 			stays = append(stays, in)
 			continue
 		}
-		l.wait(t, "a listener", func(r Record) bool { return is(Held, portAt(in.Addr()))(r) || is(Listening, portAt(in.Addr()))(r) })
+		r := l.wait(t, "a listener", func(r Record) bool { return is(Held, portAt(in.Addr()))(r) || is(Listening, portAt(in.Addr()))(r) })
+		serials = append(serials, r.Socket) // others may get its port
 	}
 	for _, in := range closes[1:] {
 		in.Close()
 	}
-	for _, in := range closes[1:] {
-		r := l.wait(t, "a close", func(r Record) bool { return r.Event == Closed && int(r.LocalPort) == portAt(in.Addr()) })
+	for _, serial := range serials {
+		r := l.wait(t, "a close", func(r Record) bool { return r.Event == Closed && r.Socket == serial })
 		if r.PID != os.Getpid() && (r.PID != 0 || r.Reason == "" || r.Name != "") {
 			t.Errorf("%+v", r)
 		}
