@@ -96,7 +96,7 @@ func writeOptions(w io.Writer, o ports.LogOptions) {
 	}
 	row(w, "Keeps:", "%s%s", menu.Size(o.SizeBytes), days)
 	row(w, "Format:", "%s%s", formats[o.Format], map[bool]string{true: ", one line a connection"}[o.Coalesce])
-	row(w, "Selects:", "%s", selected(o.Selection))
+	row(w, "Selects:", "%s", o.InWords())
 	if o.Persistent {
 		row(w, "Restart:", "goes on when the appliance starts again")
 	}
@@ -106,23 +106,6 @@ var formats = map[ports.LogFormat]string{
 	ports.NDJSON:       "JSON lines",
 	ports.PortReporter: "Port Reporter",
 	ports.BothFormats:  "JSON lines and Port Reporter",
-}
-
-// selected returns a selection in words.
-func selected(s ports.Selection) string {
-	var parts []string
-	for _, member := range []struct {
-		name   string
-		values []string
-	}{{"processes", s.Processes}, {"users", s.Users}, {"ports", s.Ports}, {"addresses", s.Addresses}, {"events", s.Events}} {
-		if len(member.values) > 0 {
-			parts = append(parts, member.name+" "+strings.Join(member.values, ", "))
-		}
-	}
-	if len(parts) == 0 {
-		return "everything"
-	}
-	return strings.Join(parts, "; ")
 }
 
 // state returns for how long the log runs, or why it ended.
@@ -153,7 +136,7 @@ func brief(w io.Writer, s ports.LogStatus, settings ports.LogSettings) {
 	}
 	tables.Line(w, briefly, "%-*s%s", briefly, "Port log:", menu.Clean(text))
 	tables.Line(w, briefly, "%-*s%s", briefly, "Settings:",
-		menu.Clean(fmt.Sprintf("%s | %s | %s", selected(settings.Selection), menu.Size(settings.SizeBytes), formats[settings.Format])))
+		menu.Clean(fmt.Sprintf("%s | %s | %s", settings.InWords(), menu.Size(settings.SizeBytes), formats[settings.Format])))
 }
 
 // size returns a size in the largest fitting unit: 118 KB.

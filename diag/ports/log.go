@@ -29,6 +29,23 @@ type LogOptions struct {
 	Persistent bool `json:"persistent" arg:"" help:"Go on when the appliance starts again."`
 }
 
+// InWords returns what is selected, as the log's first lines and its status say it.
+func (s Selection) InWords() string {
+	var parts []string
+	for _, member := range []struct {
+		name   string
+		values []string
+	}{{"processes", s.Processes}, {"users", s.Users}, {"ports", s.Ports}, {"addresses", s.Addresses}, {"events", s.Events}} {
+		if len(member.values) > 0 {
+			parts = append(parts, member.name+" "+strings.Join(member.values, ", "))
+		}
+	}
+	if len(parts) == 0 {
+		return "everything"
+	}
+	return strings.Join(parts, "; ")
+}
+
 // LogFormat is which files the log has.
 type LogFormat string
 

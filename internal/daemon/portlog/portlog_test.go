@@ -86,8 +86,9 @@ func TestSelectionAtTheSource(t *testing.T) {
 	if s := stop(t, b); s.Records != 2 {
 		t.Errorf("%d records", s.Records)
 	}
-	if got, want := events(b.lines(t)), "start connect gap stop"; got != want {
-		t.Errorf("%s, want %s", got, want)
+	list := b.lines(t)
+	if got, want := events(list), "start connect gap stop"; got != want || !strings.Contains(list[1].Reason, "selects users ann; ports 443") {
+		t.Errorf("%s, want %s; %q", got, want, list[1].Reason)
 	}
 }
 

@@ -248,8 +248,12 @@ func (r *run) head(now time.Time) []ports.Record {
 			how += ", cgroup " + s.Cgroup
 		}
 	}
+	what := "selects " + r.options.InWords()
+	if r.options.Coalesce {
+		what += ", one line a connection"
+	}
 	return []ports.Record{
 		{Time: now, Event: ports.Began, Reason: "host " + l.o.Hostname() + ", " + l.o.Product + ", " + how},
-		{Time: now, Event: ports.Began, Reason: "files in /diagnostic; " + r.first},
+		{Time: now, Event: ports.Began, Reason: "files in /diagnostic; " + r.first + "; " + what},
 	}
 }
