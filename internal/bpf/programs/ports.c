@@ -378,6 +378,24 @@ static __noinline int me(struct who *w)
 	return 0;
 }
 
+// again is me where it is likely who was seen at the socket before: then less has to be read.
+static __noinline int again(struct who *w, struct who *before)
+{
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	__u64 name[NAME / 8] = {};
+
+	if (!w || !before)
+		return 0;
+	bpf_probe_read_kernel(name, NAME, &READ(t, group_leader)->comm);
+	if (before->id == READ(t, tgid) && before->exec == (__u32)READ(t, self_exec_id) &&
+	    before->uid == (__u32)bpf_get_current_uid_gid() && before->cgroup == bpf_get_current_cgroup_id() &&
+	    ((__u64 *)before->name)[0] == name[0] && ((__u64 *)before->name)[1] == name[1])
+		*w = *before;
+	else
+		identify(t, w);
+	return 0;
+}
+
 // at fills in where a socket is. The verifier knows no type of its address, since hooks have several.
 static __noinline int at(struct event *e, __u64 address)
 {
@@ -635,7 +653,7 @@ static __always_inline int bound(struct bpf_sock *ctx)
 	if (!k || !ctx->src_port)
 		return 1;
 	own(k, (__u64)ctx);
-	me(&k->user);
+	again(&k->user, &k->opener);
 	if (subflow((struct sock *)k->self)) {
 		tell_whole(k);
 		return 1;
@@ -667,7 +685,7 @@ int release(struct bpf_sock *ctx)
 	if (!k || k->self != address)
 		return 1;
 	cookie = bpf_get_socket_cookie(ctx);
-	me(&k->closer);
+	again(&k->closer, &k->user);
 	k->released = bpf_ktime_get_ns();
 	k->flags |= RELEASED;
 	if (ctx->protocol == IPPROTO_MPTCP && READ(READ((struct mptcp_sock *)k->self, first), __sk_common.skc_num))
@@ -733,7 +751,7 @@ static __always_inline void connecting(struct bpf_sock_addr *ctx, struct peer *p
 	if (!k)
 		return;
 	k->peer = *p;
-	me(&k->user);
+	again(&k->user, &k->opener);
 	k->began = bpf_ktime_get_ns();
 	if (stream(ctx->protocol))
 		k->flags |= CONNECTING;
@@ -884,11 +902,11 @@ static __always_inline void used(struct sock *sk, int n, int out)
 	protocol = sk->sk_protocol;
 	cookie = bpf_get_socket_cookie(sk);
 	if (!stream(protocol) && !(k->flags & ANNOUNCED)) {
-		me(&k->user);
+		again(&k->user, &k->user);
 		k->flags |= ANNOUNCED | USED;
 		tell(k, OPEN, cookie, &k->user);
 	} else if (k->user.id != t->tgid || k->user.exec != (__u32)t->self_exec_id || (k->flags & INCOMING && !(k->flags & USED))) {
-		me(&k->user);
+		again(&k->user, &k->user);
 		tell(k, USE, cookie, &k->user);
 	}
 	k->flags |= USED;
