@@ -142,7 +142,7 @@ var rooms = []room{
 			"internal/daemon/directories", "internal/daemon/people", "internal/daemon/commits", "internal/daemon/certificates", "internal/daemon/files",
 			"internal/daemon/exports", "internal/daemon/captures", "internal/daemon/captures/beside", "internal/daemon/captures/dropped", "internal/daemon/portlog", "internal/daemon/reports", "internal/daemon/scenarios", "internal/daemon/feed",
 			"internal/api", "internal/access",
-			"internal/config", "internal/netconf", "internal/menu", "capture", "capture/drops", "diag/names", "diag/ports", "diag/services"},
+			"internal/config", "internal/netconf", "internal/menu", "capture", "capture/drops", "capture/owners", "diag/names", "diag/ports", "diag/services"},
 		modules: []string{modSys},
 		why:     "the appliance does not know its commands: main hands the tree to the boundary"},
 	{name: "shell", imports: []string{"shell/", "internal/api", "internal/access", "internal/menu"},

@@ -58,7 +58,8 @@ type Drop struct {
 	Data   []byte // what is known of that, valid until the watcher returns
 }
 
-// A Count is how many packets were dropped for one reason at one place since the engine began.
+// A Count is how many packets were dropped for one reason at one place, while somebody watched.
+// Who watches subtracts what was there before.
 type Count struct {
 	Where
 	Packets uint64

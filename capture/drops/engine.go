@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -26,18 +27,27 @@ type Engine struct {
 	netns uint32
 	own   own
 
-	mu       sync.Mutex // guards what follows; taken before watching
+	mu       sync.Mutex // guards what follows; taken before that of a run
+	program  *program   // once it was needed
 	running  *run
 	watching int
 }
 
-// A run is the time in which the program is in the kernel.
-type run struct {
+// A program is in the kernel, which looks at it only while it is attached. It is kept for the next
+// who watches: to load it takes a tenth of a second.
+type program struct {
 	set     *bpf.Set
-	ring    *bpf.Ring
 	reasons reasons
 	blind   []string
-	ended   chan struct{}
+}
+
+// A run is the time in which the program is attached.
+type run struct {
+	*program
+	link  io.Closer
+	ring  *bpf.Ring
+	since uint64 // by CLOCK_MONOTONIC; what is older is of a run before
+	ended chan struct{}
 
 	naming sync.Mutex // guards what follows
 	places places
@@ -114,12 +124,34 @@ func (e *Engine) leave(r *run, w *watcher) {
 // tracepoint tells of packets that are dropped.
 const tracepoint = "kfree_skb"
 
-// begin loads the program.
-func (e *Engine) begin() (*run, error) {
-	arguments, err := bpf.Arguments(tracepoint)
+// begin attaches the program.
+func (e *Engine) begin() (r *run, err error) {
+	if e.program == nil {
+		if e.program, err = load(e.netns); err != nil {
+			e.program = nil
+			return nil, err
+		}
+	}
+	r = &run{program: e.program, since: monotonic(), ended: make(chan struct{})}
+	r.places = places{named: r.siteName, known: map[uint64]string{}}
+	if r.ring, err = r.set.Ring("packets"); err != nil {
+		return nil, err
+	}
+	if r.link, err = r.set.Attach("dropped"); err != nil {
+		r.ring.Close()
+		return nil, err
+	}
+	go r.read(e)
+	return r, nil
+}
+
+// load loads the program for one network namespace.
+func load(netns uint32) (*program, error) {
+	kernel, err := bpf.Describe()
 	if err != nil {
 		return nil, err
 	}
+	arguments := kernel.Arguments(tracepoint)
 	if arguments < 3 {
 		return nil, &UnavailableError{"This kernel does not say why it drops packets, which Linux 5.17 and later do"}
 	}
@@ -127,22 +159,15 @@ func (e *Engine) begin() (*run, error) {
 	if arguments > 3 {
 		receiver = 1
 	}
-	r := &run{ended: make(chan struct{})}
-	r.places = places{named: r.siteName, known: map[uint64]string{}}
-	if r.reasons, err = readReasons(); err != nil {
+	p := &program{}
+	if p.reasons, err = readReasons(kernel); err != nil {
 		return nil, err
 	}
-	r.set, err = bpf.Load(bpf.Drops, bpf.Options{Constants: map[string]any{"netns": e.netns, "has_receiver": receiver}})
-	if err != nil {
-		return nil, err
-	}
-	if r.ring, err = r.set.Ring("packets"); err != nil {
-		r.set.Close()
-		return nil, err
-	}
-	r.blind = blindness(r.reasons, receiver != 0)
-	go r.read(e)
-	return r, nil
+	p.blind = blindness(p.reasons, receiver != 0)
+	p.set, err = bpf.Load(bpf.Drops, bpf.Options{
+		Constants: map[string]any{"netns": netns, "has_receiver": receiver}, Loaded: []string{"dropped"},
+	})
+	return p, err
 }
 
 // blindness says in sentences what is not seen.
@@ -189,7 +214,7 @@ func (r *run) read(e *Engine) {
 			return
 		}
 		k := eventOf(record)
-		if k == nil || e.own.has(k.Flow.Place.Listener) {
+		if k == nil || k.Time < r.since || e.own.has(k.Flow.Place.Listener) {
 			continue
 		}
 		drop := r.drop(k)
@@ -228,9 +253,9 @@ func (r *run) flushed() {
 }
 
 func (r *run) end() {
+	r.link.Close()
 	r.ring.Close()
 	<-r.ended
-	r.set.Close()
 }
 
 // drop names what the kernel tells of a packet.
@@ -250,7 +275,7 @@ func (r *run) where(k *kernelPlace) Where {
 	return w
 }
 
-// Counts returns what was dropped since the engine began, by reason and place, and how many packets
+// Counts returns what was dropped since the engine ran first, by reason and place, and how many packets
 // are in no count because there were too many places. It is empty while the engine does not run.
 func (e *Engine) Counts() (counts []Count, uncounted uint64, err error) {
 	e.mu.Lock()
@@ -297,7 +322,7 @@ func compareWhere(a, b Where) int {
 	return cmp.Or(strings.Compare(a.Reason, b.Reason), strings.Compare(a.Place, b.Place), cmp.Compare(a.EtherType, b.EtherType))
 }
 
-// Flows returns what was dropped since the engine began, by reason, place, interface and flow. It is
+// Flows returns what was dropped since the engine ran first, by reason, place, interface and flow. It is
 // empty while the engine does not run.
 func (e *Engine) Flows() ([]FlowCount, error) {
 	e.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"diagsh/assets"
+	"diagsh/internal/bpf"
 )
 
 func TestReasonsHaveTheKernelsNames(t *testing.T) {
@@ -74,7 +75,11 @@ func TestMeanings(t *testing.T) {
 			t.Errorf("%s: %q is no sentence", reason, sentence)
 		}
 	}
-	known, err := readReasons()
+	d, err := bpf.Describe()
+	if err != nil {
+		t.Skip(err)
+	}
+	known, err := readReasons(d)
 	if err != nil || len(known.core) < 100 {
 		t.Skipf("this kernel has %d reasons: %v", len(known.core), err)
 	}

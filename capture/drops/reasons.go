@@ -21,12 +21,12 @@ const few = 10
 // kernel: the values are others in each version.
 type reasons struct{ core, subsystems map[uint64]string }
 
-func readReasons() (reasons, error) {
-	core, err := bpf.Enumeration(reasonEnum)
+func readReasons(d *bpf.Description) (reasons, error) {
+	core, err := d.Enumeration(reasonEnum)
 	if err != nil {
 		return reasons{}, err
 	}
-	subsystems, err := bpf.Enumeration(subsystemEnum)
+	subsystems, err := d.Enumeration(subsystemEnum)
 	if err != nil { // before Linux 6.4
 		subsystems = nil
 	}

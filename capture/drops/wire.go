@@ -83,12 +83,17 @@ type clock struct {
 // each is how often the two clocks are compared: the one of the day may be set.
 const each = uint64(time.Second)
 
-func (c *clock) time(monotonic uint64) time.Time {
-	if now := c.measured + each; c.boot.IsZero() || monotonic > now {
-		var t unix.Timespec
-		unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
-		c.measured = uint64(t.Nano())
-		c.boot = time.Now().Round(0).Add(-time.Duration(t.Nano()))
+func (c *clock) time(at uint64) time.Time {
+	if now := c.measured + each; c.boot.IsZero() || at > now {
+		c.measured = monotonic()
+		c.boot = time.Now().Round(0).Add(-time.Duration(c.measured))
 	}
-	return c.boot.Add(time.Duration(monotonic))
+	return c.boot.Add(time.Duration(at))
+}
+
+// monotonic returns CLOCK_MONOTONIC in nanoseconds.
+func monotonic() uint64 {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+	return uint64(t.Nano())
 }

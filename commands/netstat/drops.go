@@ -13,7 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"diagsh/capture"
 	"diagsh/capture/drops"
+	"diagsh/capture/owners"
 	"diagsh/diag/ports"
 	diag "diagsh/diag/sockets"
 	"diagsh/diag/users"
@@ -25,6 +27,10 @@ type dropService interface {
 	Drops() *drops.Engine
 	DropMeanings() drops.Meanings
 	SocketOwner(cookie, inode uint64) (ports.Owner, bool)
+
+	// FollowOwners follows who has which conversation, until stop is called. of tells it of packets
+	// that begin with the header of IP; one goroutine may call it.
+	FollowOwners() (of func(*capture.Packet) owners.Owners, stop func(), err error)
 }
 
 type dropsArgs struct {
@@ -50,7 +56,8 @@ type dropsRow struct {
 	SourcePort         uint16     `json:"sourcePort,omitempty"`
 	DestinationAddress netip.Addr `json:"destinationAddress,omitzero"`
 	DestinationPort    uint16     `json:"destinationPort,omitempty"`
-	// PID, Process and User are of the socket that sent the packet or did not take it.
+	// PID, Process and User are of the end of the packet that is on this machine: the receiver, if
+	// both are.
 	PID     int        `json:"pid,omitempty"`
 	Process string     `json:"process,omitempty"`
 	User    string     `json:"user,omitempty"`
@@ -60,6 +67,7 @@ type dropsRow struct {
 	Noise   bool       `json:"noise,omitempty"`
 	Meaning string     `json:"meaning,omitempty"`
 
+	flow          flowKey
 	cookie, inode uint64
 	table         *dropsTable // of the first row, which writes all
 }
@@ -72,8 +80,8 @@ func dropsCommand(s Services) *menu.Command {
 			"the interface that it was to leave by. What any machine drops all the time is counted and left out unless all " +
 			"is yes: packets that came twice or that nobody asked for, what was in the queue of a closed socket, messages " +
 			"of Unix and netlink sockets. What the appliance's own captures do not take is never shown. Of more than " +
-			"8,192 flows the oldest are forgotten; the rows by reason have all packets. The process is that of the " +
-			"socket that sent the packet or did not take it, where the kernel knows one.",
+			"8,192 flows the oldest are forgotten; the rows by reason have all packets. The process is that which the " +
+			"packet was for, or else that which sent it, if it is known for sure.",
 		Role: menu.ReadOnly,
 		Suggest: func(_ context.Context, _ menu.Caller, _ dropsArgs, name, _ string) []menu.Choice {
 			return suggestDrops(s, name)
@@ -86,7 +94,7 @@ func dropsCommand(s Services) *menu.Command {
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a dropsArgs, out *menu.Out[dropsRow]) error {
 			v := &dropsView{dropsArgs: a, service: s, out: out, engine: s.Drops(), meanings: s.DropMeanings(),
-				users: users.Names{}}
+				users: users.Names{}, known: map[flowKey]*owners.Process{}}
 			return v.run(ctx)
 		},
 		Text: func(w io.Writer, r dropsRow) { r.table.write(w) },
@@ -114,6 +122,9 @@ type dropsView struct {
 	meanings drops.Meanings
 	users    users.Names
 
+	owners   func(*capture.Packet) owners.Owners // nil: not known
+	told     dropsTold
+	known    map[flowKey]*owners.Process
 	began    time.Time
 	baseline dropsReading // what others had counted before
 	earlier  map[dropsKey]uint64
@@ -137,7 +148,7 @@ type flowKey struct {
 type dropsKey = flowKey
 
 func (v *dropsView) run(ctx context.Context) error {
-	stop, err := v.engine.Watch(nil)
+	stop, err := v.engine.Watch(v.told.take)
 	var unavailable *drops.UnavailableError
 	if errors.As(err, &unavailable) {
 		return &menu.Error{Code: menu.Unsupported, Message: unavailable.Reason,
@@ -147,6 +158,10 @@ func (v *dropsView) run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
+	if of, stop, err := v.service.FollowOwners(); err == nil {
+		defer stop()
+		v.owners = of
+	}
 	if v.baseline, err = v.read(); err != nil {
 		return err
 	}
@@ -168,6 +183,7 @@ func (v *dropsView) run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if v.Every == 0 {
+			pause(ctx, ownersLate)
 			return v.show(ctx)
 		}
 		if err := v.out.View(func() error { return v.show(ctx) }); err != nil {
@@ -202,6 +218,7 @@ func (v *dropsView) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	v.join()
 	rows := v.rows(now)
 	if err := v.addProcesses(ctx, rows); err != nil {
 		return err
@@ -240,7 +257,7 @@ func (v *dropsView) rows(now dropsReading) []dropsRow {
 			r.Last = &last
 		}
 		if key.Flow == f.Flow {
-			r.cookie, r.inode = f.Cookie, f.Inode
+			r.flow, r.cookie, r.inode = key, f.Cookie, f.Inode
 		}
 	}
 	if v.By == "reason" && v.Interface == allInterfaces {

@@ -11,12 +11,16 @@ import (
 	"diagsh/internal/menu"
 )
 
-// addProcesses finds the processes of the sockets that the kernel named. A socket that is closed by
-// now has none, unless sockets are watched.
+// addProcesses finds the processes of flows: by who had the conversation, and by the sockets that the
+// kernel named. A socket that is closed by now has none, unless sockets are watched.
 func (v *dropsView) addProcesses(ctx context.Context, rows []dropsRow) error {
 	var owners *diag.Owners
 	for i := range rows {
 		r := &rows[i]
+		if p := v.known[r.flow]; p != nil {
+			r.PID, r.Process, r.User = p.PID, p.Name, p.User // or none, of several
+			continue
+		}
 		if r.inode == 0 {
 			continue
 		}

@@ -49,6 +49,9 @@ type Set struct {
 	programs map[string]*ebpf.Program
 	links    map[string]io.Closer
 	refused  []*Error
+
+	options Options
+	specs   map[string]*ebpf.ProgramSpec
 }
 
 // setConstants sets variables of an object's programs before they are loaded.
@@ -76,16 +79,16 @@ func Load(object []byte, o Options) (*Set, error) {
 	if err := setConstants(spec, o.Constants); err != nil {
 		return nil, err
 	}
-	if _, err := btf.LoadKernelSpec(); err != nil {
+	cache := btf.NewCache() // the kernel's description is long: it is read once
+	if _, err := cache.Kernel(); err != nil {
 		return nil, failure("", err)
 	}
 	rlimit.RemoveMemlock() // kernels before 5.11 count maps by it; where it is not allowed, loading says so
-	s := &Set{maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}, links: map[string]io.Closer{}}
+	s := &Set{options: o, specs: spec.Programs, maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}, links: map[string]io.Closer{}}
 	if err := s.makeMaps(spec, o); err != nil {
 		s.Close()
 		return nil, err
 	}
-	cache := btf.NewCache()
 	for _, name := range sortedPrograms(spec) {
 		if slices.Contains(o.Skipped, name) {
 			continue
@@ -177,6 +180,15 @@ func attach(p *ebpf.Program, spec *ebpf.ProgramSpec, o Options) (io.Closer, erro
 
 // ErrNoCgroup is in the error of a program that watches a cgroup where none is known.
 var ErrNoCgroup = errors.New("this machine has no cgroup v2")
+
+// Attach attaches a program of Options.Loaded until the Closer is closed. The error is an *Error.
+func (s *Set) Attach(program string) (io.Closer, error) {
+	l, err := attach(s.programs[program], s.specs[program], s.options)
+	if err != nil {
+		return nil, failure(program, err)
+	}
+	return l, nil
+}
 
 // Has reports whether a program was taken.
 func (s *Set) Has(program string) bool { return s.programs[program] != nil }

@@ -1,18 +1,23 @@
 package bpf
 
-import (
-	"github.com/cilium/ebpf/btf"
-)
+import "github.com/cilium/ebpf/btf"
 
-// Enumeration returns the names that the running kernel has for the values of an enum, as its own
-// description (BTF) says. The error is an *Error.
-func Enumeration(name string) (map[uint64]string, error) {
+// A Description is what the running kernel says of its types (BTF).
+type Description struct{ spec *btf.Spec }
+
+// Describe reads the kernel's description. The error is an *Error.
+func Describe() (*Description, error) {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
 		return nil, failure("", err)
 	}
+	return &Description{spec}, nil
+}
+
+// Enumeration returns the names of the values of an enum. The error is an *Error.
+func (d *Description) Enumeration(name string) (map[uint64]string, error) {
 	var e *btf.Enum
-	if err := spec.TypeByName(name, &e); err != nil {
+	if err := d.spec.TypeByName(name, &e); err != nil {
 		return nil, failure("", err)
 	}
 	names := make(map[uint64]string, len(e.Values))
@@ -22,24 +27,20 @@ func Enumeration(name string) (map[uint64]string, error) {
 	return names, nil
 }
 
-// Arguments returns how many arguments a tracepoint has in the running kernel. Programs must not
-// read more of them. It is 0 if there is no such tracepoint. The error is an *Error.
-func Arguments(tracepoint string) (int, error) {
-	spec, err := btf.LoadKernelSpec()
-	if err != nil {
-		return 0, failure("", err)
-	}
+// Arguments returns how many arguments a tracepoint has. Programs must not read more of them. It is 0
+// if there is no such tracepoint.
+func (d *Description) Arguments(tracepoint string) int {
 	var def *btf.Typedef
-	if spec.TypeByName("btf_trace_"+tracepoint, &def) != nil {
-		return 0, nil
+	if d.spec.TypeByName("btf_trace_"+tracepoint, &def) != nil {
+		return 0
 	}
 	pointer, ok := def.Type.(*btf.Pointer)
 	if !ok {
-		return 0, nil
+		return 0
 	}
 	function, ok := pointer.Target.(*btf.FuncProto)
 	if !ok {
-		return 0, nil
+		return 0
 	}
-	return len(function.Params) - 1, nil // the first is the tracepoint's own
+	return len(function.Params) - 1 // the first is the tracepoint's own
 }

@@ -56,7 +56,6 @@ func parts() []access.ReportPart {
 		part("Logins", "last"),
 		part("Audit log", "auditlog", "count", "1000"),
 		part("Appliance log", "tail", "log", "appliance", "count", "1000", "follow", "no"),
-		part("Port log", "portlog status"),
 	}
 }
 

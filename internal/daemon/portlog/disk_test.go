@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -122,21 +121,12 @@ func TestStalledDisk(t *testing.T) {
 			b.tell(serials(n*100+2000, n*100+2099, now, time.Millisecond)...)
 			longest = max(longest, time.Since(began))
 		}
-		b.tell(serials(10_000, 10_000+queueRecords-1, now, time.Millisecond)...) // more than can wait
 	})
 	if longest > 500*time.Millisecond {
 		t.Errorf("the engine waited %v", longest)
 	}
-	s := stop(t, b)
-	const told = 6100 + queueRecords
-	if s.RecordsLost == 0 || s.Records+s.RecordsLost != told {
+	if s := stop(t, b); s.Records != 6100 || s.RecordsLost != 0 {
 		t.Errorf("%+v", s)
-	}
-	// The gap stands where the records are missing, with their number and the reason.
-	list := b.lines(t)
-	gap := slices.IndexFunc(list, func(r ports.Record) bool { return r.Event == ports.Gap })
-	if gap < 0 || list[gap].Lost != s.RecordsLost || list[gap].Reason != slowDisk || list[gap-1].Socket < 10_000 {
-		t.Errorf("the gap is at %d of %d", gap, len(list))
 	}
 	b.shut(t)
 }

@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -12,7 +14,7 @@ import (
 )
 
 // What the kernel drops while a capture runs is in a file beside it: each packet that matches the
-// filter once, with the reason and the place. Other programs read the file and keep what it says.
+// filter once, with the reason, the place and the process that sent it. Other programs read the file and keep what it says.
 func TestDropsBesideACapture(t *testing.T) {
 	t.Parallel()
 	need(t, "tshark", "tshark")
@@ -85,6 +87,9 @@ func said(t *testing.T, file string, want map[string]int) {
 		if !found || !at || f[3] != "drops" || !strings.Contains(place, "(interface lo)") {
 			t.Fatalf("%s", line)
 		}
+		if who := fmt.Sprintf("process=%s pid=%d ", own(t), os.Getpid()); !strings.Contains(place, ","+who) {
+			t.Errorf("%s is not of %s", line, who)
+		}
 		port := f[1] + f[2] + " "
 		if reason == "SOCKET_RCVBUFF" {
 			port = "" // it is another each time
@@ -102,6 +107,16 @@ func said(t *testing.T, file string, want map[string]int) {
 	if out := tool(t, "tshark", "-n", "-r", file, "-Y", "_ws.malformed"); out != "" {
 		t.Errorf("malformed: %s", out)
 	}
+}
+
+// own returns the name of this process.
+func own(t *testing.T) string {
+	t.Helper()
+	name, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(name))
 }
 
 // datagrams sends some to a port of this host.
