@@ -134,7 +134,7 @@ var rooms = []room{
 		why:     "what a report says, the boundary runs and opens for its caller"},
 	{name: "internal/daemon/scenarios",
 		imports: []string{"internal/daemon/store", "internal/daemon/files", "internal/daemon/reports", "internal/access",
-			"internal/menu", "capture"}, modules: []string{modYaml},
+			"internal/menu", "capture"}, modules: []string{modYaml}, tests: []string{"assets"},
 		why: "it begins captures by scenarios and reports on them, through interfaces that it declares"},
 	{name: "internal/daemon",
 		imports: []string{"internal/daemon/store", "internal/daemon/settings", "internal/daemon/audit",

@@ -224,6 +224,10 @@ func (r *Room) StartCapture(caller menu.Caller, request capture.Request) (captur
 	return r.described(status), nil
 }
 
+// dispensable are the options that a scenario's capture begins without, also where another option of
+// the user rules them out, as the format pcap does.
+var dispensable = []string{"processes", "drops"}
+
 // startFitting begins a capture with what a scenario adds to its request. An option that the scenario
 // alone gives, and that this machine cannot do, is left out with a remark.
 func (r *Room) startFitting(caller menu.Caller, request capture.Request, s access.Scenario, j *job) (capture.Status, error) {
@@ -237,7 +241,7 @@ func (r *Room) startFitting(caller menu.Caller, request capture.Request, s acces
 		fitted.Partial = request.Partial.Under(given)
 		status, err := r.o.Captures.StartCapture(caller, fitted)
 		var known *menu.Error
-		if !errors.As(err, &known) || known.Code != menu.Unsupported {
+		if !errors.As(err, &known) || known.Code != menu.Unsupported && !slices.Contains(dispensable, known.Argument) {
 			return status, err
 		}
 		i := slices.IndexFunc(given.Given, func(name string) bool { return strings.EqualFold(name, known.Argument) })
