@@ -103,8 +103,11 @@ func scenariosText(w io.Writer, list []access.Scenario) {
 			label = ""
 		}
 		value := fmt.Sprint(s.Options[name])
-		if value == "" {
+		switch s.Options[name] {
+		case "":
 			value = "none"
+		case true, false:
+			value = yesNo(s.Options[name] == true)
 		}
 		line(label, name+" "+value)
 	}
