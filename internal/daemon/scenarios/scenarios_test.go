@@ -18,8 +18,8 @@ func TestScenariosAreRead(t *testing.T) {
 		t.Fatalf("%d scenarios, %v", len(list), err)
 	}
 	for text, wrong := range map[string]string{
-		"description: x": "",
-		"options: {}":    "needs a description",
+		"description: x":                          "",
+		"options: {}":                             "needs a description",
 		"description: x\noptions: {colour: red}":  "colour is not an option",
 		"description: x\noptions: {filter: [1]}":  "filter is not an option",
 		"description: x\noptions: {scenario: y}":  "scenario is not an option",
