@@ -16,6 +16,7 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/past"
 	"diagsh/commands/shared/tables"
 	"diagsh/diag/interfaces"
 	"diagsh/diag/netlink"
@@ -28,10 +29,12 @@ import (
 // A catalogueService knows the services of the appliance.
 type catalogueService interface {
 	Services() (services.Catalogue, error)
+	past.Service
 }
 
 type tcpservicesArgs struct {
-	UDP bool `arg:"udp" label:"UDP too" default:"no" help:"Show UDP and UDP-Lite too."`
+	UDP     bool `arg:"udp" label:"UDP too" default:"no" help:"Show UDP and UDP-Lite too."`
+	History bool `arg:"history" default:"no" help:"Show since when they wait and who opened the socket, as far as sockets are watched."`
 }
 
 // A listener is a process that waits for connections or datagrams on a port.
@@ -48,7 +51,11 @@ type listener struct {
 	Service       string     `json:"service,omitempty"`       // as the catalogue has it
 	Description   string     `json:"description,omitempty"`
 
+	// History is what was seen of the socket, with the argument history.
+	History *past.Past `json:"history,omitempty"`
+
 	catalogue services.Catalogue
+	history   bool
 }
 
 // tcpservices returns the command that lists the processes that wait for connections.
@@ -65,21 +72,27 @@ func tcpservices(s catalogueService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			list, err := listeners(ctx, a.UDP, catalogue)
+			list, err := listeners(ctx, s, a, catalogue)
 			if err != nil {
 				return err
 			}
 			for i := range list {
-				list[i].catalogue = catalogue
+				list[i].catalogue, list[i].history = catalogue, a.History
 			}
-			return out.Records(list)
+			if err := out.Records(list); err != nil {
+				return err
+			}
+			if _, watched := s.PortsStatus(); a.History && !watched {
+				return out.Printf("%s", menu.Text(past.Unwatched))
+			}
+			return nil
 		},
 		TextTable: listenersTable,
 	}.Command()
 }
 
 // listeners returns the listening sockets, each once for every process that holds it.
-func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]listener, error) {
+func listeners(ctx context.Context, service past.Service, a tcpservicesArgs, catalogue services.Catalogue) ([]listener, error) {
 	owners, err := sockets.FindOwners(ctx)
 	if err != nil {
 		return nil, err
@@ -87,7 +100,7 @@ func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]l
 	names, devices := users.Names{}, interfaces.Names{}
 	var list []listener
 	q := sockets.Query{States: []sockets.State{sockets.Listen, sockets.Closed}}
-	if udp {
+	if a.UDP {
 		q.Kinds = []sockets.Kind{sockets.KindTCP, sockets.KindUDP, sockets.KindUDPLite}
 	}
 	err = sockets.Each(ctx, q, func(s *sockets.Socket) error {
@@ -112,13 +125,19 @@ func listeners(ctx context.Context, udp bool, catalogue services.Catalogue) ([]l
 		case sockets.KindUDPLite:
 			l.Node = "UDPLITE" // as lsof(8) has it
 		}
+		if a.History {
+			l.History = past.Of(service, s.Cookie, s.Inode, names)
+		}
 		owners.Of(s.Inode, func(p *sockets.Process) {
 			l.Command, l.PID, l.User = p.Name, p.PID, names.Of(p.UID)
 			list = append(list, l.described(catalogue))
 		})
 		if l.PID == 0 {
 			l.User = names.Of(s.UID)
-			list = append(list, l) // of the kernel, or of a process that cannot be seen
+			if last := past.Of(service, s.Cookie, s.Inode, names).Last(); last != nil {
+				l.Command, l.PID, l.User = last.Process, last.PID, last.User
+			}
+			list = append(list, l.described(catalogue)) // of the kernel, or of a process that cannot be seen
 		}
 		return nil
 	})
@@ -195,10 +214,19 @@ func wrapped(text string, columns int) string {
 
 func listenersTable(w io.Writer, list []listener) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "COMMAND\tUSER\tTYPE\tNODE\tNAME")
+	history := len(list) > 0 && list[0].history
+	heading := "COMMAND\tUSER\tTYPE\tNODE\tNAME"
+	if history {
+		heading += "\tSINCE (UTC)\tOPENED BY"
+	}
+	fmt.Fprintln(t, heading)
 	for _, l := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", tables.OrDash(menu.Clean(l.Command)), menu.Clean(l.User),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s", tables.OrDash(menu.Clean(l.Command)), menu.Clean(l.User),
 			l.Type, l.Node, l.name())
+		if history {
+			fmt.Fprintf(t, "\t%s\t%s", l.History.SinceText(), l.History.Opener())
+		}
+		fmt.Fprintln(t)
 	}
 	t.Flush()
 	unseen := 0

@@ -16,7 +16,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/drops"
 	"diagsh/capture/owners"
-	"diagsh/diag/ports"
+	"diagsh/commands/shared/past"
 	diag "diagsh/diag/sockets"
 	"diagsh/diag/users"
 	"diagsh/internal/menu"
@@ -26,7 +26,7 @@ import (
 type dropService interface {
 	Drops() *drops.Engine
 	DropMeanings() drops.Meanings
-	SocketOwner(cookie, inode uint64) (ports.Owner, bool)
+	past.Service
 
 	// FollowOwners follows who has which conversation, until stop is called. of tells it of packets
 	// that begin with the header of IP; one goroutine may call it.

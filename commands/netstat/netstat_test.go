@@ -277,7 +277,7 @@ func TestUnknownProcesses(t *testing.T) {
 func TestWaitingConnections(t *testing.T) {
 	listening := diag.Socket{State: diag.Listen, Inode: 7, Local: netip.MustParseAddrPort("0.0.0.0:25"),
 		Remote: netip.MustParseAddrPort("0.0.0.0:0")}
-	v := &socketsView{users: users.Names{}, listeners: diag.Listeners{25: {listening}}}
+	v := &socketsView{users: users.Names{}, services: watched{}, listeners: diag.Listeners{25: {listening}}}
 	for state, want := range map[diag.State]string{diag.Established: waitsAccept, diag.CloseWait: waitsAccept,
 		diag.SynRcvd:  waitsHandshake,
 		diag.FinWait1: "", diag.FinWait2: "", diag.Closing: "", diag.LastAck: "", diag.TimeWait: ""} {

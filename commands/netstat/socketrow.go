@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"diagsh/commands/shared/past"
 	diag "diagsh/diag/sockets"
 	"diagsh/internal/menu"
 )
@@ -34,17 +35,20 @@ type socketRow struct {
 	Interface      string     `json:"interface,omitempty"`
 	// InterfaceGone reports that the socket is bound to an interface that was removed.
 	// InterfaceUnknown reports that the kernel does not say whether it is bound to one.
-	InterfaceGone    bool      `json:"interfaceGone,omitempty"`
-	InterfaceUnknown bool      `json:"interfaceUnknown,omitempty"`
-	PID              int       `json:"pid,omitempty"`
-	Process          string    `json:"process,omitempty"`
-	User             string    `json:"user,omitempty"`
-	Others           []holder  `json:"others,omitempty"`    // further processes that hold the socket
-	Waiting          string    `json:"waiting,omitempty"`   // accept or handshake: no process holds it yet, and
-	Listeners        []holder  `json:"listeners,omitempty"` // one of these will
-	TCP              *measured `json:"tcp,omitempty"`
+	InterfaceGone    bool     `json:"interfaceGone,omitempty"`
+	InterfaceUnknown bool     `json:"interfaceUnknown,omitempty"`
+	PID              int      `json:"pid,omitempty"`
+	Process          string   `json:"process,omitempty"`
+	User             string   `json:"user,omitempty"`
+	Others           []holder `json:"others,omitempty"` // further processes that hold the socket
+	// Released reports that no process holds the socket any more: PID is of the one that had it last.
+	Released  bool       `json:"released,omitempty"`
+	History   *past.Past `json:"history,omitempty"`
+	Waiting   string     `json:"waiting,omitempty"`   // accept or handshake: no process holds it yet, and
+	Listeners []holder   `json:"listeners,omitempty"` // one of these will
+	TCP       *measured  `json:"tcp,omitempty"`
 
-	full, processes, measures, drops, changes bool
+	full, processes, measures, drops, changes, history bool
 
 	kind diag.Kind
 	text []byte
@@ -82,7 +86,7 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 		InterfaceUnknown: s.Unknown&diag.UnknownDevice != 0,
 		State:            s.State.String(), Others: r.Others[:0], Listeners: r.Listeners[:0],
 		text: r.text[:0], kind: s.Kind,
-		full: v.Full, processes: v.Processes, measures: v.measures(), drops: v.drops(),
+		full: v.Full, processes: v.Processes, measures: v.measures(), drops: v.drops(), history: v.History,
 	}
 	if s.Kind != diag.KindTCP && s.State == diag.Closed {
 		r.State = ""
@@ -106,9 +110,16 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 			t.CongestionWindow, t.SegmentSize, t.PathMTU}
 		r.TCP = &r.tcp
 	}
-	if !v.Processes {
-		return
+	if v.History {
+		r.History = past.Of(v.services, s.Cookie, s.Inode, v.users)
 	}
+	if v.Processes {
+		r.hold(v, s)
+	}
+}
+
+// hold sets the members about the processes that have the socket.
+func (r *socketRow) hold(v *socketsView, s *diag.Socket) {
 	v.owners.Of(s.Inode, func(p *diag.Process) {
 		if r.PID == 0 {
 			r.PID, r.Process, r.User = p.PID, p.Name, v.users.Of(p.UID)
@@ -124,6 +135,12 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 		v.listening(s, func(p *diag.Process) {
 			r.Listeners = append(r.Listeners, holder{p.PID, p.Name, v.users.Of(p.UID)})
 		})
+	}
+	if r.PID == 0 && r.Waiting == "" {
+		if last := past.Of(v.services, s.Cookie, s.Inode, v.users).Last(); last != nil {
+			r.PID, r.Process, r.User, r.Released = last.PID, last.Process, last.User, s.Inode == 0
+			return
+		}
 	}
 	if r.PID == 0 && s.Inode != 0 {
 		r.User = v.users.Of(s.UID) // a process that cannot be seen, or the kernel itself
@@ -231,6 +248,7 @@ const (
 	stateWidth    = 11
 	processWidth  = 24
 	userWidth     = 10
+	sinceWidth    = 26
 	cutName       = 16 // of a host name
 )
 
@@ -261,7 +279,7 @@ func (v *socketsView) heading() string {
 	}
 	b = append(b, "Proto Recv-Q Send-Q Local Address          Foreign Address        (state)"...)
 	start := len(b)
-	if v.Details || v.Processes {
+	if v.Details || v.Processes || v.History {
 		b = pad(b, start-len("(state)"), stateWidth)
 	}
 	if v.measures() {
@@ -272,6 +290,12 @@ func (v *socketsView) heading() string {
 	}
 	if v.Processes {
 		b = append(b, " PID/Process              User"...)
+	}
+	if v.History {
+		if v.Processes {
+			b = append(b, "      "...)
+		}
+		b = append(b, " Since (UTC)                Opened by                Accepted by"...)
 	}
 	return string(append(b, '\n'))
 }
@@ -290,7 +314,7 @@ func (r *socketRow) line() []byte {
 	b = append(pad(appendEndpoint(b, r.RemoteAddress, r.RemoteName, "", r.ports[1], r.full), len(b), addressWidth), ' ')
 	start = len(b)
 	b = append(b, r.State...)
-	if r.measures || r.drops || r.processes {
+	if r.measures || r.drops || r.processes || r.history {
 		b = pad(b, start, stateWidth)
 	}
 	if r.measures {
@@ -301,6 +325,9 @@ func (r *socketRow) line() []byte {
 	}
 	if r.processes {
 		b = r.processColumns(b)
+	}
+	if r.history {
+		b = r.historyColumns(b)
 	}
 	r.text = append(trimRight(b), '\n')
 	return r.text
@@ -354,11 +381,26 @@ func (r *socketRow) processColumns(b []byte) []byte {
 			b = append(strconv.AppendInt(append(b, " +"...), int64(n), 10), ' ')
 		}
 	}
-	b = append(pad(b, start, processWidth), ' ')
-	if r.User == "" {
-		return append(b, '-')
+	if r.Released {
+		b = append(b, " (closed it)"...)
 	}
-	return append(b, menu.Clean(r.User)...)
+	b = append(pad(b, start, processWidth), ' ')
+	start = len(b)
+	if r.User == "" {
+		b = append(b, '-')
+	}
+	b = append(b, menu.Clean(r.User)...)
+	if r.history {
+		b = pad(b, start, userWidth)
+	}
+	return b
+}
+
+func (r *socketRow) historyColumns(b []byte) []byte {
+	b = append(b, ' ')
+	b = append(pad(append(b, r.History.SinceText()...), len(b), sinceWidth), ' ')
+	b = append(pad(append(b, r.History.Opener()...), len(b), processWidth), ' ')
+	return append(b, r.History.Accepter()...)
 }
 
 // appendEndpoint appends address and port as BSD writes them, with a full stop between. The

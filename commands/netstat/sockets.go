@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"diagsh/commands/shared/past"
 	"diagsh/diag/dns"
 	"diagsh/diag/interfaces"
 	"diagsh/diag/netlink"
@@ -29,6 +30,7 @@ type socketsArgs struct {
 	Protocol  string        `arg:"protocol" choices:"tcp|udp|udplite|raw|packet|all" default:"tcp" help:"Which sockets; all is netstat -a of other systems. Raw ones send and take an IP protocol, packet ones what an interface carries."`
 	Processes bool          `arg:"processes" default:"no" help:"Show the process that holds the socket, and its user."`
 	Details   bool          `arg:"details" default:"no" help:"Show what TCP measured: round-trip time, retransmits, congestion window; of the other protocols the packets that a socket dropped."`
+	History   bool          `arg:"history" default:"no" help:"Show since when the socket exists, who opened it and who accepted it, as far as sockets are watched."`
 	Count     string        `arg:"count" choices:"state|host" help:"Show how many sockets there are per state or per remote host instead."`
 	Every     time.Duration `arg:"every,stream" min:"1" max:"3600" help:"Show the list again after this many seconds, what changed marked, until it is interrupted."`
 }
@@ -45,7 +47,8 @@ func socketsCommand(s Services) *menu.Command {
 			"too, p_dgr one without. What a capture has in its ring is in no queue, and its drops are only in " +
 			"packetcapture status. With every, + marks a socket that is new, - one that has gone, * one that " +
 			"changed: its state, queues or drops, or what it is bound to. Counts have the members state, " +
-			"or remoteAddress and remoteName, and count.",
+			"or remoteAddress and remoteName, and count. While sockets are watched (portlog), a socket that no " +
+			"process holds any more shows who had it last, and history is known.",
 		Record:  socketRow{},
 		Role:    menu.ReadOnly,
 		Shows:   true,
@@ -67,6 +70,9 @@ func checkSockets(_ context.Context, _ menu.Caller, a socketsArgs, name string) 
 		if _, _, err := parseNetwork(a.Address); err != nil {
 			return err
 		}
+	}
+	if name == "count" && a.History {
+		return menu.BadArgument("count", "Counts have no history").WithHint("Leave out history, or count")
 	}
 	if name == "count" && a.Processes {
 		return menu.BadArgument("count", "Counts have no process").WithHint("Leave out processes, or count")
@@ -255,6 +261,9 @@ func (v *socketsView) list(ctx context.Context, walk func(show func(s *diag.Sock
 		return err
 	}
 	text := v.dashes.String()
+	if _, watched := v.services.PortsStatus(); v.History && !watched {
+		text += past.Unwatched
+	}
 	if v.untold > 0 {
 		text += fmt.Sprintf("This kernel does not say to which interface %s bound, if to any.\n",
 			plural(v.untold, "of the sockets is", "of the sockets are"))

@@ -89,6 +89,7 @@ type Socket struct {
 	// and receives nothing.
 	DeviceGone bool
 	UID        uint32
+	Cookie     uint64         // the kernel's number of the socket (sock_diag(7)); 0 if it is not known
 	Inode      uint32         // 0 if no process holds it any more, or not yet (Waits)
 	Local      netip.AddrPort // invalid for a packet socket; for a raw one without a port
 	Remote     netip.AddrPort // likewise
@@ -383,6 +384,7 @@ func reader(kind Kind, q Query, yield func(*Socket) error) func(_ uint16, body [
 			SendQ:  binary.NativeEndian.Uint32(b[60:]),
 			UID:    binary.NativeEndian.Uint32(b[64:]),
 			Inode:  binary.NativeEndian.Uint32(b[68:]),
+			Cookie: binary.NativeEndian.Uint64(b[44:]),
 		}
 		if kind == KindRaw {
 			if mask&(1<<s.State) == 0 {
