@@ -38,6 +38,15 @@ func (s *Set) describeAll() error {
 
 // describe writes the block of one process. short leaves out what is long, when the file is full.
 func (s *Set) describe(b *bytes.Buffer, seen sighting, names users.Names, short bool) {
+	if seen.PID == 0 {
+		fmt.Fprintf(b, "Records are missing at %s\n", s.local(seen.at))
+		if seen.lost > 0 {
+			member(b, "Events", fmt.Sprint(seen.lost))
+		}
+		member(b, "Why", seen.gap)
+		b.WriteByte('\n')
+		return
+	}
 	fmt.Fprintf(b, "Process %d, first seen %s\n", seen.PID, s.local(seen.at))
 	d, err := processes.ReadDetail(seen.PID, seen.at)
 	if err == nil && !same(seen.Process, d) {

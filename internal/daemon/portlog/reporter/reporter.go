@@ -5,7 +5,7 @@
 // PR-PORTS has a line a record, separated by commas: date, time, protocol, local port, local address,
 // remote port, remote address, PID, module and user context, as Port Reporter has them, and then what
 // it had not (Columns). PR-PIDS has a block for each process that PR-PORTS names, with its file,
-// arguments and modules.
+// arguments and modules, and says where records are missing.
 //
 // Who writes the log ends a set by its size and at midnight, and begins the next.
 //
@@ -68,7 +68,7 @@ func (r *Reporter) Names(begin time.Time) (names []string) {
 
 // Begin makes the files of a set: all three or none. An error may be fs.ErrExist.
 func (r *Reporter) Begin(begin time.Time) (*Set, error) {
-	s := &Set{reporter: r, begin: begin.In(r.o.Zone), seen: map[processKey]bool{}}
+	s := &Set{reporter: r, begin: begin.In(r.o.Zone), begun: make(chan struct{}), seen: map[processKey]bool{}}
 	s.wake.L = &s.mu
 	for i, name := range r.Names(begin) {
 		f, err := r.o.Create(name)

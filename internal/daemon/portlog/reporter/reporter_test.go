@@ -164,7 +164,10 @@ func TestTenColumns(t *testing.T) {
 	for i := range records {
 		records[i].Time = noon.Add(time.Duration(i) * time.Second)
 	}
-	b.must(t, b.set.Write(records))
+	// It had no lines for these.
+	others := []ports.Record{{Time: noon, Event: ports.Began, Reason: "host mx1"}, {Time: noon, Event: ports.Gap, Lost: 7, Reason: "the disk did not keep up"},
+		{Time: noon, Event: ports.Opened, Protocol: ports.ICMP, Process: ports.Process{PID: 1 << 30, Name: "ping"}}, {Time: noon, Event: ports.Ended}}
+	b.must(t, b.set.Write(append(others, records...)))
 	text := b.read(t, "PORTS") // while it grows
 	rows, err := parsePorts(text)
 	if err != nil {
@@ -194,6 +197,10 @@ func TestTenColumns(t *testing.T) {
 		if member[name] != want {
 			t.Errorf("%s is %q, want %q", name, member[name], want)
 		}
+	}
+	b.whole(t)
+	if pids := b.read(t, "PIDS"); !strings.HasPrefix(pids, "Records are missing at 2026-11-30 12:00:00\n  Events:    7\n  Why:       the disk did not keep up\n\n") {
+		t.Errorf("the gap is %.200q", pids)
 	}
 	if len(ours) != len(Columns) {
 		t.Errorf("%d columns, %d are named", len(ours), len(Columns))
@@ -335,12 +342,20 @@ func TestInitial(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	watches := false
 	b := newBench(t, t.TempDir(), func(o *Options) {
+		status := o.Status
+		o.Status = func() (ports.Status, bool) {
+			known, _ := status()
+			return known, watches
+		}
 		o.Services = func() (services.Catalogue, error) {
 			comm, err := os.ReadFile("/proc/self/comm")
 			return services.Catalogue{{Name: "tests", Description: "The tests.", Processes: []string{strings.TrimSpace(string(comm))}}}, err
 		}
 	})
+	watches = true // the engine begins after the files
+	b.must(t, b.set.Write([]ports.Record{{Time: noon, Event: ports.Began}}))
 	b.whole(t)
 	text := b.read(t, "INITIAL")
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")

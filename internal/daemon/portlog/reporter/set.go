@@ -32,6 +32,9 @@ type Set struct {
 	// seen are the processes that the set names. It has at most as many as PR-PORTS has lines.
 	seen map[processKey]bool
 
+	begun  chan struct{} // closed at the first Write, when it is known how sockets are seen
+	begins sync.Once
+
 	mu    sync.Mutex
 	wake  sync.Cond
 	queue []sighting // processes to be described, the oldest first
@@ -45,16 +48,19 @@ type processKey struct {
 	uid       uint32
 }
 
-// A sighting is a process that a record names.
+// A sighting is a process that a record names, or with PID 0 a gap.
 type sighting struct {
 	ports.Process
-	at time.Time
+	at   time.Time
+	gap  string // why records are missing
+	lost uint64 // how many events, if that is known
 }
 
 // start begins what is written in the background.
 func (s *Set) start() {
 	var both sync.WaitGroup
 	both.Go(func() {
+		<-s.begun
 		s.reporter.initial.Lock()
 		defer s.reporter.initial.Unlock()
 		s.reporter.failed(s.names, s.writeInitial(context.Background()))
@@ -68,15 +74,24 @@ func (s *Set) start() {
 
 // Write appends records to PR-PORTS, all of them or none, and their processes to those that are to
 // be described. It waits for no process: they are read in the background.
+//
+// PR-PORTS has what Port Reporter had, TCP and UDP. Where records are missing PR-PIDS says so.
 func (s *Set) Write(list []ports.Record) error {
+	s.begins.Do(func() { close(s.begun) })
 	s.lines.Reset()
 	var fresh []sighting
 	for i := range list {
 		r := &list[i]
+		if r.Event == ports.Gap {
+			fresh = append(fresh, sighting{at: r.Time, gap: r.Reason, lost: r.Lost})
+		}
+		if r.Protocol != ports.TCP && r.Protocol != ports.UDP {
+			continue
+		}
 		appendLine(&s.lines, r, s.reporter.o.Zone)
 		key := processKey{r.PID, r.Name, r.Exe, r.UID}
 		if r.PID != 0 && !s.seen[key] {
-			fresh = append(fresh, sighting{r.Process, r.Time})
+			fresh = append(fresh, sighting{Process: r.Process, at: r.Time})
 		}
 	}
 	if err := s.files[portsFile].append(s.lines.Bytes()); err != nil {
@@ -95,7 +110,7 @@ func (s *Set) queueAll(list []sighting) {
 	defer s.mu.Unlock()
 	for _, one := range list {
 		key := processKey{one.PID, one.Name, one.Exe, one.UID}
-		if !s.seen[key] {
+		if one.PID == 0 || !s.seen[key] {
 			s.seen[key] = true
 			s.queue = append(s.queue, one)
 		}
@@ -115,6 +130,7 @@ func (s *Set) Sync() error { return s.files[portsFile].file.Sync() }
 // Close says that no record comes any more. It does not wait until those before are described:
 // Reporter.Wait does.
 func (s *Set) Close() error {
+	s.begins.Do(func() { close(s.begun) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
