@@ -334,14 +334,25 @@ func compare(t testing.TB, all, some []packet, o owner) {
 	}
 }
 
-// noise has a process talk until the function is called.
+// noise has a process talk until the function is called. Its ports are below those that the kernel
+// chooses: two processes may have the same port there, each with another end, and the test tells
+// packets by ports.
 func noise(p *peer) (stop func()) {
 	p.do(`
 go = True
+own = 10000
+def mine(kind, to):
+    global own
+    own += 1
+    s = socket(AF_INET, kind); s.settimeout(20); s.bind(('', own))
+    if kind == SOCK_STREAM: s.connect(to)
+    return s
 def run():
-    while go:
-        talk(tcp(('%s', 7000))); talk(tcp(('127.0.0.1', 7100))); rounds(udp(), ('%s', 7001)); rounds(udp(), ('127.0.0.1', 7101)); s = udp(); s.sendto(b'n' * 4000, ('%s', 7001)); s.recvfrom(65536)
-noisy = threading.Thread(target=run); noisy.start()`, farAddress, farAddress, farAddress)
+    while go and own < 30000:
+        talk(mine(SOCK_STREAM, ('%[1]s', 7000))); talk(mine(SOCK_STREAM, ('127.0.0.1', 7100)))
+        for size, to in (100, ('%[1]s', 7001)), (100, ('127.0.0.1', 7101)), (4000, ('%[1]s', 7001)):
+            s = mine(SOCK_DGRAM, to); s.sendto(b'n' * size, to); s.recvfrom(65536); s.close()
+noisy = threading.Thread(target=run); noisy.start()`, farAddress)
 	return func() { p.do("go = False; noisy.join()") }
 }
 
