@@ -86,6 +86,16 @@ func (t *Table) Known(until time.Time) {
 	}
 }
 
+// Until returns up to when all that happened was told.
+func (t *Table) Until() time.Time {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if len(t.windows) == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, t.windows[len(t.windows)-1].until)
+}
+
 // Lost notes that between two times events were lost: who had a packet then is not known.
 func (t *Table) Lost(from, until time.Time) {
 	t.mu.Lock()

@@ -4,20 +4,33 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 
 	"diagsh/capture"
 )
 
+// A Said is what a file says of a packet beside the packet.
+type Said struct {
+	Comments []string // empty ones are left out
+
+	// PID is the process that the packet is of (option epb_processid_threadid); 0 is none.
+	PID int
+}
+
+func (s Said) nothing() bool {
+	return s.PID == 0 && !slices.ContainsFunc(s.Comments, func(c string) bool { return c != "" })
+}
+
 // CopyCommented copies a pcapng file, as it is or packed by gzip, with comments on its packets. All
-// else stays as it is, also comments that the packets have. comment returns what is said of a packet
-// by its number in the file, from 1; empty is nothing. A packet at the end that is not whole is left
-// out. The error is that of NewReader or Reader.Next, or from out.
-func CopyCommented(out io.Writer, in io.Reader, comment func(number int64) string) error {
+// else stays as it is, also comments that the packets have. say returns what is said of a packet, by
+// its number in the file, from 1. A packet at the end that is not whole is left out. The error is
+// that of NewReader or Reader.Next, or from out.
+func CopyCommented(out io.Writer, in io.Reader, say func(number int64, p *capture.Packet, on capture.Interface) Said) error {
 	r := &Reader{copy: out}
 	number := int64(0)
-	r.comment = func() string {
+	r.say = func(p *capture.Packet) Said {
 		number++
-		return comment(number)
+		return say(number, p, r.interfaces[p.Interface].Interface)
 	}
 	err := r.begin(in)
 	for err == nil {
@@ -34,18 +47,17 @@ func CopyCommented(out io.Writer, in io.Reader, comment func(number int64) strin
 func (r *Reader) pass(kind uint32, block []byte, p *capture.Packet) error {
 	switch kind {
 	case blockPacket, blockOldPacket, blockSimple:
-		if text := r.comment(); text != "" {
-			block = commented(r.order, block, text, len(p.Data))
+		if said := r.say(p); !said.nothing() {
+			block = commented(r.order, block, said, len(p.Data))
 		}
 	}
 	_, err := r.copy.Write(block)
 	return err
 }
 
-// commented returns the block of a packet of which kept bytes are there with one more option, a
-// comment. A simple block, which has no options, becomes one that has; it has no time, which is 0
+// commented returns the block of a packet of which kept bytes are there with more options. A simple block, which has no options, becomes one that has; it has no time, which is 0
 // then, as Reader says it.
-func commented(o binary.ByteOrder, block []byte, text string, kept int) []byte {
+func commented(o binary.ByteOrder, block []byte, said Said, kept int) []byte {
 	const simpleData, data = 12, 8 + packetFixedSize
 	kind, head, from := o.Uint32(block), block[8:data:data], data
 	if kind == blockSimple {
@@ -58,15 +70,12 @@ func commented(o binary.ByteOrder, block []byte, text string, kept int) []byte {
 	if from == simpleData {
 		options = nil
 	}
-	b := make([]byte, 8, len(block)+len(text)+64)
+	b := make([]byte, 8, len(block)+512)
 	o.PutUint32(b, kind)
 	b = append(b, head...)
 	b = append(b, block[from:from+kept]...)
 	b = append(b, "\x00\x00\x00"[:padding(kept)]...)
-	text = text[:min(len(text), maxComment)]
-	b = appendUint16s(o, b, optionComment, uint16(len(text)))
-	b = append(b, text...)
-	b = append(b, "\x00\x00\x00"[:padding(len(text))]...)
+	b = said.append(o, b)
 	b = append(b, options...)
 	if len(options) == 0 {
 		b = appendUint16s(o, b, optionEnd, 0)
@@ -77,6 +86,28 @@ func commented(o binary.ByteOrder, block []byte, text string, kept int) []byte {
 	o.PutUint32(end[:], length)
 	return append(b, end[:]...)
 }
+
+// append appends the options that say it.
+func (s Said) append(o binary.ByteOrder, b []byte) []byte {
+	for _, text := range s.Comments {
+		if text == "" {
+			continue
+		}
+		text = text[:min(len(text), maxComment)]
+		b = appendUint16s(o, b, optionComment, uint16(len(text)))
+		b = append(b, text...)
+		b = append(b, "\x00\x00\x00"[:padding(len(text))]...)
+	}
+	if s.PID > 0 {
+		b = appendUint16s(o, b, packetProcess, 8)
+		b = append(b, make([]byte, 8)...) // the thread is 0: it is not known
+		o.PutUint32(b[len(b)-8:], uint32(s.PID))
+	}
+	return b
+}
+
+// packetProcess is the option epb_processid_threadid of a packet (draft-ietf-opsawg-pcapng).
+const packetProcess = 8
 
 // maxComment is the largest number of bytes of a comment that is copied.
 const maxComment = 1<<16 - 4

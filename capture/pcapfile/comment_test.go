@@ -73,7 +73,9 @@ func TestCommentsInAForeignFile(t *testing.T) {
 				in = b.Bytes()
 			}
 			var out bytes.Buffer
-			if err := CopyCommented(&out, bytes.NewReader(in), func(n int64) string { return comments[n] }); err != nil {
+			if err := CopyCommented(&out, bytes.NewReader(in), func(n int64, _ *capture.Packet, _ capture.Interface) Said {
+				return Said{Comments: []string{comments[n]}}
+			}); err != nil {
 				t.Fatal(err)
 			}
 			if got, want := packetsIn(t, out.Bytes()), packetsIn(t, before); got != want {
@@ -93,7 +95,7 @@ func TestCommentsInAForeignFile(t *testing.T) {
 		}
 		// Without comments every byte stays, and a packet that is not whole is left out.
 		var out bytes.Buffer
-		err := CopyCommented(&out, bytes.NewReader(before[:len(before)-3]), func(int64) string { return "" })
+		err := CopyCommented(&out, bytes.NewReader(before[:len(before)-3]), func(int64, *capture.Packet, capture.Interface) Said { return Said{} })
 		last := len(foreignBlock(o, blockPacket, make([]byte, 40)...))
 		if err != nil || !bytes.Equal(out.Bytes(), before[:len(before)-last]) {
 			t.Errorf("%s: the copy has %d bytes of %d, %v", name, out.Len(), len(before), err)
@@ -138,7 +140,7 @@ func FuzzCopyCommented(f *testing.F) {
 			return n
 		}
 		var out bytes.Buffer
-		CopyCommented(&out, bytes.NewReader(file), func(int64) string { return "noted" })
+		CopyCommented(&out, bytes.NewReader(file), func(int64, *capture.Packet, capture.Interface) Said { return Said{Comments: []string{"noted"}, PID: 7} })
 		if before, after := packets(file), packets(out.Bytes()); before != after {
 			t.Errorf("of %d packets the copy has %d", before, after)
 		}

@@ -13,7 +13,7 @@ import (
 // is not whole is left out. The error is that of NewReader or Reader.Next, or of do.
 func EachCommented(in io.Reader, do func(p *capture.Packet, on capture.Interface, comments []string) error) error {
 	var last lastBlock
-	r := &Reader{copy: &last, comment: func() string { return "" }}
+	r := &Reader{copy: &last, say: func(*capture.Packet) Said { return Said{} }}
 	err := r.begin(in)
 	for err == nil {
 		var p capture.Packet

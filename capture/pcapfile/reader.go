@@ -34,8 +34,8 @@ type Reader struct {
 
 	body []byte
 
-	copy    io.Writer     // pcapng: gets every block; nil is none
-	comment func() string // what is said of the next packet in the copy
+	copy io.Writer                  // pcapng: gets every block; nil is none
+	say  func(*capture.Packet) Said // what is said of the next packet in the copy
 }
 
 type fileInterface struct {

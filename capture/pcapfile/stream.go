@@ -48,7 +48,7 @@ func (s *Stream) Write(batch []capture.Packet) error {
 	b := s.buffer[:0]
 	for i := range batch {
 		s.counts[batch[i].Interface]++
-		if b = s.append(b, &batch[i]); len(b) >= streamPiece {
+		if b = s.append(b, &batch[i], Said{}); len(b) >= streamPiece {
 			if err := s.send(b); err != nil {
 				return err
 			}
@@ -61,8 +61,13 @@ func (s *Stream) Write(batch []capture.Packet) error {
 // WriteCommented appends one packet with comments, for which pcap has no place. Empty ones are left
 // out.
 func (s *Stream) WriteCommented(p *capture.Packet, comments ...string) error {
+	return s.WriteSaid(p, Said{Comments: comments})
+}
+
+// WriteSaid appends one packet with what is said of it, for which pcap has no place.
+func (s *Stream) WriteSaid(p *capture.Packet, said Said) error {
 	s.counts[p.Interface]++
-	return s.send(s.append(s.buffer[:0], p, comments...))
+	return s.send(s.append(s.buffer[:0], p, said))
 }
 
 // End ends the stream with the counters of its interfaces, for which pcap has no place.
@@ -89,7 +94,7 @@ func (s *Stream) send(b []byte) error {
 	return err
 }
 
-func (s *Stream) append(b []byte, p *capture.Packet, comments ...string) []byte {
+func (s *Stream) append(b []byte, p *capture.Packet, said Said) []byte {
 	if s.header.Format == capture.PCAP {
 		b = order.AppendUint32(b, uint32(p.Time/1e9))
 		b = order.AppendUint32(b, uint32(p.Time%1e9))
@@ -105,9 +110,7 @@ func (s *Stream) append(b []byte, p *capture.Packet, comments ...string) []byte 
 	b = order.AppendUint32(b, p.Length)
 	b = append(b, p.Data...)
 	b = append(b, "\x00\x00\x00"[:padding(len(p.Data))]...)
-	for _, comment := range comments {
-		b = appendOption(b, optionComment, comment)
-	}
+	b = said.append(order, b)
 	b = order.AppendUint16(b, packetFlags)
 	b = order.AppendUint16(b, 4)
 	b = order.AppendUint32(b, flags(p.Direction))

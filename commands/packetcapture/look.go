@@ -12,6 +12,7 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/owned"
 	"diagsh/internal/menu"
 )
 
@@ -19,6 +20,7 @@ import (
 type look struct {
 	name     menu.Packets
 	filter   string
+	joined   owned.Joined
 	wait     *time.Duration            // nil: until all is known
 	enough   func(index.Progress) bool // may be nil
 	progress func(string, ...any)
@@ -36,7 +38,7 @@ func (l look) open(ctx context.Context, s indexService, caller menu.Caller) (*in
 			return nil, index.Progress{}, err
 		}
 	}
-	known, err := l.again(ctx, v, chosen)
+	known, err := l.again(ctx, v, l.joined.Filter(chosen))
 	return v, known, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"diagsh/capture/decode"
 	"diagsh/capture/fields"
 	"diagsh/capture/index"
+	"diagsh/capture/owners"
 	"diagsh/internal/menu"
 )
 
@@ -64,7 +65,7 @@ func packetCommand(s indexService) *menu.Command {
 // locate returns a packet with the places of its fields.
 func locate(v *index.View, p *index.Packet) locatedPacket {
 	l := locatedPacket{HeadersOnly: v.HeadersOnly, File: v.FileName(p.File), InFile: p.InFile,
-		packetRow: rowOf(decode.Decode(p.Position, &p.Packet, p.On, decode.Line), nil),
+		packetRow: rowOf(decode.Decode(p.Position, &p.Packet, p.On, decode.Line), owners.Owners{}, nil),
 		Layers:    fields.Locate(&p.Packet, p.On.LinkType)}
 	if !v.HeadersOnly {
 		l.Bytes = hex.EncodeToString(p.Data)

@@ -10,7 +10,9 @@ import (
 
 	"diagsh/capture/decode"
 	"diagsh/capture/index"
+	"diagsh/capture/owners"
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/owned"
 	"diagsh/internal/menu"
 )
 
@@ -23,14 +25,15 @@ type indexService interface {
 }
 
 type packetsArgs struct {
-	Name    menu.Packets   `arg:"name,positional:1,required,headers" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
-	First   int64          `arg:"first" min:"1" help:"Number of the first packet to show, of those that the filter selects; 1 is the earliest."`
-	Count   int            `arg:"count" default:"20" min:"0" max:"1000" help:"Shows at most this many packets; 0 only counts them."`
-	Filter  string         `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
-	At      int64          `arg:"at" min:"1" help:"Begins with the packet at this position, or with the next one that the filter selects."`
-	From    *time.Time     `arg:"from" help:"Begins with the first packet at this moment or later, such as \"2026-03-01 10:15\" (UTC)."`
-	Columns []string       `arg:"columns" help:"Which members a packet has in JSON, such as time,source,info; all without it. The position is always there."`
-	Wait    *time.Duration `arg:"wait" max:"3600" help:"Answers after this time with what is known by then; without it when all packets are."`
+	Name    menu.Packets `arg:"name,positional:1,required,headers" ask:"Capture or file" help:"Name of a capture or of a file of the diagnostic directory."`
+	First   int64        `arg:"first" min:"1" help:"Number of the first packet to show, of those that the filter selects; 1 is the earliest."`
+	Count   int          `arg:"count" default:"20" min:"0" max:"1000" help:"Shows at most this many packets; 0 only counts them."`
+	Filter  string       `arg:"filter" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"."`
+	At      int64        `arg:"at" min:"1" help:"Begins with the packet at this position, or with the next one that the filter selects."`
+	From    *time.Time   `arg:"from" help:"Begins with the first packet at this moment or later, such as \"2026-03-01 10:15\" (UTC)."`
+	Columns []string     `arg:"columns" help:"Which members a packet has in JSON, such as time,source,info; all without it. The position is always there."`
+	owned.Args
+	Wait *time.Duration `arg:"wait" max:"3600" help:"Answers after this time with what is known by then; without it when all packets are."`
 }
 
 // A packetPage is a part of the packets of a capture or a file.
@@ -81,6 +84,10 @@ type packetRow struct {
 	CutIn           string     `json:"cutIn,omitempty"` // the header that the bytes end in
 	Fault           string     `json:"fault,omitempty"` // why it is not decoded to its end
 
+	// the processes at the ends that are on this machine, as far as they are known
+	Sender   *owners.Process `json:"sender,omitempty"`
+	Receiver *owners.Process `json:"receiver,omitempty"`
+
 	packet *decode.Packet
 }
 
@@ -99,6 +106,8 @@ var columns = map[string]func(*packetRow){
 	"info":            func(r *packetRow) { r.Info = "" },
 	"cutIn":           func(r *packetRow) { r.CutIn = "" },
 	"fault":           func(r *packetRow) { r.Fault = "" },
+	"sender":          func(r *packetRow) { r.Sender = nil },
+	"receiver":        func(r *packetRow) { r.Receiver = nil },
 }
 
 func packetsCommand(s indexService) *menu.Command {
@@ -154,7 +163,11 @@ func (a packetsArgs) page(ctx context.Context, s indexService, caller menu.Calle
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	look := look{name: a.Name, filter: a.Filter, wait: a.Wait, progress: progress}
+	j, err := a.Join(s, string(a.Name))
+	if err != nil {
+		return nil, err
+	}
+	look := look{name: a.Name, filter: a.Filter, joined: j, wait: a.Wait, progress: progress}
 	if a.At == 0 && a.From == nil && a.Wait != nil {
 		// What is wanted may be there long before all is known.
 		look.enough = func(p index.Progress) bool { return p.Selected >= max(a.First, 1)-1+int64(a.Count) }
@@ -181,7 +194,7 @@ func (a packetsArgs) page(ctx context.Context, s indexService, caller menu.Calle
 		}
 	}
 	err = v.Page(ctx, page.First, a.Count, func(p *index.Packet) error {
-		page.Rows = append(page.Rows, rowOf(decode.Decode(p.Position, &p.Packet, p.On, decode.Line), a.Columns))
+		page.Rows = append(page.Rows, ownedRow(j, p, a.Columns))
 		return nil
 	})
 	if err != nil {
@@ -223,10 +236,10 @@ func newPage(name menu.Packets, v *index.View, known index.Progress) (*packetPag
 }
 
 // rowOf returns the row of a packet with the wanted columns; nil are all.
-func rowOf(d *decode.Packet, wanted []string) packetRow {
+func rowOf(d *decode.Packet, of owners.Owners, wanted []string) packetRow {
 	r := packetRow{Position: d.Number, Time: &d.Time, Interface: d.Interface, Direction: d.Direction, Length: &d.Length,
 		Captured: &d.Captured, Source: d.Source, Destination: d.Destination, Protocol: d.Protocol, Info: d.Info,
-		CutIn: d.CutIn, Fault: d.Fault, packet: d}
+		CutIn: d.CutIn, Fault: d.Fault, Sender: of.Sender, Receiver: of.Receiver, packet: d}
 	if d.Ported() {
 		r.SourcePort, r.DestinationPort = &d.SourcePort, &d.DestinationPort
 	}
@@ -243,7 +256,7 @@ func rowOf(d *decode.Packet, wanted []string) packetRow {
 func packetPageText(w io.Writer, p packetPage) {
 	for _, r := range p.Rows {
 		fmt.Fprintf(w, "%7d  ", r.Position)
-		decode.Text(w, r.packet)
+		owned.Text(w, owned.Packet{Packet: r.packet, Sender: r.Sender, Receiver: r.Receiver})
 	}
 	of := captures.Count(int(p.Total), "packet")
 	if p.Matched != p.Total || len(p.LeftOut) > 0 {
@@ -267,4 +280,11 @@ func packetPageText(w io.Writer, p packetPage) {
 	for _, d := range p.Damaged {
 		fmt.Fprintf(w, "[%s: %s.]\n", d.Name, d.Reason)
 	}
+}
+
+// ownedRow returns the row of a packet with its owners.
+func ownedRow(j owned.Joined, p *index.Packet, wanted []string) packetRow {
+	d := decode.Decode(p.Position, &p.Packet, p.On, decode.Line)
+	of, _ := j.Of(&p.Packet, p.On)
+	return rowOf(d, of, wanted)
 }

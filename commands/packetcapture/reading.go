@@ -9,6 +9,7 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/owned"
 	"diagsh/diag/ports/records"
 	"diagsh/internal/menu"
 )
@@ -16,6 +17,7 @@ import (
 // A packetService reads the packets of capture files. Package api has checked that the caller may.
 type packetService interface {
 	liveService
+	owned.Service
 	Captures() []capture.Status
 	Capture(name string) (capture.Status, error)
 	PortLogFiles() records.Log

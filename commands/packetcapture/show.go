@@ -7,9 +7,11 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/decode"
+	"diagsh/capture/owners"
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/owned"
 	"diagsh/internal/menu"
 )
 
@@ -23,6 +25,7 @@ type showArgs struct {
 	Flow   int64        `arg:"flow" min:"1" help:"Number of a conversation, as flows counts them: its packets, and between them what the kernel dropped and the port log has of it."`
 
 	Packets int64 `arg:"packets" min:"1" help:"The same as count."`
+	owned.Args
 }
 
 func showCommand(s packetService) *menu.Command {
@@ -50,9 +53,10 @@ func showCommand(s packetService) *menu.Command {
 				return err
 			}
 			number := int64(0)
-			err = a.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
+			err = a.look(ctx, s, func(p *capture.Packet, on capture.Interface, of owners.Owners) error {
 				number++
-				if err := out.Record(shown{Packet: decode.Decode(number, p, on, decode.Detail(a.Detail))}); err != nil {
+				if err := out.Record(shown{Packet: decode.Decode(number, p, on, decode.Detail(a.Detail)),
+					Sender: of.Sender, Receiver: of.Receiver}); err != nil {
 					return err
 				}
 				if number == most {
@@ -72,8 +76,12 @@ func showCommand(s packetService) *menu.Command {
 // look hands on the packets of files. It calls say with what was wrong with files that could be
 // read nevertheless.
 func (a showArgs) look(ctx context.Context, s packetService,
-	hand func(*capture.Packet, capture.Interface) error, say func(string, ...any) error) error {
+	hand func(*capture.Packet, capture.Interface, owners.Owners) error, say func(string, ...any) error) error {
 	files, err := s.PacketFiles(string(a.Name))
+	if err != nil {
+		return err
+	}
+	j, err := a.Join(s, string(a.Name))
 	if err != nil {
 		return err
 	}
@@ -97,12 +105,7 @@ func (a showArgs) look(ctx context.Context, s packetService,
 	}
 	defer source.Close()
 	_, err = follow(ctx, source, bounds{}, func(batch []capture.Packet) error {
-		for n := range batch {
-			if err := hand(&batch[n], source.Interfaces()[batch[n].Interface]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return j.Each(batch, source.Interfaces, hand)
 	})
 	switch {
 	case errors.Is(err, errEnough):

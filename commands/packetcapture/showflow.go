@@ -19,10 +19,12 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/archive"
 	"diagsh/capture/decode"
+	"diagsh/capture/owners"
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/capture/summary"
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/owned"
 	"diagsh/diag/ports"
 	"diagsh/diag/ports/records"
 	"diagsh/internal/menu"
@@ -34,8 +36,13 @@ import (
 type shown struct {
 	Kind string `json:"kind,omitempty"`
 	*decode.Packet
-	Dropped string        `json:"dropped,omitempty"` // why the kernel did, of a drop
-	Port    *ports.Record `json:"port,omitempty"`
+	Dropped string `json:"dropped,omitempty"` // why the kernel did, of a drop
+
+	// the processes at the ends that are on this machine, as far as they are known
+	Sender   *owners.Process `json:"sender,omitempty"`
+	Receiver *owners.Process `json:"receiver,omitempty"`
+
+	Port *ports.Record `json:"port,omitempty"`
 }
 
 // The kinds of shown.
@@ -56,7 +63,7 @@ func shownText(w io.Writer, r shown) {
 	case r.Kind == kindDrop:
 		fmt.Fprintf(w, "[%s] ", menu.Clean(r.Dropped))
 	}
-	decode.Text(w, r.Packet)
+	owned.Text(w, owned.Packet{Packet: r.Packet, Sender: r.Sender, Receiver: r.Receiver})
 }
 
 // portText is a record of the port log in a line.

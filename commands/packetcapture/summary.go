@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/capture/owners"
 	"diagsh/capture/summary"
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/owned"
 	"diagsh/internal/menu"
 )
 
@@ -19,7 +21,8 @@ type summaryArgs struct {
 	From   *time.Time   `arg:"from" help:"The first moment, such as \"2026-03-01 10:15\" (UTC)."`
 	To     *time.Time   `arg:"to" help:"The time after the last packet."`
 	Top    int          `arg:"top" default:"10" min:"1" max:"1000" help:"Number of each: talkers, ports, connections, name servers, questions."`
-	Chart  string       `arg:"chart" choices:"blocks|ascii|none" help:"How the chart of the rate is drawn. By default blocks, or ascii where those cannot be shown."`
+	owned.Args
+	Chart string `arg:"chart" choices:"blocks|ascii|none" help:"How the chart of the rate is drawn. By default blocks, or ascii where those cannot be shown."`
 }
 
 var summaryOrders = map[string]summary.Order{"slowest": summary.Slowest, "largest": summary.Largest,
@@ -30,6 +33,7 @@ type summed struct {
 	*summary.Summary
 	// Drops is what the kernel dropped while the capture ran, of one that records it.
 	Drops       []capture.DropReason `json:"drops,omitempty"`
+	Processes   []owned.Count        `json:"processes,omitempty"` // those with most bytes
 	connections bool                 // show only the connections
 	options     captures.SummaryOptions
 }
@@ -50,9 +54,10 @@ func summaryCommand(s packetService) *menu.Command {
 			return checkFilter(ctx, s, a.Filter, name)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a summaryArgs, out *menu.Out[summed]) error {
-			counter := summary.NewCounter()
-			look := showArgs{Name: a.Name, Filter: a.Filter, From: a.From, To: a.To}
-			err := look.look(ctx, s, func(p *capture.Packet, on capture.Interface) error {
+			counter, by := summary.NewCounter(), owned.Counter{}
+			look := showArgs{Name: a.Name, Filter: a.Filter, From: a.From, To: a.To, Args: a.Args}
+			err := look.look(ctx, s, func(p *capture.Packet, on capture.Interface, of owners.Owners) error {
+				by.Add(p, of)
 				if n := counter.Add(p, on.LinkType); n%progressStep == 0 {
 					out.Progress("%d packets", n)
 				}
@@ -65,7 +70,7 @@ func summaryCommand(s packetService) *menu.Command {
 			if a.Chart == "" && caller.ASCII {
 				options.Chart = captures.ASCIIChart
 			}
-			return out.Record(summed{counter.Summary(a.Top, summaryOrders[a.Order]), dropsOf(s, string(a.Name)), a.By != "", options})
+			return out.Record(summed{counter.Summary(a.Top, summaryOrders[a.Order]), dropsOf(s, string(a.Name)), by.Top(a.Top), a.By != "", options})
 		},
 		Text: func(w io.Writer, s summed) {
 			if s.connections {
@@ -74,6 +79,7 @@ func summaryCommand(s packetService) *menu.Command {
 			}
 			captures.Summary(w, s.Summary, s.options)
 			captures.DropTable(w, s.Drops)
+			owned.CountsText(w, s.Processes)
 		},
 	}.Command()
 }

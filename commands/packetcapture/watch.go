@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"diagsh/capture/decode"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/owned"
 	"diagsh/internal/menu"
 )
 
@@ -23,12 +25,13 @@ type watchArgs struct {
 	Count      int64          `arg:"count" min:"1" help:"Ends after this many packets."`
 	Packets    int64          `arg:"packets" min:"1" help:"The same as count."`
 	Duration   *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
+	owned.Args
 }
 
 // A watched is a record of watch: a packet, or at the end the statistics. Event says which.
 type watched struct {
 	Event string `json:"event"` // packet, statistics
-	*decode.Packet
+	owned.Packet
 	*watchedStatistics
 }
 
@@ -47,7 +50,7 @@ func watchedText(w io.Writer, r watched) {
 			captures.Count(int(s.PacketsNotShown), "packet"))
 		return
 	}
-	decode.Text(w, r.Packet)
+	owned.Text(w, r.Packet)
 }
 
 // watchCommand returns the command that shows packets as they come. Packets that it is too slow to
@@ -97,6 +100,11 @@ func watchCommand(s packetService) *menu.Command {
 					return cannotFilter(err)
 				}
 			}
+			var stop func()
+			if w.joined, stop, err = a.JoinLive(s, keepsProcesses(s, a.Name)); err != nil {
+				return err
+			}
+			defer stop()
 			return w.watch(ctx)
 		},
 		Text: watchedText,
@@ -110,8 +118,9 @@ type watcher struct {
 	source     capture.Source
 	present    func() []capture.Interface
 	unfit      func() []capture.LeftOut // interfaces that the filter cannot be applied to
-	chosen     *replay.Filter           // filter of a capture's packets; nil: all of them
-	most       int64                    // packets to show; 0: no limit
+	joined     owned.Joined
+	chosen     *replay.Filter // filter of a capture's packets; nil: all of them
+	most       int64          // packets to show; 0: no limit
 	interfaces []capture.Interface
 	shown      int64
 	missed     uint64 // packets that the source dropped, up to the last one shown
@@ -121,7 +130,10 @@ type watcher struct {
 func (w *watcher) watch(ctx context.Context) error {
 	told := w.unfit()
 	w.out.Printf("%sWatching %s. Ctrl-C ends it.\n", menu.Text(captures.LeftOut(told)), w.args.what())
-	_, err := follow(ctx, w.source, bounds{duration: w.args.Duration}, w.show)
+	_, err := follow(ctx, w.source, bounds{duration: w.args.Duration}, func(batch []capture.Packet) error {
+		w.joined.Wait(ctx, batch)
+		return w.show(batch)
+	})
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
@@ -148,10 +160,14 @@ func (w *watcher) show(batch []capture.Packet) error {
 		if w.chosen != nil && !w.chosen.Match(p, on) {
 			continue
 		}
+		of, wanted := w.joined.Of(p, on)
+		if !wanted {
+			continue
+		}
 		w.shown++
 		record := decode.Decode(w.shown, p, on, decode.Detail(w.args.Detail))
 		record.Missed, w.missed = int64(dropped-w.missed), dropped
-		if err := w.out.Record(watched{Event: "packet", Packet: record}); err != nil {
+		if err := w.out.Record(watched{Event: "packet", Packet: owned.Packet{Packet: record, Sender: of.Sender, Receiver: of.Receiver}}); err != nil {
 			return err
 		}
 		if w.shown == w.most {
@@ -192,4 +208,9 @@ func (a watchArgs) open(
 	}
 	return nil, nil, nil, menu.BadArgument("name", "Neither a capture nor an interface is named").
 		WithHint("Give the name of a running capture, or: interfaces NAME")
+}
+
+// keepsProcesses reports whether a capture keeps the processes of its packets.
+func keepsProcesses(s packetService, name menu.Packets) bool {
+	return slices.ContainsFunc(s.Captures(), func(c capture.Status) bool { return c.Name == string(name) && c.Processes })
 }

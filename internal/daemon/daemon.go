@@ -268,11 +268,13 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 		return err
 	}
 	d.opened(d.Queue)
+	flows := beside.FlowRecorder{Ports: d.ports}
 	d.Table, err = captures.Open(captures.Options{
 		Dir: o.Dir, Product: o.Product, LastSign: d.lastSign, Settings: d.Settings, Audit: d.Log, Files: d.Directory, Exports: d.Queue, Log: d.log,
 		Tell: d.capturesTeller(), Settled: d.Teller(settingsTopic), Noted: d.Teller(notesTopic),
-		SetAside: d.setAside,
-		Beside:   []beside.Recorder{beside.FlowRecorder{Ports: d.ports}, d.dropRecorder(o)},
+		SetAside:   d.setAside,
+		LiveOwners: flows.Live,
+		Beside:     []beside.Recorder{flows, d.dropRecorder(o)},
 	})
 	if err != nil {
 		return err

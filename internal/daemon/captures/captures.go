@@ -25,6 +25,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/capture/index"
+	"diagsh/capture/owners"
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
@@ -52,23 +53,30 @@ type Options struct {
 	Noted    access.Teller      // of notes at packets, by the names of the files
 	SetAside func(store.Damage) // is told of damaged files; nil: Open fails
 	Beside   []beside.Recorder  // of files that captures may have beside theirs
-	Log      *slog.Logger
+
+	// LiveOwners begins a table of who has conversations.
+	LiveOwners func() (table *owners.Table, stop func(), err error)
+	Log        *slog.Logger
 }
 
 // A Table is the one table of captures, for all users and front ends.
 type Table struct {
 	*savedfilters.Book
 
-	settings  *settings.Settings
-	audit     *audit.Log
-	directory *files.Directory
-	queue     *exports.Queue
-	recorders []beside.Recorder
-	product   string
-	tell      access.Teller
-	settled   access.Teller
-	log       *slog.Logger
-	lastSign  time.Time
+	settings   *settings.Settings
+	audit      *audit.Log
+	directory  *files.Directory
+	queue      *exports.Queue
+	recorders  []beside.Recorder
+	flowReader beside.Reader
+
+	liveOwners func() (*owners.Table, func(), error)
+
+	product  string
+	tell     access.Teller
+	settled  access.Teller
+	log      *slog.Logger
+	lastSign time.Time
 
 	live    atomic.Int32 // users who watch the network now
 	checked checkedNames
@@ -104,7 +112,7 @@ type Table struct {
 func Open(o Options) (*Table, error) {
 	keep := o.Settings.CaptureRules().KeepMemory // of a capture that ends
 	t := &Table{
-		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports, recorders: o.Beside,
+		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports, recorders: o.Beside, liveOwners: o.LiveOwners,
 		product: o.Product, tell: o.Tell, settled: o.Settled, log: o.Log, lastSign: o.LastSign,
 		indexes: index.NewLibrary(indexBytes),
 		root:    o.Files.Root(), path: o.Files.Path(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep),

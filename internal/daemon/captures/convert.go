@@ -49,7 +49,7 @@ func (t *Table) Converts(name, format string) (needed bool, notes string, err er
 		return false, "", menu.BadArgument("format", "There is no format %s", menu.Quoted(string(format))).
 			WithHint("The formats are pcap and pcapng")
 	case format == capture.PCAPNG:
-		notes = t.notes.Revision(name)
+		notes = t.notes.Revision(name) + t.flowsRevision(name)
 	}
 	return r.Format() != capture.Format(format) || notes != "", notes, nil
 }
@@ -77,11 +77,17 @@ func (t *Table) Convert(ctx context.Context, name, format string, out io.Writer)
 	}
 	defer file.Close()
 	buffered := bufio.NewWriterSize(out, 256<<10)
-	comments := t.commentsOf(name, capture.Format(format))
-	if r.Format() == capture.PCAPNG && capture.Format(format) == capture.PCAPNG {
-		err = copyCommented(ctx, file, comments, buffered)
-	} else {
-		err = t.convert(ctx, r, capture.Format(format), comments, buffered)
+	say, err := t.saying(name, capture.Format(format))
+	switch {
+	case err != nil:
+	case r.Format() == capture.PCAPNG && capture.Format(format) == capture.PCAPNG && say != nil:
+		err = pcapfile.CopyCommented(until{ctx, buffered}, io.NewSectionReader(file, 0, 1<<62), say)
+	default:
+		machine, system := machine()
+		err = r.Convert(ctx, capture.FileHeader{
+			Format: capture.Format(format), SnapLength: capture.MaxSnapLength, MaxBytes: capture.Unlimited,
+			Machine: machine, System: system, Application: t.product, Start: time.Now(),
+		}, buffered, say)
 	}
 	if err != nil {
 		if errors.Is(err, capture.ErrMixedLinkTypes) {
@@ -91,12 +97,6 @@ func (t *Table) Convert(ctx context.Context, name, format string, out io.Writer)
 		return err
 	}
 	return buffered.Flush()
-}
-
-// copyCommented writes a pcapng file with comments on its packets, and all that it has otherwise.
-func copyCommented(ctx context.Context, file *os.File, comments map[int64]string, out io.Writer) error {
-	return pcapfile.CopyCommented(until{ctx, out}, io.NewSectionReader(file, 0, 1<<62),
-		func(number int64) string { return comments[number] })
 }
 
 // An until is a writer until a context ends.
@@ -110,40 +110,4 @@ func (u until) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return u.out.Write(b)
-}
-
-// convert writes all whole packets. What the end of the file has of another one is left out, as
-// every reader of the file does.
-func (t *Table) convert(ctx context.Context, r *pcapfile.Reader, format capture.Format, comments map[int64]string,
-	out io.Writer) error {
-	var p capture.Packet
-	err := r.Next(&p) // which reads the interfaces before it
-	interfaces := r.Interfaces()
-	if len(interfaces) == 0 {
-		interfaces = []capture.Interface{{LinkType: capture.Ethernet}} // of no packet
-	}
-	machine, system := machine()
-	stream, failed := pcapfile.NewStream(out, capture.FileHeader{
-		Format: format, Interfaces: interfaces, SnapLength: capture.MaxSnapLength, MaxBytes: capture.Unlimited,
-		Machine: machine, System: system, Application: t.product, Start: time.Now(),
-	})
-	if failed != nil {
-		return failed
-	}
-	number := int64(0)
-	for known := len(interfaces); err == nil; err = r.Next(&p) {
-		number++
-		for ; known < r.NumInterfaces(); known++ {
-			if err := stream.AddInterface(r.Interfaces()[known]); err != nil {
-				return err
-			}
-		}
-		if err := errors.Join(stream.WriteCommented(&p, comments[number]), ctx.Err()); err != nil {
-			return err
-		}
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil
-	}
-	return err
 }

@@ -46,18 +46,3 @@ func (t *Table) sweepNotes() {
 		t.log.Error("the notes at packets of deleted files could not be deleted", "error", err)
 	}
 }
-
-// commentsOf returns what a file in the format pcapng says of its packets, by their numbers.
-func (t *Table) commentsOf(file string, format capture.Format) map[int64]string {
-	if format != capture.PCAPNG {
-		return nil
-	}
-	comments := map[int64]string{}
-	for _, n := range t.notes.Of(file) {
-		comments[n.InFile] = n.Text
-		if n.Text == "" {
-			comments[n.InFile] = "Marked"
-		}
-	}
-	return comments
-}

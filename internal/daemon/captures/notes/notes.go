@@ -191,3 +191,15 @@ func (b *Book) keep(next content, changed ...string) error {
 func find(list []access.Note, inFile int64) (at int, there bool) {
 	return slices.BinarySearchFunc(list, inFile, func(n access.Note, number int64) int { return cmp.Compare(n.InFile, number) })
 }
+
+// Comments returns what a file says of its packets, by their numbers.
+func (b *Book) Comments(file string) map[int64]string {
+	comments := map[int64]string{}
+	for _, n := range b.Of(file) {
+		comments[n.InFile] = n.Text
+		if n.Text == "" {
+			comments[n.InFile] = "Marked"
+		}
+	}
+	return comments
+}

@@ -1,0 +1,168 @@
+// Package owned joins the packets that commands show with the processes at their ends.
+package owned
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"diagsh/capture"
+	"diagsh/capture/decode"
+	"diagsh/capture/index"
+	"diagsh/capture/owners"
+	"diagsh/internal/menu"
+)
+
+// The processes of packets: whose packets a command shows, and what it says of them.
+
+// A Service knows which process is at the ends of packets.
+type Service interface {
+	// Owners is nil for what was captured without processes.
+	Owners(name string) (*owners.Table, error)
+	LiveOwners() (table *owners.Table, stop func(), err error)
+}
+
+// Args are the arguments of commands that show packets of some processes.
+type Args struct {
+	Process string `arg:"process" help:"Only packets of this process: its name, or that of its executable."`
+	PID     int    `arg:"pid" min:"1" label:"PID" help:"Only packets of the process of this number."`
+	User    string `arg:"user" help:"Only packets of processes of this user."`
+}
+
+func (a Args) choice() owners.Choice {
+	return owners.Choice{Name: a.Process, PID: a.PID, User: a.User}
+}
+
+// A Packet is a packet with the processes at its ends that are on this machine, as far as they
+// are known.
+type Packet struct {
+	*decode.Packet
+	Sender   *owners.Process `json:"sender,omitempty"`
+	Receiver *owners.Process `json:"receiver,omitempty"`
+}
+
+// Text writes a packet, and after it its processes.
+func Text(w io.Writer, p Packet) {
+	decode.Text(w, p.Packet)
+	if about := (owners.Owners{Sender: p.Sender, Receiver: p.Receiver}).Comments(); len(about) > 0 {
+		fmt.Fprintf(w, "    %s\n", strings.Join(about, " "))
+	}
+}
+
+// A Joined finds the processes of packets, and which packets are wanted.
+type Joined struct {
+	table  *owners.Table
+	joiner *owners.Joiner // nil: no process is known
+	choice owners.Choice
+}
+
+// Join returns the Joined of a capture or a file.
+func (a Args) Join(s Service, name string) (j Joined, err error) {
+	j.choice = a.choice()
+	if j.table, err = s.Owners(name); err != nil {
+		return j, err
+	}
+	switch {
+	case j.table != nil:
+		j.joiner = owners.NewJoiner(j.table)
+	case !j.choice.Any():
+		return j, menu.Errorf(menu.State, "Nobody kept which processes the packets of %s are of", menu.Quoted(name)).
+			WithHint("Begin captures with processes yes")
+	}
+	return j, nil
+}
+
+// JoinLive returns the Joined of packets that come, and a function to end it. If nobody asks for
+// processes, it finds none.
+func (a Args) JoinLive(s Service, wanted bool) (j Joined, stop func(), err error) {
+	j.choice = a.choice()
+	if !wanted && j.choice.Any() {
+		return j, func() {}, nil
+	}
+	if j.table, stop, err = s.LiveOwners(); err == nil {
+		j.joiner = owners.NewJoiner(j.table)
+	}
+	return j, stop, err
+}
+
+// Of returns the owners of a packet, and whether it is wanted.
+func (j Joined) Of(p *capture.Packet, on capture.Interface) (o owners.Owners, wanted bool) {
+	if j.joiner != nil {
+		o = j.joiner.Join(p, on.LinkType)
+	}
+	return o, j.choice.Match(o)
+}
+
+// settle is how old a packet must be before its processes are looked up: what happened until then
+// is known.
+const settle = 200 * time.Millisecond
+
+// Wait waits until what is known is as late as the packets.
+func (j Joined) Wait(ctx context.Context, batch []capture.Packet) {
+	if j.joiner == nil || len(batch) == 0 {
+		return
+	}
+	left := time.Until(time.Unix(0, batch[len(batch)-1].Time).Add(settle))
+	if left <= 0 {
+		return
+	}
+	timer := time.NewTimer(min(left, settle))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// Filter returns a filter of positions that selects what inner does, and of this only what is of the
+// wanted processes. inner may be nil.
+func (j Joined) Filter(inner *index.Filter) *index.Filter {
+	if j.choice.Any() {
+		return inner
+	}
+	key := fmt.Sprintf("%+v until %d", j.choice, j.table.Until().UnixNano())
+	if inner != nil {
+		key += " " + inner.Key
+	}
+	return &index.Filter{Key: key, New: func() (index.Matcher, error) {
+		m := matcher{Joined: Joined{joiner: owners.NewJoiner(j.table), choice: j.choice}}
+		var err error
+		if inner != nil {
+			m.inner, err = inner.New()
+		}
+		return m, err
+	}}
+}
+
+// A matcher is for one goroutine.
+type matcher struct {
+	Joined
+	inner index.Matcher // nil: every packet
+}
+
+func (m matcher) Match(p *capture.Packet, on capture.Interface) bool {
+	if m.inner != nil && !m.inner.Match(p, on) {
+		return false
+	}
+	_, wanted := m.Of(p, on)
+	return wanted
+}
+
+// Each hands on the packets of a batch that are wanted. interfaces returns those that are known by
+// now.
+func (j Joined) Each(batch []capture.Packet, interfaces func() []capture.Interface,
+	hand func(*capture.Packet, capture.Interface, owners.Owners) error) error {
+	for n := range batch {
+		on := interfaces()[batch[n].Interface]
+		of, wanted := j.Of(&batch[n], on)
+		if !wanted {
+			continue
+		}
+		if err := hand(&batch[n], on, of); err != nil {
+			return err
+		}
+	}
+	return nil
+}
