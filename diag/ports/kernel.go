@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -122,8 +123,16 @@ func (k *kernel) tick() {
 	}
 }
 
+// urgent is the nice value of the thread that reads the ring buffer. With it the thread runs before
+// the buffer is full, whatever else the machine does; it does not take more processor time for that.
+const urgent = -10
+
+// read reads the ring buffer until close. Its thread is its own, and ends with it. Where the kernel
+// refuses the priority (setpriority(2)) it goes without, and what is lost is told as a Gap.
 func (k *kernel) read() {
 	defer close(k.done)
+	runtime.LockOSThread()
+	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent)
 	last := time.Now()
 	for {
 		sample, err := k.ring.Read()
