@@ -24,6 +24,15 @@ import (
 	"diagsh/internal/menu"
 )
 
+const (
+	// initialPiece is from how many bytes on PR-INITIAL is written to the disk.
+	initialPiece = 64 << 10
+
+	// mostWaiting is how many connections in TIME_WAIT are listed: a busy machine has tens of
+	// thousands, and no process has them.
+	mostWaiting = 100
+)
+
 // writeInitial writes PR-INITIAL: the machine as it is now.
 func (s *Set) writeInitial(ctx context.Context) error {
 	f := &s.files[initialFile]
@@ -41,15 +50,26 @@ func (s *Set) writeInitial(ctx context.Context) error {
 	running, listing := processes.List(ctx)
 	err = errors.Join(err, listing)
 	fmt.Fprintf(&b, "\nProcesses: %d\n\n", len(running))
+	blocks := s.reporter.blocks.next(time.Now())
 	for _, p := range running {
-		d, e := processes.ReadDetail(p.PID, time.Now())
-		if e != nil {
-			continue // it ended
+		text := blocks.of(p, s.local)
+		if full := f.size.Load()+int64(b.Len()) >= s.reporter.o.Bytes; text == "" || full {
+			began := time.Now()
+			d, e := processes.ReadDetail(p.PID, began)
+			if e != nil {
+				continue // it ended
+			}
+			text = s.detail(d, names.Of(d.UID), full)
+			if !full {
+				blocks.keep(p, d.Exe, text, began)
+			}
+			text = fmt.Sprintf("Process %d\n", p.PID) + text
 		}
-		fmt.Fprintf(&b, "Process %d\n", p.PID)
-		s.detail(&b, d, names.Of(d.UID), f.size.Load() >= s.reporter.o.Bytes)
-		if e := flush(); e != nil {
-			return e
+		b.WriteString(text)
+		if b.Len() >= initialPiece {
+			if e := flush(); e != nil {
+				return e
+			}
 		}
 	}
 	err = errors.Join(err, s.services(&b, running))
@@ -111,8 +131,14 @@ func listSockets(ctx context.Context, b *bytes.Buffer, names users.Names) error 
 	b.WriteString("\nSockets\n\n")
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "Proto\tRecv-Q\tSend-Q\tLocal Address\tForeign Address\t(state)\tPID/Process\tUser")
+	waiting := 0
 	err = sockets.Each(ctx, sockets.Query{Kinds: []sockets.Kind{sockets.KindTCP, sockets.KindUDP}},
 		func(s *sockets.Socket) error {
+			if s.State == sockets.TimeWait {
+				if waiting++; waiting > mostWaiting {
+					return nil
+				}
+			}
 			state := s.State.String()
 			if s.Kind == sockets.KindUDP {
 				state = ""
@@ -134,7 +160,11 @@ func listSockets(ctx context.Context, b *bytes.Buffer, names users.Names) error 
 	if errors.Is(err, netlink.ErrChanged) {
 		err = nil // sockets come and go all the time
 	}
-	return errors.Join(err, t.Flush())
+	err = errors.Join(err, t.Flush())
+	if waiting > mostWaiting {
+		fmt.Fprintf(b, "and %d more in TIME_WAIT, which no process has\n", waiting-mostWaiting)
+	}
+	return err
 }
 
 func protocol(s *sockets.Socket) string {

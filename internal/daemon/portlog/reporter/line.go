@@ -24,7 +24,7 @@ var Columns = []string{"date", "time", "protocol", "local port", "local IP", "re
 func appendLine(b *bytes.Buffer, r *ports.Record, zone *time.Location) {
 	at := r.Time.In(zone)
 	l := line{b}
-	b.WriteString(at.Format("2006-01-02,15:04:05,"))
+	b.Write(at.AppendFormat(b.AvailableBuffer(), "2006-01-02,15:04:05,"))
 	l.text(strings.ToUpper(string(r.Protocol)))
 	l.number(uint64(r.LocalPort))
 	l.address(r.LocalAddress)
@@ -38,24 +38,25 @@ func appendLine(b *bytes.Buffer, r *ports.Record, zone *time.Location) {
 	l.known(r.BytesSent)
 	l.known(r.BytesReceived)
 	if r.Seconds != nil {
-		b.WriteString(strconv.FormatFloat(*r.Seconds, 'f', -1, 64))
+		b.Write(strconv.AppendFloat(b.AvailableBuffer(), *r.Seconds, 'f', -1, 64))
 	}
 	b.WriteByte(',')
 	l.text(r.Name)
 	l.text(r.Exe)
 	if r.PID != 0 {
-		b.WriteString(strconv.FormatUint(uint64(r.UID), 10))
+		b.Write(strconv.AppendUint(b.AvailableBuffer(), uint64(r.UID), 10))
 	}
 	b.WriteByte(',')
-	for _, n := range []uint64{uint64(r.OpenedBy), uint64(r.AcceptedBy), uint64(r.LastUsedBy)} {
-		l.given(n)
-	}
+	l.given(uint64(r.OpenedBy))
+	l.given(uint64(r.AcceptedBy))
+	l.given(uint64(r.LastUsedBy))
 	l.text(r.Reason)
-	for _, n := range []uint64{r.Lost, r.Cookie, r.Socket, r.NetNS} {
-		l.given(n)
-	}
+	l.given(r.Lost)
+	l.given(r.Cookie)
+	l.given(r.Socket)
+	l.given(r.NetNS)
 	l.text(r.Cgroup)
-	b.WriteString(at.Format(time.RFC3339Nano))
+	b.Write(at.AppendFormat(b.AvailableBuffer(), time.RFC3339Nano))
 	b.WriteByte('\n')
 }
 
@@ -72,28 +73,27 @@ func module(p ports.Process) string {
 type line struct{ *bytes.Buffer }
 
 func (l line) number(n uint64) {
-	l.WriteString(strconv.FormatUint(n, 10))
-	l.WriteByte(',')
+	l.Write(append(strconv.AppendUint(l.AvailableBuffer(), n, 10), ','))
 }
 
 // given writes a number that is not known if it is 0.
 func (l line) given(n uint64) {
 	if n != 0 {
-		l.WriteString(strconv.FormatUint(n, 10))
+		l.Write(strconv.AppendUint(l.AvailableBuffer(), n, 10))
 	}
 	l.WriteByte(',')
 }
 
 func (l line) known(n *uint64) {
 	if n != nil {
-		l.WriteString(strconv.FormatUint(*n, 10))
+		l.Write(strconv.AppendUint(l.AvailableBuffer(), *n, 10))
 	}
 	l.WriteByte(',')
 }
 
 func (l line) address(a netip.Addr) {
 	if a.IsValid() {
-		l.WriteString(a.String())
+		l.Write(a.AppendTo(l.AvailableBuffer()))
 	} else {
 		l.WriteString("0.0.0.0")
 	}
@@ -102,10 +102,25 @@ func (l line) address(a netip.Addr) {
 
 // text writes a column in quotes where it needs them (RFC 4180).
 func (l line) text(s string) {
+	if plain(s) {
+		l.WriteString(s)
+		l.WriteByte(',')
+		return
+	}
 	s = menu.Clean(s)
 	if strings.ContainsAny(s, "\",") || strings.TrimSpace(s) != s {
 		s = `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
 	}
 	l.WriteString(s)
 	l.WriteByte(',')
+}
+
+// plain reports whether a column needs neither cleaning nor quotes, as most do.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == ',' {
+			return false
+		}
+	}
+	return true
 }

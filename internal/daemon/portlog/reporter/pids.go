@@ -67,7 +67,7 @@ func (s *Set) describe(b *bytes.Buffer, seen sighting, names users.Names, short 
 	if user == "" || seen.UID != d.UID {
 		user = names.Of(d.UID)
 	}
-	s.detail(b, d, user, short)
+	b.WriteString(s.detail(d, user, short))
 }
 
 // same reports whether what was read is the process that a record names. Its number may have been
@@ -82,8 +82,9 @@ func same(p ports.Process, d processes.Detail) bool {
 // deleted removes what the kernel appends to the path of a file that is not there any more.
 func deleted(exe string) string { return strings.TrimSuffix(exe, " (deleted)") }
 
-// detail writes what was read of a process.
-func (s *Set) detail(b *bytes.Buffer, d processes.Detail, user string, short bool) {
+// detail is what was read of a process.
+func (s *Set) detail(d processes.Detail, user string, short bool) string {
+	b := &bytes.Buffer{}
 	member(b, "File", d.Exe)
 	member(b, "Name", d.Name)
 	member(b, "User", userText(user, d.UID))
@@ -92,7 +93,7 @@ func (s *Set) detail(b *bytes.Buffer, d processes.Detail, user string, short boo
 	member(b, "Cgroup", d.Cgroup)
 	if short {
 		b.WriteString("  The file is full, so arguments and modules are left out.\n\n")
-		return
+		return b.String()
 	}
 	var words []string
 	for _, word := range d.Arguments {
@@ -112,6 +113,7 @@ func (s *Set) detail(b *bytes.Buffer, d processes.Detail, user string, short boo
 		fmt.Fprintf(b, "    and %d more\n", d.Left)
 	}
 	b.WriteByte('\n')
+	return b.String()
 }
 
 // member writes a line of a block, if there is something to say.

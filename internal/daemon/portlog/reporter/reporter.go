@@ -49,6 +49,7 @@ type Reporter struct {
 	// initial is held while a PR-INITIAL is written: sets that follow each other quickly do not
 	// read all processes at once.
 	initial sync.Mutex
+	blocks  blocks         // under initial
 	open    sync.WaitGroup // sets that are not whole yet
 }
 
