@@ -25,14 +25,13 @@ type socket struct {
 	came     uint64 // when it was connected, if it is incoming, in CLOCK_MONOTONIC
 	seen     uint64 // when it was found by iterating, in CLOCK_MONOTONIC: what happened before is in it
 	since    time.Time
-	known    uint64 // since when the table has it, in CLOCK_MONOTONIC: the time of the day is stepped
+	waits    time.Time // when an incoming connection began whose other end is not known yet; else zero
 	protocol Protocol
 	state    byte
 	before   bool // it was there before the engine
 	incoming bool // somebody connected to it: it is to be accepted
 	told     bool // the log has it
 	loose    bool // the table is full: its end would not be known
-	doubted  bool // it waits so long for accept(2) that it may have ended amid lost events
 	local    netip.AddrPort
 	remote   netip.AddrPort
 	opened   *actor
@@ -54,15 +53,10 @@ type table struct {
 	serial  uint64
 	records []Record
 	flows   []Flow
-
-	following bool   // flows are told
-	doubted   int    // sockets
-	untold    uint64 // what happened to sockets that the table has no room for
-	lately    int    // how many records were told last: about as many come next
 }
 
 func newTable(p *people) *table {
-	t := &table{clock: clock{read: readClock}, people: p, sockets: map[socketKey]*socket{}, cookies: map[uint64]*socket{}, inodes: map[uint64]*socket{},
+	t := &table{people: p, sockets: map[socketKey]*socket{}, cookies: map[uint64]*socket{}, inodes: map[uint64]*socket{},
 		gone: map[socketKey]bool{}}
 	t.clock.set()
 	return t
@@ -72,9 +66,6 @@ func newTable(p *people) *table {
 func (t *table) take() ([]Record, []Flow) {
 	records, flows := t.records, t.flows
 	t.records, t.flows = nil, nil
-	if len(records) > 0 {
-		t.lately = min(len(records), portion)
-	}
 	return records, flows
 }
 
@@ -84,9 +75,9 @@ func (t *table) add(e *event) *socket {
 		t.remove(old, t.clock.time(e.time))
 	}
 	t.serial++
-	s := &socket{socketKey: e.socketKey, serial: t.serial, since: t.clock.time(e.time), known: e.time, protocol: e.transport(),
+	s := &socket{socketKey: e.socketKey, serial: t.serial, since: t.clock.time(e.time), protocol: e.transport(),
 		opened: nobody, accepted: nobody, last: nobody}
-	if s.loose = t.full(); !s.loose {
+	if s.loose = len(t.sockets) >= mostSockets; !s.loose {
 		t.sockets[s.socketKey] = s
 		if t.cookies[s.cookie] == nil && s.cookie != 0 {
 			t.cookies[s.cookie] = s
@@ -122,7 +113,6 @@ func (t *table) learn(s *socket, e *event) {
 
 func (t *table) remove(s *socket, at time.Time) {
 	t.end(s, at)
-	t.trust(s)
 	delete(t.sockets, s.socketKey)
 	if t.cookies[s.cookie] == s {
 		delete(t.cookies, s.cookie)
@@ -132,17 +122,6 @@ func (t *table) remove(s *socket, at time.Time) {
 	}
 }
 
-// trust ends the doubt that a socket exists.
-func (t *table) trust(s *socket) {
-	if s.doubted {
-		s.doubted = false
-		t.doubted--
-	}
-}
-
-// full reports whether there is no room for another socket.
-func (t *table) full() bool { return len(t.sockets) >= mostSockets }
-
 // record tells that something happened to a socket.
 func (t *table) record(s *socket, what Event, at time.Time, who *actor) *Record {
 	r := Record{Time: at, Event: what, Protocol: s.protocol, Process: who.Process, Cookie: s.cookie, Socket: s.serial,
@@ -151,9 +130,6 @@ func (t *table) record(s *socket, what Event, at time.Time, who *actor) *Record 
 		r.RemoteAddress, r.RemotePort = s.remote.Addr(), s.remote.Port()
 	}
 	s.told = true
-	if t.records == nil {
-		t.records = make([]Record, 0, t.lately+t.lately/4+1)
-	}
 	t.records = append(t.records, r)
 	return &t.records[len(t.records)-1]
 }
@@ -178,6 +154,10 @@ func (t *table) end(s *socket, at time.Time) {
 
 // passes makes another process the one that packets belong to.
 func (t *table) passes(s *socket, at time.Time, who *actor) {
+	if !s.waits.IsZero() && s.remote.Port() != 0 {
+		t.begin(s, s.remote, s.waits, s.last)
+		s.waits = time.Time{}
+	}
 	s.last = who
 	remote := s.remote
 	if len(s.spans) > 0 {
@@ -191,9 +171,6 @@ func (t *table) passes(s *socket, at time.Time, who *actor) {
 }
 
 func (t *table) flow(s *socket, p span, until time.Time) {
-	if !t.following {
-		return
-	}
 	t.flows = append(t.flows, Flow{NetNS: uint64(s.netns), Protocol: s.protocol, Local: s.local, Remote: p.remote,
 		From: p.from, Until: until, Socket: s.serial, Process: p.who.Process})
 }
