@@ -15,6 +15,10 @@ const (
 	// late is how long after a packet the event may come that tells whose it is: a packet is on its
 	// way before the call that sent it returns, and the stamps are of two clocks.
 	late = 20 * time.Millisecond
+
+	// handover is how long after data was sent the event may come that another process has the socket:
+	// who sends may have to wait for the processor before the call that sends returns.
+	handover = time.Second
 )
 
 // A query asks for the process at the local end of a packet.
@@ -134,14 +138,14 @@ func last(spans []span, time int64) int {
 	return sort.Search(len(spans), func(i int) bool { return spans[i].from > time }) - 1
 }
 
-// takenOver reports whether another process took the socket over right after it sent a packet with
-// data: which of the two sent it is not known.
+// takenOver reports whether another process, or another program in the same process, took the socket
+// over right after it sent a packet with data: which of the two sent it is not known.
 func takenOver(spans []span, now *span, q query) bool {
 	if !q.sends || !q.payload {
 		return false
 	}
-	for i := last(spans, q.time) + 1; i < len(spans) && spans[i].from-q.time <= int64(late); i++ {
-		if spans[i].socket == now.socket && spans[i].process.PID != now.process.PID {
+	for i := last(spans, q.time) + 1; i < len(spans) && spans[i].from-q.time <= int64(handover); i++ {
+		if spans[i].socket == now.socket && *spans[i].process != *now.process {
 			return true
 		}
 	}

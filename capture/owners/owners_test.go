@@ -144,9 +144,11 @@ func TestJoin(t *testing.T) {
 		{"one that was refused before the port was open", []Flow{had(UDP, 6, 15.5, 0)}, packet(15, udp_, them, us, 0, 0, 5), 0, 0},
 
 		// Two processes, one socket.
-		{"the first of two", []Flow{had(TCP, 5, 10, 100), with(had(TCP, 6, 100, 0), func(f *Flow) { f.Socket = 5 })}, packet(15, tcp, us, them, ack, 1, 5), 5, 0},
+		{"the first of two", []Flow{had(TCP, 5, 10, 1100), with(had(TCP, 6, 1100, 0), func(f *Flow) { f.Socket = 5 })}, packet(15, tcp, us, them, ack, 1, 5), 5, 0},
 		{"the second of two", []Flow{had(TCP, 5, 10, 100), with(had(TCP, 6, 100, 0), func(f *Flow) { f.Socket = 5 })}, packet(101, tcp, us, them, ack, 1, 5), 6, 0},
 		{"either of two", []Flow{had(TCP, 5, 10, 100), with(had(TCP, 6, 100, 0), func(f *Flow) { f.Socket = 5 })}, packet(99.9, tcp, us, them, ack, 1, 5), 0, 0},
+		{"either of two that had to wait for the processor", []Flow{had(TCP, 5, 10, 900), with(had(TCP, 6, 900, 0), func(f *Flow) { f.Socket = 5 })}, packet(15, tcp, us, them, ack, 1, 5), 0, 0},
+		{"either of two programs of a process", []Flow{had(TCP, 5, 10, 100), with(had(TCP, 5, 100, 0), func(f *Flow) { f.Exe = "/bin/other" })}, packet(99.9, tcp, us, them, ack, 1, 5), 0, 0},
 		{"nobody who is known", []Flow{had(TCP, 0, 10, 20)}, packet(15, tcp, us, them, ack, 1, 5), 0, 0},
 	} {
 		o := NewJoiner(newTestTable(test.flows...)).Join(test.packet, capture.Raw)
