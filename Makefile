@@ -12,13 +12,12 @@ BUILD   := CGO_ENABLED=0 $(GO) build -ldflags '-s -w -X main.buildCommit=$(COMMI
 # What is compiled for the checks serves the program and the tests too.
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 
-# What make test runs: ALONE by itself, since what it counts needs a kernel that tells it all, then TESTS. RUN is a pattern of names.
-ALONE   ?= ./internal/test/portload
-TESTS   ?= $(ALONE) ./internal/test/e2e ./commands ./capture/filter ./internal/test/appliance ./internal/test/automation ./capture \
+# What make test runs: RUN is a pattern of names.
+TESTS   ?= ./internal/test/e2e ./commands ./capture/filter ./internal/test/appliance ./internal/test/automation ./capture \
 	./internal/test/browser ./internal/scaffold ./internal/test/https ./internal/test/contract ./...
 RUN     ?=
 
-.PHONY: bpf help run build test quick check bench captures kills windows fuzz filter-score ports-score packages reference menus new licenses crypto upstream former
+.PHONY: bpf help run build test quick check bench captures kills windows fuzz filter-score ports-score packets-score packages reference menus new licenses crypto upstream former
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,10 +37,7 @@ build: ## one static binary, bin/diagsh
 test: packages build ## install what the tests need, then run all tests, those with real clients included
 	@mkdir -p bin/mould; as="DIAGSH_BINARY=$(CURDIR)/bin/diagsh DIAGSH_MOULD=$(CURDIR)/bin/mould"; \
 	root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH $$as CI=$$CI"; \
-	run() { env $$as $(GO) test -p 4 -parallel 6 -vet=off -ldflags=-w -timeout 25m $${root:+"$$root"} $(if $(RUN),-count=1 -run '$(RUN)') "$$@"; }; \
-	all=$$($(GO) list $(TESTS) | awk '!seen[$$0]++'); quiet=$$($(GO) list $(ALONE)); \
-	alone=$$(echo "$$all" | grep -Fx "$$quiet"); others=$$(echo "$$all" | grep -Fxv "$$quiet"); \
-	failed=0; for list in "$$alone" "$$others"; do [ -z "$$list" ] || run $$list || failed=1; done; exit $$failed
+	env $$as $(GO) test -p 4 -parallel 6 -vet=off -ldflags=-w -timeout 25m $${root:+"$$root"} $(if $(RUN),-count=1 -run '$(RUN)') $(TESTS)
 
 quick: ## run the tests that need no namespace, no root and no long comparison, for the edit loop
 	@$(GO) test -short -p 4 -ldflags=-w ./...
@@ -69,6 +65,9 @@ filter-score: ## compare the filter compiler with libpcap on the corpus: verdict
 
 ports-score: ## run the workload of the port log in each tier, and write how often it named the right process into docs/measurements.md (needs root)
 	$(GO) run ./internal/test/portload/score -page docs/measurements.md
+
+packets-score: build ## run the same while an appliance captures, and write there how often packets name the right process (needs root and tshark)
+	DIAGSH_BINARY=$(CURDIR)/bin/diagsh $(GO) test -count=1 -timeout 20m -v -run '^TestPacketsNameTheirProcesses$$' ./internal/test/portload -args -whole -page $(CURDIR)/docs/measurements.md
 
 fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
 	@bench/fuzz.sh $${FUZZTIME:-1m}

@@ -30,11 +30,11 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A shown is a record of show: a packet. With the argument flow it is of one conversation, and Type
+// A shown is a record of show: a packet. With the argument flow it is of one conversation, and Kind
 // says what: a packet, one that was sent again, one that the kernel dropped, or a record of the port
 // log.
 type shown struct {
-	Type string `json:"type,omitempty"`
+	Kind string `json:"kind,omitempty"`
 	*decode.Packet
 	Dropped string `json:"dropped,omitempty"` // why the kernel did, of a drop
 
@@ -45,12 +45,12 @@ type shown struct {
 	Port *ports.Record `json:"port,omitempty"`
 }
 
-// The types of shown.
+// The kinds of shown.
 const (
-	packetType = "packet"
-	againType  = "retransmission"
-	dropType   = "drop"
-	portType   = "port"
+	kindPacket = "packet"
+	kindAgain  = "retransmission"
+	kindDrop   = "drop"
+	kindPort   = "port"
 )
 
 func shownText(w io.Writer, r shown) {
@@ -58,9 +58,9 @@ func shownText(w io.Writer, r shown) {
 	case r.Port != nil:
 		fmt.Fprintln(w, portText(r.Port))
 		return
-	case r.Type == againType:
+	case r.Kind == kindAgain:
 		fmt.Fprint(w, "[sent again] ")
-	case r.Type == dropType:
+	case r.Kind == kindDrop:
 		fmt.Fprintf(w, "[%s] ", menu.Clean(r.Dropped))
 	}
 	owned.Text(w, owned.Packet{Packet: r.Packet, Sender: r.Sender, Receiver: r.Receiver})
@@ -293,7 +293,7 @@ func (v *flowView) collect(ctx context.Context) error {
 		local, remote := netip.AddrPortFrom(r.LocalAddress, r.LocalPort), netip.AddrPortFrom(r.RemoteAddress, r.RemotePort)
 		if string(r.Protocol) == v.flow.Protocol && (local == client && remote == server || local == server && remote == client) {
 			one := *r
-			v.add(shown{Type: portType, Port: &one})
+			v.add(shown{Kind: kindPort, Port: &one})
 		}
 		return nil
 	})
@@ -340,11 +340,11 @@ func (v *flowView) collectDrops(open replay.Opener, from time.Time) error {
 		if flow == nil || !sameEnds(flow, v.flow) || p.Time < from.UnixNano() || p.Time > v.until.UnixNano() {
 			return nil
 		}
-		dropped := dropType
+		dropped := kindDrop
 		if len(comments) > 0 {
 			dropped = comments[0]
 		}
-		v.add(shown{Type: dropType, Packet: decode.Decode(number, p, on, 1), Dropped: dropped})
+		v.add(shown{Kind: kindDrop, Packet: decode.Decode(number, p, on, 1), Dropped: dropped})
 		return nil
 	})
 }
@@ -379,9 +379,9 @@ func (v *flowView) show(ctx context.Context, a showArgs, most int64, out *menu.O
 		if err := until(p.Time); err != nil {
 			return err
 		}
-		r := shown{Type: packetType, Packet: decode.Decode(position, p, on, decode.Detail(a.Detail))}
+		r := shown{Kind: kindPacket, Packet: decode.Decode(position, p, on, decode.Detail(a.Detail))}
 		if again {
-			r.Type = againType
+			r.Kind = kindAgain
 		}
 		return yield(r)
 	})

@@ -1,6 +1,8 @@
 package portlog
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -24,9 +26,10 @@ type set interface {
 
 // A lines is a set of one file, which has one JSON object a line.
 type lines struct {
-	file *store.Lines
-	text []byte // of the lines of one Write
-	torn bool   // the file ends amid a line, which could not be removed
+	file   *store.Lines
+	buffer bytes.Buffer
+	encode *json.Encoder
+	torn   bool // the file ends amid a line, which could not be removed
 }
 
 // openLines begins a file, which must not be there yet.
@@ -38,6 +41,8 @@ func (l *Log) openLines(begin time.Time) (set, error) {
 	}
 	f.Close()
 	s := &lines{}
+	s.encode = json.NewEncoder(&s.buffer)
+	s.encode.SetEscapeHTML(false)
 	if s.file, err = store.OpenLines(l.pathOf(name)); err != nil {
 		return nil, errors.Join(err, l.o.Files.Root().Remove(name))
 	}
@@ -45,19 +50,16 @@ func (l *Log) openLines(begin time.Time) (set, error) {
 }
 
 func (s *lines) Write(list []ports.Record) error {
-	text := s.text[:0]
+	s.buffer.Reset()
 	if s.torn {
-		text = append(text, '\n')
+		s.buffer.WriteByte('\n')
 	}
 	for i := range list {
-		var err error
-		if text, err = list[i].AppendJSON(text); err != nil {
+		if err := s.encode.Encode(&list[i]); err != nil {
 			return err
 		}
-		text = append(text, '\n')
 	}
-	s.text = text
-	partial, err := s.file.Append(text)
+	partial, err := s.file.Append(s.buffer.Bytes())
 	s.torn = partial > 0 || s.torn && err != nil
 	return err
 }

@@ -3,6 +3,7 @@
 package netnstest
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -49,6 +50,9 @@ func New(t testing.TB) *Namespace {
 		return n
 	}
 }
+
+// Path is where the namespace can be opened while the test runs.
+func (n *Namespace) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.fd) }
 
 // Do runs f with this goroutine inside the namespace. Sockets and processes that
 // f starts stay there; goroutines that f starts do not enter.

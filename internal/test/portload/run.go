@@ -22,6 +22,10 @@ type Load struct {
 	Rate    float64 // connections a second, of the class that is paced
 	Seconds float64 // how long it lasts
 	Classes string  // a pattern: only these; empty: all
+
+	// Left and Right are paths of network namespaces that the load joins by its cable; empty: it makes
+	// some.
+	Left, Right string
 }
 
 // Build builds the workload's program in a folder.
@@ -53,7 +57,7 @@ func (l Load) Run(ctx context.Context, program string, watch func() error) ([]tr
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "truth.ndjson")
 	c := exec.CommandContext(ctx, program, "run", "-truth", path, "-n", strconv.Itoa(l.N), "-rate", fmt.Sprint(l.Rate),
-		"-seconds", fmt.Sprint(l.Seconds), "-classes", l.Classes)
+		"-seconds", fmt.Sprint(l.Seconds), "-classes", l.Classes, "-left", l.Left, "-right", l.Right)
 	c.Stderr = os.Stderr
 	// Its processes are a group of their own, which ends together.
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -1,7 +1,7 @@
 // Command load makes sockets of every kind that a port log must tell right, by many processes, and
 // writes who did what with them.
 //
-//	load run -truth FILE [-n 30] [-rate 2000] [-seconds 2] [-classes PATTERN]
+//	load run -truth FILE [-n 30] [-rate 2000] [-seconds 2] [-classes PATTERN] [-left NETNS -right NETNS]
 //
 // It makes the sockets that are older than the log, writes "ready", and goes on when it reads a
 // line. Its last line says how much it did, as JSON. It needs root: it makes network namespaces, a

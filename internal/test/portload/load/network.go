@@ -26,15 +26,18 @@ const (
 	absentAddress = "10.79.0.4" // no neighbour answers for it
 )
 
-func newNetwork() (*network, error) {
+func newNetwork(left, right string) (*network, error) {
 	n := &network{}
-	for _, fd := range []*int{&n.left, &n.right} {
+	for fd, path := range map[*int]string{&n.left: left, &n.right: right} {
 		err := onThread(func() (err error) {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return os.NewSyscallError("unshare", err)
+			if path == "" {
+				if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+					return os.NewSyscallError("unshare", err)
+				}
+				path = "/proc/thread-self/ns/net"
 			}
-			*fd, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			return err
+			*fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			return os.NewSyscallError("open", err)
 		})
 		if err != nil {
 			return nil, err

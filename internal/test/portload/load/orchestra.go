@@ -131,6 +131,8 @@ func orchestrate(args []string) error {
 	flags.IntVar(&o.n, "n", 30, "sockets of each class")
 	flags.Float64Var(&o.rate, "rate", 2000, "connections a second, of the class that is paced")
 	flags.Float64Var(&o.seconds, "seconds", 2, "its time")
+	left := flags.String("left", "", "the path of the left network namespace; empty: it makes one")
+	right := flags.String("right", "", "the path of the right one")
 	flags.Parse(args)
 	wanted, err := regexp.Compile(*classes)
 	if err != nil {
@@ -146,7 +148,7 @@ func orchestrate(args []string) error {
 	if err := copyProgram(o.self, o.other); err != nil {
 		return err
 	}
-	if o.network, err = newNetwork(); err != nil {
+	if o.network, err = newNetwork(*left, *right); err != nil {
 		return err
 	}
 	if o.cgroup, err = newCgroup(); err != nil {

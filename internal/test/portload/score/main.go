@@ -7,23 +7,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"diagsh/diag/ports"
 	"diagsh/internal/test/portload"
-)
-
-// Between these the table stands in a page.
-const (
-	begin = "<!-- scores: written by make ports-score -->\n"
-	end   = "<!-- end of scores -->\n"
 )
 
 func main() {
@@ -79,18 +70,5 @@ func run(load portload.Load, page string) error {
 	if page == "" {
 		return nil
 	}
-	return replace(page, table)
-}
-
-func replace(page, table string) error {
-	text, err := os.ReadFile(page)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := bytes.Cut(text, []byte(begin))
-	_, after, ended := bytes.Cut(rest, []byte(end))
-	if !ok || !ended {
-		return errors.New(page + " has no place for the table")
-	}
-	return os.WriteFile(page, []byte(strings.Join([]string{string(before), begin, table, end, string(after)}, "")), 0o644)
+	return portload.Replace(page, "scores", "make ports-score", table)
 }
