@@ -148,6 +148,7 @@ var runnables = []runnable{
 	{line: "telnet 198.51.100.1"},
 	{line: "userconfig new anna role readonly password 'a long password'",
 		undo: []string{"userconfig delete anna confirm yes"}},
+	{line: "packetcapture wireshark"},
 	{line: "userconfig edit admin fullname A"},
 	{line: "userconfig delete nosuch confirm yes"},
 	{line: "userconfig password nosuch password 'a long password'"},

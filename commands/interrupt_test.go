@@ -90,6 +90,7 @@ func interrupted(path []string) bool {
 // elsewhere are the tests in which the others are interrupted.
 var elsewhere = map[string]string{
 	"packetcapture stream":    "internal/test/e2e TestStream: its bytes go to no terminal",
+	"packetcapture wireshark": "it waits for nothing",
 	"packetcapture packets":   "capture/index TestEndOfWaiting: it waits for the index of a large file",
 	"packetcapture packet":    "capture/index TestEndOfWaiting: it waits for the index of a large file",
 	"packetcapture note list": "capture/index TestEndOfWaiting: it waits for the index of a large file",

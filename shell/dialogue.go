@@ -86,7 +86,7 @@ func (d *dialogue) step(ctx context.Context) (*menu.Error, error) {
 		}
 		return nil, err
 	case d.call.Bytes:
-		return nil, cmp.Or(s.report(errBytesOnTerminal()), errDone)
+		return nil, cmp.Or(s.report(errBytesOnTerminal(d.call.Path)), errDone)
 	}
 	failure, err := s.run(ctx, d.call, d.given())
 	if failure == nil && err == nil {

@@ -185,7 +185,7 @@ func runOne(ctx context.Context, client *api.Client, call menu.Call, in io.Reade
 	words := out
 	if call.Bytes {
 		if isTerminal(out) {
-			return fail(errs, errBytesOnTerminal())
+			return fail(errs, errBytesOnTerminal(call.Path))
 		}
 		words = errs
 	}

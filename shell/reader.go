@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -14,11 +15,9 @@ import (
 )
 
 // errBytesOnTerminal refuses to write bytes for a program on a terminal.
-func errBytesOnTerminal() error {
-	return menu.Errorf(menu.Usage, "This writes a capture file to standard output, which is a terminal here").
-		WithHint(
-			"Send it to a program or into a file, such as: ssh HOST 'packetcapture stream interfaces eth0' | " +
-				"wireshark -k -i -; to see packets here, use packetcapture watch")
+func errBytesOnTerminal(path []string) error {
+	return menu.Errorf(menu.Usage, "This writes a file to standard output, which is a terminal here").
+		WithHint("Send it to a program or into a file; `help %s` says how", strings.Join(path, " "))
 }
 
 func isTerminal(w io.Writer) bool {

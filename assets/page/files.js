@@ -37,7 +37,7 @@ export function Downloads({ files }) {
   return html`<${MenuButton} label="Download File">
     <li><button type="button" onClick=${() => each('')}>As stored</button></li>
     ${captures && html`<li><button type="button" onClick=${() => each('pcap')}>As pcap</button></li>
-      <li><button type="button" onClick=${() => each('pcapng')}>As pcapng, with notes</button></li>`}
+      <li><button type="button" onClick=${() => each('pcapng')}>As pcapng, with notes and processes</button></li>`}
     <li><button type="button" onClick=${() => get([archiveAddress(names)])}>As one zip, with a list of contents</button></li>
   <//>`;
 }
@@ -83,6 +83,7 @@ export function Files({ files, captures }) {
         <button type="button" class="danger" disabled=${picked.length === 0} onClick=${deleteChosen}>Delete Selected Files</button></div>`}
     </div>
     <${Problem} failure=${files.failure} />
+    ${allowed('packetcapture wireshark') && html`<p class="hint">Files that name processes or drops: <a href="/v1/diagsh.lua" download="diagsh.lua">plug-in for Wireshark</a>, which makes columns of them.</p>`}
     ${files.loading && html`<${Loading} what="files" />`}
     ${files.value && html`<${Table} caption="Stored files" hideCaption rows=${rows} rowKey=${(f) => f.name} empty="There are no files. A capture's file is here when it has ended."
       rowClass=${(f) => (chosen.has(f.name) ? 'chosen' : undefined)} columns=${[

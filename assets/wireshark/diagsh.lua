@@ -31,11 +31,11 @@ function p.dissector(_, _, tree)
       if user then t:add(f[who .. "user"], user) end
       if exe then t:add(f[who .. "exe"], exe) end
     end
-    local reason, place = text:match("^dropped: (%S+) at (%S+)")
+    local reason = text:match("^dropped: (%S+)")
     if reason then
-      local t = tree:add(p)
+      local t, place = tree:add(p), text:match("^dropped: %S+ at (%S+)")
       t:add(f.reason, reason)
-      t:add(f.place, place)
+      if place then t:add(f.place, place) end
     end
   end
 end

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"diagsh/capture/pcapfile"
 )
 
 // mostComment is the largest number of bytes of a comment.
@@ -25,6 +27,15 @@ func (o Owners) Comments() (list []string) {
 		list = append(list, bounded("to "+o.Receiver.Comment()))
 	}
 	return list
+}
+
+// Said returns what a file says of a packet with these owners.
+func (o Owners) Said() pcapfile.Said {
+	said := pcapfile.Said{Comments: o.Comments()}
+	if o.Sender != nil {
+		said.PID = o.Sender.PID
+	}
+	return said
 }
 
 // Comment returns the text of one process; see Owners.Comments.

@@ -45,10 +45,15 @@ func (s *Stream) AddInterface(i capture.Interface) error {
 
 // Write appends packets.
 func (s *Stream) Write(batch []capture.Packet) error {
+	return s.WriteSaying(batch, func(int) Said { return Said{} })
+}
+
+// WriteSaying appends packets with what say says of each, by its index, for which pcap has no place.
+func (s *Stream) WriteSaying(batch []capture.Packet, say func(n int) Said) error {
 	b := s.buffer[:0]
 	for i := range batch {
 		s.counts[batch[i].Interface]++
-		if b = s.append(b, &batch[i], Said{}); len(b) >= streamPiece {
+		if b = s.append(b, &batch[i], say(i)); len(b) >= streamPiece {
 			if err := s.send(b); err != nil {
 				return err
 			}

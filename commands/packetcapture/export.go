@@ -3,9 +3,20 @@ package packetcapture
 import (
 	"context"
 
+	"diagsh/capture"
+	"diagsh/commands/packetcapture/target"
 	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
+
+// An exportService copies captures to other hosts.
+type exportService interface {
+	target.Service
+	Exports() []capture.Export
+	ExportPackets(caller menu.Caller, name, target string) ([]capture.Export, error)
+	Captures() []capture.Status
+	FileNames(begun string, most int) []string
+}
 
 type exportArgs struct {
 	Name   menu.Packets `arg:"name,positional:1,required" ask:"Capture or file" help:"Name of a capture that has ended, or of a file of the diagnostic directory."`
@@ -26,7 +37,7 @@ func exportCommand(s exportService) *menu.Command {
 			case "name":
 				captures.ChoosePackets(q, captures.Ended(s.Captures()))
 			case "target":
-				chooseTarget(s, q)
+				target.Choose(s, q)
 			}
 			return nil
 		},
@@ -45,11 +56,4 @@ func exportCommand(s exportService) *menu.Command {
 		},
 		Text: captures.QueuedText,
 	}.Command()
-}
-
-func chooseTarget(s exportService, q *menu.Question) {
-	for _, t := range s.Targets() {
-		q.Choices = append(q.Choices, menu.Choice{Value: t.Name})
-	}
-	q.Open, q.Required = true, true
 }

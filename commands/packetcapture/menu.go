@@ -4,6 +4,7 @@ package packetcapture
 
 import (
 	"diagsh/capture"
+	"diagsh/commands/packetcapture/target"
 	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
@@ -50,10 +51,11 @@ func Menu(s Services) *menu.Menu {
 			graphCommand(s),
 			summaryCommand(s),
 			streamCommand(s),
+			wiresharkCommand(),
 			reportCommand(s),
 			exportCommand(s),
 			exportsCommand(s),
-			targetMenu(s),
+			target.Menu(s),
 		},
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"diagsh/capture/decode"
 	"diagsh/capture/fields"
 	"diagsh/capture/index"
-	"diagsh/capture/owners"
+	"diagsh/commands/shared/owned"
 	"diagsh/internal/menu"
 )
 
@@ -56,16 +56,20 @@ func packetCommand(s indexService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			return out.Record(locate(v, p))
+			j, err := owned.Args{}.Join(s, string(a.Name))
+			if err != nil {
+				return err
+			}
+			return out.Record(locate(v, p, j))
 		},
 		Text: locatedText,
 	}.Command()
 }
 
-// locate returns a packet with the places of its fields.
-func locate(v *index.View, p *index.Packet) locatedPacket {
+// locate returns a packet with its processes and the places of its fields.
+func locate(v *index.View, p *index.Packet, j owned.Joined) locatedPacket {
 	l := locatedPacket{HeadersOnly: v.HeadersOnly, File: v.FileName(p.File), InFile: p.InFile,
-		packetRow: rowOf(decode.Decode(p.Position, &p.Packet, p.On, decode.Line), owners.Owners{}, nil),
+		packetRow: ownedRow(j, p, nil),
 		Layers:    fields.Locate(&p.Packet, p.On.LinkType)}
 	if !v.HeadersOnly {
 		l.Bytes = hex.EncodeToString(p.Data)
@@ -75,7 +79,7 @@ func locate(v *index.View, p *index.Packet) locatedPacket {
 
 func locatedText(w io.Writer, l locatedPacket) {
 	fmt.Fprintf(w, "Packet %d, number %d of %s\n", l.Position, l.InFile, l.File)
-	decode.Text(w, l.packet)
+	owned.Text(w, owned.Packet{Packet: l.packet, Sender: l.Sender, Receiver: l.Receiver})
 	for _, layer := range l.Layers {
 		fmt.Fprintf(w, "    %s%s\n", layer.Label, place(layer.Offset, layer.Length))
 		for _, f := range layer.Fields {

@@ -90,6 +90,7 @@ func portText(r *ports.Record) string {
 type flowView struct {
 	packets []replay.Opener
 	drops   []replay.Opener
+	joined  owned.Joined
 	log     func(ctx context.Context, from, to time.Time, yield func(*ports.Record) error) error
 
 	flow   *summary.Flow
@@ -110,8 +111,8 @@ const (
 
 // showFlow shows the conversation of a number, as flows counts them.
 func (a showArgs) showFlow(ctx context.Context, s packetService, out *menu.Out[shown]) error {
-	if a.Filter != "" || a.From != nil || a.To != nil {
-		return menu.BadArgument("flow", "A conversation is shown as a whole, without filter, from and to").WithHint("Leave them out")
+	if a.Filter != "" || a.From != nil || a.To != nil || !a.Any() {
+		return menu.BadArgument("flow", "A conversation is shown as a whole, without filter, from, to and processes").WithHint("Leave them out")
 	}
 	most, err := howMany(a.Count, a.Packets)
 	if err != nil {
@@ -141,6 +142,9 @@ func (v *flowView) open(s packetService, name string) (err error) {
 	}
 	if strings.HasSuffix(name, archive.Suffix) {
 		return v.openReport(name, archive.Opener(v.packets[0]))
+	}
+	if v.joined, err = (owned.Args{}).Join(s, name); err != nil {
+		return err
 	}
 	netns := ownNetNS()
 	v.log = func(ctx context.Context, from, to time.Time, yield func(*ports.Record) error) error {
@@ -180,6 +184,10 @@ func (v *flowView) openReport(name string, open archive.Opener) error {
 		switch folder, end := path.Dir(member), path.Ext(member); {
 		case folder == "portlog" && end == ".ndjson":
 			logs = append(logs, member)
+		case end == ".flows":
+			if v.joined, err = joinedFrom(opener); err != nil {
+				return &menu.Error{Code: menu.Failed, Argument: "name", Message: "What " + menu.Quoted(name) + " has of processes cannot be read"}
+			}
 		case strings.HasSuffix(member, ".drops.pcapng"):
 			v.drops = append(v.drops, opener)
 		case end == ".pcap" || end == ".pcapng":
@@ -198,6 +206,20 @@ func (v *flowView) openReport(name string, open archive.Opener) error {
 		return nil
 	}
 	return nil
+}
+
+// joinedFrom returns the Joined of a table of flows.
+func joinedFrom(open replay.Opener) (owned.Joined, error) {
+	f, err := open()
+	if err != nil {
+		return owned.Joined{}, err
+	}
+	defer f.Close()
+	table := owners.NewTable()
+	if err := table.Read(f); err != nil {
+		return owned.Joined{}, err
+	}
+	return owned.By(table), nil
 }
 
 // readLog yields the records of a time in a part of the port log.
@@ -344,7 +366,8 @@ func (v *flowView) collectDrops(open replay.Opener, from time.Time) error {
 		if len(comments) > 0 {
 			dropped = comments[0]
 		}
-		v.add(shown{Kind: kindDrop, Packet: decode.Decode(number, p, on, 1), Dropped: dropped})
+		of, _ := v.joined.Of(p, on)
+		v.add(shown{Kind: kindDrop, Packet: decode.Decode(number, p, on, 1), Dropped: dropped, Sender: of.Sender, Receiver: of.Receiver})
 		return nil
 	})
 }
@@ -379,7 +402,8 @@ func (v *flowView) show(ctx context.Context, a showArgs, most int64, out *menu.O
 		if err := until(p.Time); err != nil {
 			return err
 		}
-		r := shown{Kind: kindPacket, Packet: decode.Decode(position, p, on, decode.Detail(a.Detail))}
+		of, _ := v.joined.Of(p, on)
+		r := shown{Kind: kindPacket, Packet: decode.Decode(position, p, on, decode.Detail(a.Detail)), Sender: of.Sender, Receiver: of.Receiver}
 		if again {
 			r.Kind = kindAgain
 		}

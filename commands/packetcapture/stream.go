@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/capture/owners"
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/owned"
 	"diagsh/internal/menu"
 )
 
@@ -25,9 +27,11 @@ type streamArgs struct {
 	Count       int64          `arg:"count" min:"1" help:"The same as packets."`
 	Duration    *time.Duration `arg:"duration" min:"1" max:"31536000" help:"Ends after this time, such as 60s or 5m."`
 	SnapLength  int            `arg:"snaplength" label:"Snap length" alias:"snaplen" min:"0" max:"262144" help:"Bytes kept of each packet; 0 keeps all."`
-	Format      string         `arg:"format" choices:"pcap|pcapng" help:"Format; pcap for one interface, pcapng for several, if not given."`
+	Format      string         `arg:"format" choices:"pcap|pcapng" help:"Format; pcap for one interface, pcapng for several and with processes, if not given."`
 	Promiscuous bool           `arg:"promiscuous" default:"yes" help:"Show packets too that are addressed to other machines."`
 	Management  bool           `arg:"management" help:"Show the packets of management sessions too, this one among them."`
+	Processes   bool           `arg:"processes" default:"no" help:"Say in comments of the packets which processes they are of; a capture with processes does so without it, unless the format is pcap."`
+	owned.Args
 }
 
 // streamCommand returns the command for `ssh HOST 'packetcapture stream interfaces eth0' |
@@ -40,9 +44,10 @@ func streamCommand(s packetService) *menu.Command {
 		Details: "It ends when the reader ends. Interfaces that appear meanwhile join ALL, in pcap " +
 			"those of the same link type. The packets go into no file of the appliance. A reader that is too " +
 			"slow loses packets, and is told how many: in pcapng in the statistics of the interfaces after the " +
-			"last packet.",
+			"last packet. Where processes are asked for, packets come a moment later: when their processes are known.",
 		Terminal: "On your own machine: ssh HOST 'packetcapture stream interfaces eth0 filter \"port 25\"' | " +
-			"wireshark -k -i -. How many packets were lost is also told on standard error.",
+			"wireshark -k -i -. How many packets were lost is also told on standard error. To see packets here, use " +
+			"packetcapture watch.",
 		Role:  menu.Operator,
 		Shape: menu.Bytes,
 		Resources: []menu.Resource{
@@ -73,6 +78,9 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 	if err != nil {
 		return err
 	}
+	if a.Processes && a.Format == string(capture.PCAP) {
+		return menu.BadArgument("processes", "The format pcap has no place for processes").WithHint("Give format pcapng")
+	}
 	from, err := a.open(ctx, s, caller)
 	if err != nil {
 		return err
@@ -84,7 +92,15 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 	if err != nil {
 		return err
 	}
-	_, err = follow(ctx, from.source, bounds{duration: a.Duration, whole: true}, w.write)
+	var stop func()
+	if w.joined, stop, err = a.JoinLive(s, a.says(s, from.header.Format)); err != nil {
+		return err
+	}
+	defer stop()
+	_, err = follow(ctx, from.source, bounds{duration: a.Duration, whole: true}, func(batch []capture.Packet) error {
+		w.joined.Wait(ctx, batch)
+		return w.write(batch)
+	})
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
@@ -92,9 +108,14 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 		err = ending
 	}
 	sayLeftOut(from.chosen, out.Printf)
-	out.Printf("%s\n", streamed(total(from.source.Counters()), w.written, from.chosen != nil))
+	out.Printf("%s\n", streamed(total(from.source.Counters()), w.written, from.chosen != nil || !a.Any()))
 	out.Printf("%s", menu.Text(leftOut(from.late(), told, from.unfit(), from.header)))
 	return err
+}
+
+// says reports whether the stream says which processes its packets are of.
+func (a streamArgs) says(s packetService, format capture.Format) bool {
+	return a.Processes || format == capture.PCAPNG && keepsProcesses(s, a.Name)
 }
 
 // A tapped is where the packets of a stream come from.
@@ -155,7 +176,9 @@ type streamer struct {
 	interfaces []capture.Interface // that the stream has
 	most       int64               // packets to write; 0: no limit
 	written    uint64
+	joined     owned.Joined
 	matching   []capture.Packet // of one batch
+	of         []owners.Owners  // theirs
 }
 
 func newStreamer(out io.Writer, from tapped, most int64) (*streamer, error) {
@@ -167,26 +190,27 @@ func newStreamer(out io.Writer, from tapped, most int64) (*streamer, error) {
 	return &streamer{tapped: from, stream: stream, interfaces: from.header.Interfaces, most: most}, err
 }
 
-// write writes the packets of a batch that the filter matches. It returns errEnough when the last
+// write writes the packets of a batch that are wanted. It returns errEnough when the last
 // one wanted is among them.
 func (w *streamer) write(batch []capture.Packet) error {
 	if err := w.introduce(); err != nil {
 		return err
 	}
-	if w.chosen != nil {
-		w.matching = w.matching[:0]
-		for n := range batch {
-			if w.chosen.Match(&batch[n], w.interfaces[batch[n].Interface]) {
-				w.matching = append(w.matching, batch[n])
-			}
+	w.matching, w.of = w.matching[:0], w.of[:0]
+	for n := range batch {
+		on := w.interfaces[batch[n].Interface]
+		if w.chosen != nil && !w.chosen.Match(&batch[n], on) {
+			continue
 		}
-		batch = w.matching
+		if of, wanted := w.joined.Of(&batch[n], on); wanted {
+			w.matching, w.of = append(w.matching, batch[n]), append(w.of, of)
+		}
 	}
-	if left := uint64(w.most) - w.written; w.most > 0 && uint64(len(batch)) > left {
-		batch = batch[:left]
+	if left := uint64(w.most) - w.written; w.most > 0 && uint64(len(w.matching)) > left {
+		w.matching = w.matching[:left]
 	}
-	w.written += uint64(len(batch))
-	if err := w.stream.Write(batch); err != nil {
+	w.written += uint64(len(w.matching))
+	if err := w.stream.WriteSaying(w.matching, func(n int) pcapfile.Said { return w.of[n].Said() }); err != nil {
 		return err
 	}
 	if w.most > 0 && w.written == uint64(w.most) {
@@ -220,7 +244,7 @@ func (w *streamer) end() error {
 // add up. Where a filter chose among the packets of a capture, it returns how many came of it.
 func streamed(c capture.Counters, written uint64, chosen bool) string {
 	if chosen {
-		return fmt.Sprintf("%d packets written of %d of the capture, %d not seen because the reader was too slow.", written,
+		return fmt.Sprintf("%d packets written of %d, %d not seen because the reader was too slow.", written,
 			c.Received+c.Dropped, c.Dropped)
 	}
 	text := fmt.Sprintf("%d packets matched: %d written, %d dropped by the kernel", c.Received+c.Dropped,
@@ -266,7 +290,11 @@ func (a streamArgs) request() capture.Request {
 	if a.Filter != nil {
 		o.Filter = captures.Cleared(*a.Filter)
 	}
-	return capture.Request{Partial: capture.Partial{Options: o, Given: append(a.Given, "promiscuous")}}
+	given := append(a.Given, "promiscuous")
+	if a.Processes && a.Format == "" {
+		o.Format, given = capture.PCAPNG, append(given, "format")
+	}
+	return capture.Request{Partial: capture.Partial{Options: o, Given: given}}
 }
 
 func askLive(s liveService, q *menu.Question) error {

@@ -31,6 +31,9 @@ type Args struct {
 	User    string `arg:"user" help:"Only packets of processes of this user."`
 }
 
+// Any reports whether packets of every process are wanted, and those of none.
+func (a Args) Any() bool { return a.choice().Any() }
+
 func (a Args) choice() owners.Choice {
 	return owners.Choice{Name: a.Process, PID: a.PID, User: a.User}
 }
@@ -73,6 +76,9 @@ func (a Args) Join(s Service, name string) (j Joined, err error) {
 	}
 	return j, nil
 }
+
+// By returns the Joined by a table, of packets of every process.
+func By(t *owners.Table) Joined { return Joined{table: t, joiner: owners.NewJoiner(t)} }
 
 // JoinLive returns the Joined of packets that come, and a function to end it. If nobody asks for
 // processes, it finds none.

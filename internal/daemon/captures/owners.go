@@ -86,16 +86,11 @@ func (t *Table) saying(file string, format capture.Format) (
 		j = owners.NewJoiner(table)
 	}
 	return func(number int64, p *capture.Packet, on capture.Interface) (said pcapfile.Said) {
+		if j != nil {
+			said = j.Join(p, on.LinkType).Said()
+		}
 		if note := notes[number]; note != "" {
-			said.Comments = append(said.Comments, note)
-		}
-		if j == nil {
-			return said
-		}
-		o := j.Join(p, on.LinkType)
-		said.Comments = append(said.Comments, o.Comments()...)
-		if o.Sender != nil {
-			said.PID = o.Sender.PID
+			said.Comments = append([]string{note}, said.Comments...)
 		}
 		return said
 	}, nil

@@ -140,6 +140,8 @@ var calls = []call{
 // notRun are the commands that are not run here, each with its reason.
 var notRun = map[string]string{
 	"packetcapture watch":                 "a stream without an end of its own; transcripts and internal/test/e2e have it",
+	"packetcapture wireshark":             "writes a file: internal/test/resources has it read by tshark",
+	"GET /v1/diagsh.lua":                  "is that file",
 	"packetcapture stream":                "writes bytes: internal/test/e2e reads them with tshark",
 	"diagnostic raid verify":              "no array is here: its own test has a made-up one",
 	"diagnostic raid cancel":              "no array is here: its own test has a made-up one",

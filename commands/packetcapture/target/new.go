@@ -1,0 +1,59 @@
+package target
+
+import (
+	"context"
+
+	"diagsh/capture"
+	"diagsh/commands/shared/captures"
+	"diagsh/internal/menu"
+)
+
+type newArgs struct {
+	Name    string      `arg:"name,positional:1,required" ask:"Name of the target" help:"Name of the new target."`
+	URL     string      `arg:"url,positional:2,required" label:"URL" ask:"Where, such as sftp://user@host/folder or https://host/folder" help:"A URL: sftp://USER@HOST[:PORT]/FOLDER, below the user's own folder with /~/FOLDER, or https://[USER@]HOST[:PORT]/FOLDER."`
+	HostKey string      `arg:"hostkey,bound" label:"Host key" ask:"Fingerprint of the host's key (SHA256:...); Enter to ask the host, or for HTTPS to trust authorities" help:"Fingerprint of the only key that the host may have, SHA256:...; without it a host of SFTP is asked for its key, and it must be given then."`
+	Secret  menu.Secret `arg:"secret" ask:"Password or token; Enter for none, with SFTP for the appliance's own key" help:"Password, or for HTTPS without a user a token; without it the appliance logs in at SFTP by its own key, which target list shows."`
+	Auto    bool        `arg:"auto" default:"no" ask:"Copy every capture there as it closes?" help:"Say yes and every file of a capture is copied there as it closes."`
+}
+
+func newCommand(s Service) *menu.Command {
+	return menu.Decl[newArgs, capture.Target]{
+		Name: "new",
+		Help: "Add a target.",
+		Details: "With auto yes each file is copied as it closes, those of rings while the capture runs. A file " +
+			"that waits for its copy is deleted only by a user: not by its ring, which then has more files " +
+			"than it keeps, and not by retention. If the target is away or slower than the capture for too long, " +
+			"the quota or the reserve of the disk ends the capture with the reason DiskLow, and nothing is " +
+			"lost that was captured before.",
+		Role:      menu.Administrator,
+		Resources: []menu.Resource{{Method: "POST", Path: "targets", Status: 201, Location: "targets/{name}"}},
+		Shape:     menu.Object,
+		Run: func(ctx context.Context, caller menu.Caller, a newArgs, out *menu.Out[capture.Target]) error {
+			t, err := s.AddTarget(ctx, caller,
+				capture.Target{Name: a.Name, URL: a.URL, HostKey: a.HostKey, Auto: a.Auto}, a.Secret)
+			if err != nil {
+				return err
+			}
+			if err := out.Record(t); err != nil {
+				return err
+			}
+			return sayKey(s, []capture.Target{t}, out)
+		},
+		Text: captures.Target,
+	}.Command()
+}
+
+// sayKey shows the appliance's own public key if a target needs it.
+func sayKey(s Service, targets []capture.Target, out *menu.Out[capture.Target]) error {
+	for _, t := range targets {
+		if t.Login != "key" {
+			continue
+		}
+		key, err := s.ExportKey()
+		if err != nil {
+			return err
+		}
+		return out.Printf("The appliance logs in by its own key; the host must know it:\n%s\n", key)
+	}
+	return nil
+}
