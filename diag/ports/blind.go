@@ -19,7 +19,9 @@ var parts = []struct {
 	{[]string{"bind4", "bind6"}, "bind(2) is not seen"},
 	{[]string{"connect4", "connect6"}, "Attempts to connect that sent nothing are not seen"},
 	{[]string{"sendmsg4", "sendmsg6", "recvmsg4", "recvmsg6"}, "With whom sockets of UDP talk is not seen"},
-	{[]string{"send", "receive"}, "Who uses a socket and how many bytes it carries is not seen, nor sockets of UDP that no process bound"},
+	{[]string{"send", "receive"}, "Who else uses a socket is seen of TCP only, when bytes are taken from it, and how many bytes a socket carries is not seen; " +
+		"a socket of UDP that connected and that no process bound is seen at its end"},
+	{[]string{"reads"}, "That another process uses a connection is not seen"},
 	{[]string{"reset"}, "Attempts from outside to connect to a closed port are not seen"},
 	{[]string{"forked", "executed", "exited"}, "The file of a process that ends at once may be missing"},
 	{[]string{"held"}, "Sockets that are older than the engine are known by their first use"},

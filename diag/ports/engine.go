@@ -14,6 +14,10 @@ type Options struct {
 
 	// Tier is the best tier that may be used; empty is Full. Tests and administrators lower it.
 	Tier Tier
+
+	// Uncounted is to see no more than before Linux 6.3, which does not tell who sends and receives.
+	// Tests set it.
+	Uncounted bool
 }
 
 // A feed is a source of what happens to sockets: eBPF's programs, or polling. It keeps a table of the

@@ -224,13 +224,22 @@ func (t *table) closed(s *socket, e *event) {
 	if s.opened == nobody {
 		s.opened = opener
 	}
+	if t.uncounted && s.protocol == UDP && len(s.spans) == 0 && e.began != 0 {
+		t.begin(s, s.remote, t.clock.time(e.began), user)
+	}
 	r := t.record(s, Closed, at, closer)
+	r.OpenedBy, r.AcceptedBy = other(s.opened, closer), other(s.accepted, closer)
 	if e.flags&flagOld == 0 {
 		seconds := time.Duration(e.time - e.born).Seconds()
-		sent, received := e.sent, e.received
-		r.BytesSent, r.BytesReceived, r.Seconds = &sent, &received, &seconds
+		r.Seconds = &seconds
 	}
-	r.OpenedBy, r.AcceptedBy, r.LastUsedBy = other(s.opened, closer), other(s.accepted, closer), other(user, closer)
+	if e.flags&flagOld == 0 && !t.uncounted {
+		sent, received := e.sent, e.received
+		r.BytesSent, r.BytesReceived = &sent, &received
+	}
+	if !t.uncounted {
+		r.LastUsedBy = other(user, closer)
+	}
 	t.remove(s, at)
 }
 

@@ -53,11 +53,24 @@ type kernel struct {
 
 // newKernel loads the programs. They are attached when it returns.
 func newKernel(o Options, s sizes) (feed, error) {
+	types, err := bpf.Describe()
+	if err != nil {
+		return nil, err
+	}
 	root, _ := bpf.CgroupRoot() // without one, what its hooks see is missing: Refused says so
 	options := bpf.Options{Cgroup: root, Entries: map[string]uint32{"events": s.ring},
 		Constants: map[string]any{"pidns": pidNamespace()}}
+	switch {
+	case o.Uncounted:
+		options.Skipped = []string{"send", "receive"}
+		options.Constants["uncounted"] = uint32(1)
+	case types.Arguments("sock_send_length") == 0:
+		options.Constants["uncounted"] = uint32(1)
+	default:
+		options.Skipped = []string{"reads"} // what it would say is known better
+	}
 	if o.Tier == WithoutAccept {
-		options.Skipped = []string{"accept", "accept4"}
+		options.Skipped = append(options.Skipped, "accept", "accept4")
 	}
 	set, err := bpf.Load(bpf.Ports, options)
 	if err != nil {
@@ -74,12 +87,13 @@ func newKernel(o Options, s sizes) (feed, error) {
 		set.Remove("getpeername4") // what it would say is known better
 		set.Remove("getpeername6")
 	}
+	k.table = newTable(newPeople(root))
+	k.table.uncounted = !set.Has("send") || !set.Has("receive")
 	k.current.Blind = k.blind(o)
 	if k.ring, err = set.Ring("events"); err != nil {
 		set.Close()
 		return nil, err
 	}
-	k.table = newTable(newPeople(root))
 	return k, nil
 }
 

@@ -50,6 +50,10 @@ type table struct {
 	cookies map[uint64]*socket
 	inodes  map[uint64]*socket
 	gone    map[socketKey]bool // of those that a resynchronisation found to have ended
+
+	// uncounted says that the kernel does not tell who sends and receives, and how much.
+	uncounted bool
+
 	serial  uint64
 	records []Record
 	flows   []Flow

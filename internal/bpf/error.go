@@ -60,6 +60,10 @@ func failure(program string, err error) *Error {
 		e.Missing = ErrNoCgroup.Error()
 	case errors.Is(err, ErrNoTracefs):
 		e.Missing = ErrNoTracefs.Error()
+	case errors.Is(err, errParanoid):
+		e.Missing = errParanoid.Error()
+	case errors.Is(err, ebpf.ErrNotSupported) && program != "":
+		e.Missing = "this kernel does not tell it"
 	case errors.Is(err, btf.ErrNotFound), errors.Is(err, os.ErrNotExist) && program == "":
 		e.Missing = "the kernel does not describe its types (BTF)"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):

@@ -17,6 +17,20 @@ import (
 // takes CAP_SYS_ADMIN.
 var ErrNoTracefs = errors.New("no tracefs is mounted that the appliance may read")
 
+// errParanoid is for a kernel that keeps tracepoints to the administrator of the machine, as Debian's
+// does by default: there CAP_PERFMON is not enough.
+var errParanoid = errors.New("kernel.perf_event_paranoid is above 2 on this machine, and the appliance lacks CAP_SYS_ADMIN")
+
+// paranoid reports whether the kernel refuses perf_event_open(2) to whoever has not CAP_SYS_ADMIN.
+func paranoid() bool {
+	text, err := os.ReadFile("/proc/sys/kernel/perf_event_paranoid")
+	if err != nil || Capable(unix.CAP_SYS_ADMIN) {
+		return false
+	}
+	level, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	return err == nil && level > 2
+}
+
 // attachTracepoint attaches a program to a tracepoint for all processes, until what it returns is
 // closed.
 func attachTracepoint(group, event string, p *ebpf.Program) (io.Closer, error) {
@@ -27,6 +41,9 @@ func attachTracepoint(group, event string, p *ebpf.Program) (io.Closer, error) {
 	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Config: id, Sample: 1, Wakeup: 1}
 	// The processor is only where the event would be counted: the program runs on all.
 	fd, err := unix.PerfEventOpen(&attr, -1, 0, -1, unix.PERF_FLAG_FD_CLOEXEC)
+	if errors.Is(err, unix.EACCES) && paranoid() {
+		err = errParanoid
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the tracepoint %s: %w", event, err)
 	}

@@ -64,8 +64,12 @@ struct sock_common {
 };
 struct file;
 struct socket;
+typedef struct {
+	int owned;
+} socket_lock_t;
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	int sk_err;
 	struct socket *sk_socket;
 	__u16 sk_protocol;
@@ -203,6 +207,10 @@ struct bpf_sock_addr {
 // The number of a process is that which it has in the appliance's pid namespace, of which this is
 // the inode; 0: it is the initial one.
 const volatile __u32 pidns;
+
+// The kernel does not tell who sends and receives, and how much: it does since Linux 6.3. Sockets of
+// UDP are told of by what else is seen of them then.
+const volatile __u32 uncounted;
 
 enum kind { OPEN = 1, BIND, LISTENING, CONNECTED, PASSIVE, ACCEPT, PEERNAME, USE, FLOW, CLOSED, FAILED, REJECTED, HELD, FORK, EXEC, EXIT };
 
@@ -688,6 +696,8 @@ int release(struct bpf_sock *ctx)
 	again(&k->closer, &k->user);
 	k->released = bpf_ktime_get_ns();
 	k->flags |= RELEASED;
+	if (uncounted && !stream(ctx->protocol) && READ((struct sock *)address, __sk_common.skc_num))
+		k->flags |= ANNOUNCED; // it was given a port when it connected
 	if (ctx->protocol == IPPROTO_MPTCP && READ(READ((struct mptcp_sock *)k->self, first), __sk_common.skc_num))
 		k->flags |= ANNOUNCED; // it was bound
 	if (stream(ctx->protocol) && k->flags & CONNECTING) {
@@ -788,8 +798,8 @@ static __always_inline int news(__u64 address, __u64 cookie, struct peer *p)
 	return 1;
 }
 
-// talks tells of a remote end of a UDP socket. Before the first datagram is sent, the socket has no
-// port of its own: then it is told when the datagram was sent.
+// talks tells of a remote end of a UDP socket. One that no process bound is told of when the datagram
+// was sent, if that is seen.
 static __always_inline void talks(struct bpf_sock_addr *ctx, struct peer *p)
 {
 	__u64 cookie = bpf_get_socket_cookie(ctx);
@@ -802,9 +812,14 @@ static __always_inline void talks(struct bpf_sock_addr *ctx, struct peer *p)
 	k = of(ctx);
 	if (!k)
 		return;
-	if (!sk->src_port || !(k->flags & ANNOUNCED)) {
+	if (!sk->src_port || (!uncounted && !(k->flags & ANNOUNCED))) {
 		k->peer = *p;
 		return;
+	}
+	if (!(k->flags & ANNOUNCED)) {
+		me(&k->user);
+		k->flags |= ANNOUNCED;
+		tell(k, OPEN, cookie, &k->user);
 	}
 	e = begun(k, FLOW, cookie);
 	if (!e)
@@ -933,6 +948,16 @@ SEC("tp_btf/sock_recv_length")
 int BPF_PROG(receive, struct sock *sk, int n, int flags)
 {
 	used(sk, flags & (MSG_PEEK | MSG_ERRQUEUE) ? 0 : n, 0);
+	return 0;
+}
+
+// Where receiving is not told, this is heard when a process takes bytes from a connection. It is the
+// current one only while it holds the socket: the kernel itself takes some, too.
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(reads, struct sock *sk)
+{
+	if (READ(sk, sk_lock.owned) && !subflow(sk))
+		used(sk, 0, 0);
 	return 0;
 }
 

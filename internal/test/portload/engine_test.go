@@ -3,6 +3,7 @@ package portload
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 var small = Load{N: 10, Rate: 2000, Seconds: 0.5}
 
 // watched runs the workload while an engine of the tier watches.
-func watched(t *testing.T, tier ports.Tier) *Trial {
+func watched(t *testing.T, o ports.Options) *Trial {
 	t.Helper()
 	netnstest.NeedsRoot(t, "network namespaces")
 	program, err := Build(t.TempDir())
@@ -23,14 +24,14 @@ func watched(t *testing.T, tier ports.Tier) *Trial {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	trial, err := small.Watch(ctx, program, ports.New(ports.Options{Tier: tier}))
+	trial, err := small.Watch(ctx, program, ports.New(o))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := trial.Status
 	t.Logf("tier %s: %d truths, %d records, %d events, %d lost", s.Tier, len(trial.Truths), len(trial.Records), s.Events, s.Lost)
-	if s.Tier != tier {
-		netnstest.Missing(t, "this kernel does not take the programs of tier "+string(tier))
+	if s.Tier != o.Tier {
+		netnstest.Missing(t, "this kernel does not take the programs of tier "+string(o.Tier))
 	}
 	return trial
 }
@@ -53,7 +54,7 @@ func (s *Score) hold(t *testing.T, least func(*Tally) float64) {
 // process is wrong. When all processes are replaced nothing is right.
 func TestFull(t *testing.T) {
 	t.Parallel()
-	trial := watched(t, ports.Full)
+	trial := watched(t, ports.Options{Tier: ports.Full})
 	Judge(trial.Truths, trial.Records).hold(t, func(*Tally) float64 { return 99.5 })
 	flows := JudgeFlows(trial.Truths, trial.Flows)
 	flows.hold(t, func(*Tally) float64 { return 99.5 })
@@ -70,7 +71,7 @@ func TestFull(t *testing.T) {
 // before.
 func TestWithoutAccept(t *testing.T) {
 	t.Parallel()
-	trial := watched(t, ports.WithoutAccept)
+	trial := watched(t, ports.Options{Tier: ports.WithoutAccept})
 	unknown := []string{"accept without address, closed at once", "lifetime below 1 ms", "forked child serves",
 		"connection passed by its server, accept without address"}
 	JudgeFlows(trial.Truths, trial.Flows).hold(t, func(*Tally) float64 { return 0 })
@@ -86,7 +87,7 @@ func TestWithoutAccept(t *testing.T) {
 // sockets that were there when the log began are all found.
 func TestPolling(t *testing.T) {
 	t.Parallel()
-	trial := watched(t, ports.Polling)
+	trial := watched(t, ports.Options{Tier: ports.Polling})
 	if len(trial.Status.Blind) == 0 {
 		t.Errorf("%+v", trial.Status)
 	}
@@ -96,5 +97,32 @@ func TestPolling(t *testing.T) {
 			return 100
 		}
 		return 0
+	})
+}
+
+// TestUncounted: where the kernel does not tell who sends and receives, as before Linux 6.3, sockets of
+// UDP that connected are seen at their end alone, and no sums are said. No process is wrong.
+func TestUncounted(t *testing.T) {
+	t.Parallel()
+	trial := watched(t, ports.Options{Tier: ports.Full, Uncounted: true})
+	for i := range trial.Truths {
+		trial.Truths[i].Sent, trial.Truths[i].Received = nil, nil
+	}
+	Judge(trial.Truths, trial.Records).hold(t, func(y *Tally) float64 {
+		if strings.Contains(y.Class, "UDP") && (y.Event == string(ports.Opened) || y.Event == string(ports.Flowed)) {
+			return 0
+		}
+		return 99.5
+	})
+	for _, r := range trial.Records {
+		if r.BytesSent != nil || r.BytesReceived != nil || r.LastUsedBy != 0 {
+			t.Fatalf("sums or a last user are invented: %+v", r)
+		}
+	}
+	JudgeFlows(trial.Truths, trial.Flows).hold(t, func(y *Tally) float64 {
+		if strings.Contains(y.Class, "UDP") {
+			return 50
+		}
+		return 99.5
 	})
 }

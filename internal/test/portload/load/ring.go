@@ -16,8 +16,8 @@ type ring struct {
 	completed []byte
 	entries   []byte
 
-	tail, array       uint32 // in submitted
-	head, mask, queue uint32 // in completed
+	tail, array            uint32 // in submitted
+	head, end, mask, queue uint32 // in completed
 }
 
 // Of include/uapi/linux/io_uring.h.
@@ -38,7 +38,7 @@ func newRing() (*ring, error) {
 	r := &ring{fd: int(fd)}
 	at := func(offset int) uint32 { return binary.NativeEndian.Uint32(params[offset:]) }
 	r.tail, r.array = at(44), at(64)
-	r.head, r.mask, r.queue = at(80), at(88), at(100)
+	r.head, r.end, r.mask, r.queue = at(80), at(84), at(88), at(100)
 	var err error
 	for _, m := range []struct {
 		memory *[]byte
@@ -66,7 +66,7 @@ func (r *ring) accept(listener int) (int, error) {
 		if errno != 0 && errno != unix.EINTR {
 			return 0, os.NewSyscallError("io_uring_enter", errno)
 		}
-		if atomic.LoadUint32(number(r.completed, r.head+4)) == head {
+		if atomic.LoadUint32(number(r.completed, r.end)) == head {
 			continue
 		}
 		done := r.queue + 16*(head&*number(r.completed, r.mask))
