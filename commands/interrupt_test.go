@@ -57,6 +57,7 @@ var interruptions = []interruption{
 	{line: "netstat routes numeric no", status: menu.Interrupted},
 	{line: "netstat queues numeric no", status: menu.Interrupted},
 	{line: "packetcapture watch interface lo", shown: "Watching lo"},
+	{line: "portlog show follow yes", shown: "Press Ctrl-C"},
 	{line: "tail audit", shown: "Press Ctrl-C"},
 	{line: "diagnostic reporting new", shown: "Packet traffic", status: menu.Interrupted},
 	{line: "supportrequest contact x description y case z", shown: "Packet traffic", status: menu.Interrupted},

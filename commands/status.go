@@ -116,14 +116,15 @@ func statusText(w io.Writer, s applianceStatus) {
 	activitiesText(w, s.Running)
 }
 
-// activitiesText writes all that runs as a table.
+// activitiesText writes all that runs as a table. The names, which may be those of files, stand below
+// the rows with the details, so that neither makes a column narrow.
 func activitiesText(w io.Writer, list []access.Activity) {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "\nNothing runs.")
 		return
 	}
 	fmt.Fprintln(w)
-	t := tables.Table{Head: []string{"RUNS", "WHAT", "SINCE (UTC)", "SIZE", "BY", "STATE"}, Spare: []string{"SINCE (UTC)", "BY"}}
+	t := tables.Table{Head: []string{"RUNS", "STATE", "SINCE (UTC)", "SIZE", "BY"}, Spare: []string{"BY"}}
 	for _, a := range list {
 		since, size := "-", "-"
 		if !a.Since.IsZero() {
@@ -132,7 +133,12 @@ func activitiesText(w io.Writer, list []access.Activity) {
 		if a.Bytes > 0 {
 			size = captures.Bytes(a.Bytes)
 		}
-		t.Add(menu.Clean(a.Name), a.Kind, tables.Whole(since), tables.Whole(size), tables.OrDash(a.Owner), menu.Clean(a.State))
+		t.Add(tables.Whole(a.Type), tables.Whole(a.State), tables.Whole(since), tables.Whole(size), tables.OrDash(a.Owner))
+		below := menu.Clean(a.Name)
+		if a.Detail != "" {
+			below += ": " + menu.Clean(a.Detail)
+		}
+		t.Below(below)
 	}
 	t.Write(w)
 }

@@ -30,11 +30,11 @@ import (
 	"diagsh/internal/menu"
 )
 
-// A shown is a record of show: a packet. With the argument flow it is of one conversation, and Kind
+// A shown is a record of show: a packet. With the argument flow it is of one conversation, and Type
 // says what: a packet, one that was sent again, one that the kernel dropped, or a record of the port
 // log.
 type shown struct {
-	Kind string `json:"kind,omitempty"`
+	Type string `json:"type,omitempty"`
 	*decode.Packet
 	Dropped string `json:"dropped,omitempty"` // why the kernel did, of a drop
 
@@ -45,12 +45,12 @@ type shown struct {
 	Port *ports.Record `json:"port,omitempty"`
 }
 
-// The kinds of shown.
+// The types of shown.
 const (
-	kindPacket = "packet"
-	kindAgain  = "retransmission"
-	kindDrop   = "drop"
-	kindPort   = "port"
+	packetType = "packet"
+	againType  = "retransmission"
+	dropType   = "drop"
+	portType   = "port"
 )
 
 func shownText(w io.Writer, r shown) {
@@ -58,9 +58,9 @@ func shownText(w io.Writer, r shown) {
 	case r.Port != nil:
 		fmt.Fprintln(w, portText(r.Port))
 		return
-	case r.Kind == kindAgain:
+	case r.Type == againType:
 		fmt.Fprint(w, "[sent again] ")
-	case r.Kind == kindDrop:
+	case r.Type == dropType:
 		fmt.Fprintf(w, "[%s] ", menu.Clean(r.Dropped))
 	}
 	owned.Text(w, owned.Packet{Packet: r.Packet, Sender: r.Sender, Receiver: r.Receiver})
@@ -315,7 +315,7 @@ func (v *flowView) collect(ctx context.Context) error {
 		local, remote := netip.AddrPortFrom(r.LocalAddress, r.LocalPort), netip.AddrPortFrom(r.RemoteAddress, r.RemotePort)
 		if string(r.Protocol) == v.flow.Protocol && (local == client && remote == server || local == server && remote == client) {
 			one := *r
-			v.add(shown{Kind: kindPort, Port: &one})
+			v.add(shown{Type: portType, Port: &one})
 		}
 		return nil
 	})
@@ -362,12 +362,12 @@ func (v *flowView) collectDrops(open replay.Opener, from time.Time) error {
 		if flow == nil || !sameEnds(flow, v.flow) || p.Time < from.UnixNano() || p.Time > v.until.UnixNano() {
 			return nil
 		}
-		dropped := kindDrop
+		dropped := dropType
 		if len(comments) > 0 {
 			dropped = comments[0]
 		}
 		of, _ := v.joined.Of(p, on)
-		v.add(shown{Kind: kindDrop, Packet: decode.Decode(number, p, on, 1), Dropped: dropped, Sender: of.Sender, Receiver: of.Receiver})
+		v.add(shown{Type: dropType, Packet: decode.Decode(number, p, on, 1), Dropped: dropped, Sender: of.Sender, Receiver: of.Receiver})
 		return nil
 	})
 }
@@ -403,9 +403,9 @@ func (v *flowView) show(ctx context.Context, a showArgs, most int64, out *menu.O
 			return err
 		}
 		of, _ := v.joined.Of(p, on)
-		r := shown{Kind: kindPacket, Packet: decode.Decode(position, p, on, decode.Detail(a.Detail)), Sender: of.Sender, Receiver: of.Receiver}
+		r := shown{Type: packetType, Packet: decode.Decode(position, p, on, decode.Detail(a.Detail)), Sender: of.Sender, Receiver: of.Receiver}
 		if again {
-			r.Kind = kindAgain
+			r.Type = againType
 		}
 		return yield(r)
 	})

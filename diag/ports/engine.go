@@ -27,6 +27,9 @@ type feed interface {
 	// from a goroutine of its own, until close. Records that are told are not changed afterwards.
 	start(tell func([]Record, []Flow)) error
 
+	// follow says whether anybody wants flows from now on; else none need be told.
+	follow(flows bool)
+
 	// held calls f with what is open, under the table's lock: nothing is told meanwhile.
 	held(f func([]Record, []Flow))
 
@@ -68,8 +71,8 @@ func New(o Options) *Engine {
 }
 
 // A Watcher is told what happens to sockets. Its functions are called by one goroutine, which waits
-// for them: they must be quick. What they are given is theirs to read until they return. Those that
-// are nil are not called.
+// for them: they must be quick. The slices that they are given are theirs to read until they return;
+// what records point to never changes. Those that are nil are not called.
 //
 // A watcher that is slow for long loses records. It is told a Gap, with their number, the sockets
 // that ended meanwhile, and what it does not know of yet as Held.
@@ -102,6 +105,9 @@ func (e *Engine) Watch(ctx context.Context, w Watcher) (stop func(), err error) 
 		}
 	}
 	q := newQueue(w, f)
+	if w.Flows != nil {
+		f.follow(true)
+	}
 	f.held(func(records []Record, flows []Flow) {
 		q.put(records, flows)
 		e.mu.Lock()
@@ -169,10 +175,12 @@ func (e *Engine) leave(f feed, q *queue) {
 	e.mu.Lock()
 	e.watched = slices.DeleteFunc(e.watched, func(other *queue) bool { return other == q })
 	last := len(e.watched) == 0
+	follow := slices.ContainsFunc(e.watched, func(other *queue) bool { return other.watcher.Flows != nil })
 	if last {
 		e.feed = nil
 	}
 	e.mu.Unlock()
+	f.follow(follow)
 	if last {
 		f.close()
 	}

@@ -34,8 +34,11 @@ func (t *table) event(e *event) {
 	case kindPassive:
 		t.comes(e)
 	case kindAccept, kindPeername:
-		if s != nil {
+		switch {
+		case s != nil:
 			t.accepts(s, e)
+		case t.full():
+			t.untold++
 		}
 	case kindUse:
 		t.uses(s, e)
@@ -114,6 +117,7 @@ func (t *table) accepts(s *socket, e *event) {
 	if !s.incoming || s.accepted != nobody {
 		return
 	}
+	t.trust(s)
 	at, who := t.clock.time(e.time), t.people.actor(&e.who)
 	switch {
 	case e.kind == kindAccept || who.key == s.last.key || e.kind == kindPeername && t.clock.startedBefore(who.key, s.came):
@@ -132,6 +136,8 @@ func (t *table) accepts(s *socket, e *event) {
 func (t *table) uses(s *socket, e *event) {
 	at := t.clock.time(e.time)
 	switch {
+	case s == nil && t.full():
+		t.untold++
 	case s == nil:
 		// It is older than the programs, and was not found by iterating.
 		s = t.add(e)
@@ -231,11 +237,14 @@ func (t *table) closed(s *socket, e *event) {
 	r.OpenedBy, r.AcceptedBy = other(s.opened, closer), other(s.accepted, closer)
 	if e.flags&flagOld == 0 {
 		seconds := time.Duration(e.time - e.born).Seconds()
-		r.Seconds = &seconds
-	}
-	if e.flags&flagOld == 0 && !t.uncounted {
-		sent, received := e.sent, e.received
-		r.BytesSent, r.BytesReceived = &sent, &received
+		sums := &struct { // one allocation for all
+			sent, received uint64
+			seconds        float64
+		}{e.sent, e.received, seconds}
+		r.Seconds = &sums.seconds
+		if !t.uncounted {
+			r.BytesSent, r.BytesReceived = &sums.sent, &sums.received
+		}
 	}
 	if !t.uncounted {
 		r.LastUsedBy = other(user, closer)
@@ -273,6 +282,7 @@ func (t *table) found(e *event, began uint64) {
 		if !lacks(s, e) {
 			return // what it is now was told
 		}
+		t.trust(s)
 		t.end(s, at)
 		t.learn(s, e)
 		s.seen, s.last, s.holders = e.time, t.people.actor(&e.user), nil
@@ -293,21 +303,40 @@ func (t *table) found(e *event, began uint64) {
 	}
 }
 
-// mostUnaccepted is how long a connection waits for accept(2) before it is thought to have ended
-// amid lost events.
-const mostUnaccepted = time.Minute
+// mostUnaccepted is how long a connection waits for accept(2) before it is doubted, behind lost
+// events, that it still does: iterating does not find what no process has open. Its packets are
+// nobody's then, until it is accepted after all. So many are kept.
+const (
+	mostUnaccepted = time.Minute
+	mostDoubted    = 8192
+)
+
+// doubt notes that a socket may have ended.
+func (t *table) doubt(s *socket, at time.Time) {
+	if s.doubted {
+		return
+	}
+	if t.doubted == mostDoubted {
+		t.untold++
+		t.remove(s, at)
+		return
+	}
+	t.end(s, at)
+	s.doubted = true
+	t.doubted++
+}
 
 // missed tells that sockets ended which iterating since a time did not find any more.
 func (t *table) missed(found map[socketKey]bool, since uint64) {
 	began := t.clock.time(since)
 	clear(t.gone)
 	for key, s := range t.sockets {
-		if found[key] || !s.since.Before(began) {
+		if found[key] || s.known >= since {
 			continue
 		}
 		if s.incoming && s.accepted == nobody { // nobody has it open yet
-			if began.Sub(s.since) > mostUnaccepted {
-				t.remove(s, began)
+			if since-s.known > uint64(mostUnaccepted) {
+				t.doubt(s, began)
 			}
 			continue
 		}

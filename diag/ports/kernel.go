@@ -3,7 +3,10 @@ package ports
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
+	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,7 +48,8 @@ type kernel struct {
 	mu             sync.Mutex // over what follows
 	table          *table
 	current        Status
-	lost, attempts uint64 // as the programs count them: events, and attempts from outside
+	lost, attempts uint64    // as the programs count them: events, and attempts from outside
+	full           time.Time // when the table last had no room for what happened
 
 	waiting   []chan struct{} // those that flush; under waitingMu
 	waitingMu sync.Mutex
@@ -122,6 +126,12 @@ func (k *kernel) start(tell func([]Record, []Flow)) error {
 	return nil
 }
 
+func (k *kernel) follow(flows bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.table.following = flows
+}
+
 // tick wakes the reader each second.
 func (k *kernel) tick() {
 	ticker := time.NewTicker(second)
@@ -136,8 +146,16 @@ func (k *kernel) tick() {
 	}
 }
 
+// urgent is the nice value of the thread that reads the ring buffer. With it the thread runs before
+// the buffer is full, whatever else the machine does; it does not take more processor time for that.
+const urgent = -10
+
+// read reads the ring buffer until close. Its thread is its own, and ends with it. Where the kernel
+// refuses the priority (setpriority(2)) it goes without, and what is lost is told as a Gap.
 func (k *kernel) read() {
 	defer close(k.done)
+	runtime.LockOSThread()
+	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent)
 	last := time.Now()
 	for {
 		sample, err := k.ring.Read()
@@ -147,7 +165,8 @@ func (k *kernel) read() {
 		if err != nil {
 			sample = nil
 		} else {
-			time.Sleep(nap)
+			rest := unix.NsecToTimespec(int64(nap))
+			unix.Nanosleep(&rest, nil) // the thread is this goroutine's: time.Sleep would wake another one
 		}
 		k.waitingMu.Lock()
 		waiting := k.waiting
@@ -206,6 +225,7 @@ func (k *kernel) second(now time.Time) {
 	k.table.clock.set()
 	k.table.people.expire(now)
 	k.unheard()
+	k.untold()
 	lost, err := k.set.Sum("lost", 0)
 	if err != nil || lost == k.lost {
 		return
@@ -235,6 +255,20 @@ func (k *kernel) unheard() {
 	k.current.Lost += n - k.attempts
 	k.current.Gaps++
 	k.attempts = n
+	k.tell(k.table.take())
+}
+
+// untold tells how much was not told because the table has no room.
+func (k *kernel) untold() {
+	if k.table.untold == 0 {
+		return
+	}
+	r := gap(k.table.untold)
+	r.Reason = "the table of sockets is full"
+	k.table.records = append(k.table.records, r)
+	k.current.Gaps++
+	k.current.Lost += k.table.untold
+	k.table.untold, k.full = 0, r.Time
 	k.tell(k.table.take())
 }
 
@@ -294,7 +328,19 @@ func (k *kernel) status() Status {
 	defer k.mu.Unlock()
 	s := k.current
 	s.Sockets = len(k.table.sockets)
+	if !k.full.IsZero() || s.Sockets >= mostSockets {
+		s.Blind = append(slices.Clone(s.Blind), k.fullness())
+	}
 	return s
+}
+
+// fullness says what a table without room means. The lock is held.
+func (k *kernel) fullness() string {
+	text := fmt.Sprintf("%d sockets are known at most. Of those beyond, who accepted them and their flows are not told, and their close has another number", mostSockets)
+	if k.full.IsZero() {
+		return text
+	}
+	return text + "; last at " + k.full.UTC().Format(time.RFC3339)
 }
 
 func (k *kernel) close() error {

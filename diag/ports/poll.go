@@ -90,6 +90,9 @@ func (p *poller) start(tell func([]Record, []Flow)) error {
 	return nil
 }
 
+// follow does nothing: there are few flows.
+func (p *poller) follow(bool) {}
+
 // run reads the table until close. It alone changes the table.
 func (p *poller) run() {
 	defer close(p.done)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"diagsh/internal/test/await"
 )
 
 // told collects what a feed tells.
@@ -152,7 +154,10 @@ func TestPollerMissesReadings(t *testing.T) {
 		u.Close()
 	}
 	p.mu.Unlock()
-	p.flush()
+	await.Until(t, "there is a gap", func() bool { // the kernel may be late
+		p.flush()
+		return p.status().Gaps > 0
+	})
 	gaps, ends := 0, 0
 	c.mu.Lock()
 	for _, r := range c.records {

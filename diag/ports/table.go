@@ -25,6 +25,7 @@ type socket struct {
 	came     uint64 // when it was connected, if it is incoming, in CLOCK_MONOTONIC
 	seen     uint64 // when it was found by iterating, in CLOCK_MONOTONIC: what happened before is in it
 	since    time.Time
+	known    uint64    // since when the table has it, in CLOCK_MONOTONIC: the time of the day is stepped
 	waits    time.Time // when an incoming connection began whose other end is not known yet; else zero
 	protocol Protocol
 	state    byte
@@ -32,6 +33,7 @@ type socket struct {
 	incoming bool // somebody connected to it: it is to be accepted
 	told     bool // the log has it
 	loose    bool // the table is full: its end would not be known
+	doubted  bool // it waits so long for accept(2) that it may have ended amid lost events
 	local    netip.AddrPort
 	remote   netip.AddrPort
 	opened   *actor
@@ -57,10 +59,15 @@ type table struct {
 	serial  uint64
 	records []Record
 	flows   []Flow
+
+	following bool   // flows are told
+	doubted   int    // sockets
+	untold    uint64 // what happened to sockets that the table has no room for
+	lately    int    // how many records were told last: about as many come next
 }
 
 func newTable(p *people) *table {
-	t := &table{people: p, sockets: map[socketKey]*socket{}, cookies: map[uint64]*socket{}, inodes: map[uint64]*socket{},
+	t := &table{clock: clock{read: readClock}, people: p, sockets: map[socketKey]*socket{}, cookies: map[uint64]*socket{}, inodes: map[uint64]*socket{},
 		gone: map[socketKey]bool{}}
 	t.clock.set()
 	return t
@@ -70,6 +77,9 @@ func newTable(p *people) *table {
 func (t *table) take() ([]Record, []Flow) {
 	records, flows := t.records, t.flows
 	t.records, t.flows = nil, nil
+	if len(records) > 0 {
+		t.lately = min(len(records), portion)
+	}
 	return records, flows
 }
 
@@ -79,9 +89,9 @@ func (t *table) add(e *event) *socket {
 		t.remove(old, t.clock.time(e.time))
 	}
 	t.serial++
-	s := &socket{socketKey: e.socketKey, serial: t.serial, since: t.clock.time(e.time), protocol: e.transport(),
+	s := &socket{socketKey: e.socketKey, serial: t.serial, since: t.clock.time(e.time), known: e.time, protocol: e.transport(),
 		opened: nobody, accepted: nobody, last: nobody}
-	if s.loose = len(t.sockets) >= mostSockets; !s.loose {
+	if s.loose = t.full(); !s.loose {
 		t.sockets[s.socketKey] = s
 		if t.cookies[s.cookie] == nil && s.cookie != 0 {
 			t.cookies[s.cookie] = s
@@ -117,6 +127,7 @@ func (t *table) learn(s *socket, e *event) {
 
 func (t *table) remove(s *socket, at time.Time) {
 	t.end(s, at)
+	t.trust(s)
 	delete(t.sockets, s.socketKey)
 	if t.cookies[s.cookie] == s {
 		delete(t.cookies, s.cookie)
@@ -126,6 +137,17 @@ func (t *table) remove(s *socket, at time.Time) {
 	}
 }
 
+// trust ends the doubt that a socket exists.
+func (t *table) trust(s *socket) {
+	if s.doubted {
+		s.doubted = false
+		t.doubted--
+	}
+}
+
+// full reports whether there is no room for another socket.
+func (t *table) full() bool { return len(t.sockets) >= mostSockets }
+
 // record tells that something happened to a socket.
 func (t *table) record(s *socket, what Event, at time.Time, who *actor) *Record {
 	r := Record{Time: at, Event: what, Protocol: s.protocol, Process: who.Process, Cookie: s.cookie, Socket: s.serial,
@@ -134,6 +156,9 @@ func (t *table) record(s *socket, what Event, at time.Time, who *actor) *Record 
 		r.RemoteAddress, r.RemotePort = s.remote.Addr(), s.remote.Port()
 	}
 	s.told = true
+	if t.records == nil {
+		t.records = make([]Record, 0, t.lately+t.lately/4+1)
+	}
 	t.records = append(t.records, r)
 	return &t.records[len(t.records)-1]
 }
@@ -175,6 +200,9 @@ func (t *table) passes(s *socket, at time.Time, who *actor) {
 }
 
 func (t *table) flow(s *socket, p span, until time.Time) {
+	if !t.following {
+		return
+	}
 	t.flows = append(t.flows, Flow{NetNS: uint64(s.netns), Protocol: s.protocol, Local: s.local, Remote: p.remote,
 		From: p.from, Until: until, Socket: s.serial, Process: p.who.Process})
 }

@@ -21,10 +21,11 @@ type Table struct {
 
 // An Activity is something that runs on the appliance now.
 type Activity struct {
-	Name  string    `json:"name"`
-	Kind  string    `json:"kind"` // capture, flows, drops, port log, live view, copy, report
-	Since time.Time `json:"sinceTime,omitzero"`
-	Bytes int64     `json:"bytes"`
-	Owner string    `json:"owner,omitempty"`
-	State string    `json:"state"`
+	Name   string    `json:"name"`
+	Type   string    `json:"type"` // capture, flows, drops, port log, live view, copy, report
+	State  string    `json:"state"`
+	Since  time.Time `json:"sinceTime,omitzero"`
+	Bytes  int64     `json:"bytes"`
+	Owner  string    `json:"owner,omitempty"`
+	Detail string    `json:"detail,omitempty"` // how much there is, for whom, or why it stands still
 }

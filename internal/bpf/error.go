@@ -66,7 +66,8 @@ func failure(program string, err error) *Error {
 		e.Missing = "this kernel does not tell it"
 	case errors.Is(err, btf.ErrNotFound), errors.Is(err, os.ErrNotExist) && program == "":
 		e.Missing = "the kernel does not describe its types (BTF)"
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES),
+		errors.Is(err, ebpf.ErrNotSupported) && !Capable(unix.CAP_BPF) && !Capable(unix.CAP_SYS_ADMIN): // so nothing could be tried
 		e.Missing = missing(err)
 	}
 	return e

@@ -19,10 +19,19 @@ type Table struct {
 	Head  []string
 	Spare []string // headings of columns that a narrow terminal leaves out
 	rows  [][]string
+	below map[int]string // by the number of the row
 }
 
 // Add adds a row, with a cell for each column.
 func (t *Table) Add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// Below sets what stands below the last row, across all columns: what is too long for one.
+func (t *Table) Below(text string) {
+	if t.below == nil {
+		t.below = map[int]string{}
+	}
+	t.below[len(t.rows)-1] = text
+}
 
 // Whole returns a text, such as a time, that is not broken at its blanks.
 func Whole(text string) string { return strings.ReplaceAll(text, " ", "\u00a0") }
@@ -60,8 +69,11 @@ func (t *Table) Write(w io.Writer) {
 		}
 	}
 	var b strings.Builder
-	for _, row := range all {
+	for i, row := range all {
 		writeRow(&b, row, widths, gap)
+		if text := t.below[i-1]; text != "" {
+			writeLine(&b, limit, 4, "  "+text)
+		}
 	}
 	io.WriteString(w, strings.ReplaceAll(b.String(), "\u00a0", " "))
 }
@@ -124,8 +136,13 @@ func writeRow(b *strings.Builder, row []string, widths []int, gap int) {
 // Line writes a line. A line that is too wide for the terminal continues in the next, after indent
 // blanks.
 func Line(w io.Writer, indent int, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	limit := menu.Columns(w)
+	var b strings.Builder
+	writeLine(&b, menu.Columns(w), indent, fmt.Sprintf(format, args...))
+	io.WriteString(w, strings.ReplaceAll(b.String(), "\u00a0", " "))
+}
+
+// writeLine writes a line of at most limit characters (0: no limit), and its rest after indent blanks.
+func writeLine(b *strings.Builder, limit, indent int, text string) {
 	if limit == 0 {
 		limit = len(text)
 	}
@@ -135,7 +152,7 @@ func Line(w io.Writer, indent int, format string, args ...any) {
 		rest := strings.TrimPrefix(Whole(begin)+text[len(begin):], pieces[0]+" ")
 		pieces = append(pieces[:1], broken(rest, limit-indent)...)
 	}
-	io.WriteString(w, strings.ReplaceAll(strings.Join(pieces, "\n"+strings.Repeat(" ", indent)), "\u00a0", " ")+"\n")
+	b.WriteString(strings.Join(pieces, "\n"+strings.Repeat(" ", indent)) + "\n")
 }
 
 // broken returns a text cut at blanks into pieces of at most width characters.

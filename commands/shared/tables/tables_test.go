@@ -45,6 +45,15 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%s:\n%swant:\n%s", c.name, p.String(), c.want)
 		}
 	}
+	below := tables.Table{Head: []string{"A", "B"}}
+	below.Add("one", "two")
+	below.Below("what is too long for a column")
+	below.Add("three", "four")
+	narrow := paper{columns: 16}
+	below.Write(&narrow)
+	if want := "A      B\none    two\n  what is too\n    long for a\n    column\nthree  four\n"; narrow.String() != want {
+		t.Errorf("with a line below a row it is\n%s, not\n%s", narrow.String(), want)
+	}
 	for _, c := range []struct {
 		columns int
 		want    string

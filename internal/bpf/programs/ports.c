@@ -27,6 +27,7 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 #define MOST_ATTEMPTS 1000 // from outside at closed ports that are told, a second and processor
 #define PIDNS_DEPTH 8 // deeper ones are not looked for
 #define NAME 16  // TASK_COMM_LEN
+#define SLOTS 1024
 
 enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, CLOSE = 7, LAST_ACK = 9, LISTEN }; // include/net/tcp_states.h
 
@@ -305,6 +306,44 @@ struct {
 	__type(value, __u32); // of whom it was told
 } conversations SEC(".maps");
 
+// What was accepted lately, and by whom, in one number; the slot is by the socket's address.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} lately SEC(".maps");
+
+static __always_inline __u64 acceptance(__u64 sk, __u64 cookie, __u32 tgid)
+{
+	return (sk ^ tgid) * 0x9e3779b97f4a7c15 + cookie * 0xc2b2ae3d27d4eb4f;
+}
+
+static __always_inline __u64 *slot(__u64 sk)
+{
+	__u32 i = sk >> 6 & (SLOTS - 1);
+
+	return bpf_map_lookup_elem(&lately, &i);
+}
+
+static __always_inline void remember(__u64 sk, __u64 cookie, __u32 tgid)
+{
+	__u64 *a = slot(sk);
+
+	if (a)
+		*a = acceptance(sk, cookie, tgid);
+}
+
+// remembered reports whether a process is known to have accepted a socket: its first use then tells
+// nothing new. What is not remembered any more is only told twice.
+static __always_inline int remembered(struct known *k, __u64 cookie, __u32 tgid)
+{
+	__u64 sk = *(volatile __u64 *)&k->self; // a number: the verifier refuses to reckon with addresses
+	__u64 *a = slot(sk);
+
+	return a && *a == acceptance(sk, cookie, tgid);
+}
+
 static __always_inline void lose(__u32 which)
 {
 	__u64 *n = bpf_map_lookup_elem(&lost, &which);
@@ -344,58 +383,82 @@ static __always_inline int many(void)
 	return 1;
 }
 
-static __always_inline void identify(struct task_struct *t, struct who *w)
+// numbered is the number of a process in the appliance's pid namespace; 0: it has none there.
+static __always_inline __u32 numbered(struct task_struct *leader)
 {
-	struct task_struct *leader = READ(t, group_leader);
-	struct pid *pid = READ(leader, thread_pid);
-	struct mm_struct *mm = READ(t, mm);
+	struct pid *pid = leader->thread_pid;
 	struct upid number = {};
 	__u32 depth;
 
-	__builtin_memset(w, 0, sizeof(*w));
-	if (READ(t, flags) & PF_KTHREAD)
-		return;
-	w->id = READ(t, tgid);
-	w->exec = READ(t, self_exec_id);
-	w->start = READ(leader, start_boottime);
-	w->uid = READ(READ(t, cred), uid.val);
-	w->cgroup = READ(READ(READ(READ(t, cgroups), dfl_cgrp), kn), id);
-	bpf_probe_read_kernel(w->name, NAME, &leader->comm);
-	depth = READ(pid, level);
+	if (!pid)
+		return 0;
+	if (!pidns)
+		return pid->numbers[0].nr;
+	depth = pid->level;
 	for (__u32 i = 0; i <= PIDNS_DEPTH; i++) {
 		if (i > depth)
 			break;
 		bpf_probe_read_kernel(&number, sizeof(number), (void *)&pid->numbers + i * sizeof(number));
-		if (!pidns || READ(number.ns, ns.inum) == pidns) {
-			w->pid = number.nr;
-			break;
-		}
+		if (READ(number.ns, ns.inum) == pidns)
+			return number.nr;
 	}
-	if (mm) {
-		struct inode *inode = READ(READ(mm, exe_file), f_inode);
+	return 0;
+}
 
-		w->ino = READ(inode, i_ino);
-		w->dev = READ(READ(inode, i_sb), s_dev);
+// identify reads who a task is. The verifier knows its type, so each member is a load and no call.
+static __always_inline void identify(struct task_struct *t, struct who *w)
+{
+	struct task_struct *leader = t->group_leader;
+	struct mm_struct *mm = t->mm;
+	struct css_set *cgroups = t->cgroups;
+	struct cred *cred = t->cred;
+
+	__builtin_memset(w, 0, sizeof(*w));
+	if (t->flags & PF_KTHREAD || !leader)
+		return;
+	w->id = t->tgid;
+	w->exec = t->self_exec_id;
+	w->start = leader->start_boottime;
+	__builtin_memcpy(w->name, leader->comm, NAME);
+	if (cred)
+		w->uid = cred->uid.val;
+	if (cgroups) {
+		struct cgroup *cgroup = cgroups->dfl_cgrp;
+		struct kernfs_node *node = cgroup ? cgroup->kn : 0;
+
+		if (node)
+			w->cgroup = node->id;
+	}
+	w->pid = numbered(leader);
+	if (mm) {
+		struct file *file = mm->exe_file;
+		struct inode *inode = file ? file->f_inode : 0;
+		struct super_block *disk = inode ? inode->i_sb : 0;
+
+		if (disk) {
+			w->ino = inode->i_ino;
+			w->dev = disk->s_dev;
+		}
 	}
 }
 
 static __noinline int me(struct who *w)
 {
 	if (w)
-		identify((struct task_struct *)bpf_get_current_task(), w);
+		identify(bpf_get_current_task_btf(), w);
 	return 0;
 }
 
 // again is me where it is likely who was seen at the socket before: then less has to be read.
 static __noinline int again(struct who *w, struct who *before)
 {
-	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *t = bpf_get_current_task_btf(), *leader = t->group_leader;
 	__u64 name[NAME / 8] = {};
 
-	if (!w || !before)
+	if (!w || !before || !leader)
 		return 0;
-	bpf_probe_read_kernel(name, NAME, &READ(t, group_leader)->comm);
-	if (before->id == READ(t, tgid) && before->exec == (__u32)READ(t, self_exec_id) &&
+	__builtin_memcpy(name, leader->comm, NAME);
+	if (before->id == t->tgid && before->exec == (__u32)t->self_exec_id &&
 	    before->uid == (__u32)bpf_get_current_uid_gid() && before->cgroup == bpf_get_current_cgroup_id() &&
 	    ((__u64 *)before->name)[0] == name[0] && ((__u64 *)before->name)[1] == name[1])
 		*w = *before;
@@ -442,7 +505,41 @@ static __noinline int at(struct event *e, __u64 address)
 	return 0;
 }
 
-static __always_inline struct event *begun(struct known *k, __u8 kind, __u64 cookie)
+// place is at for a socket whose type the verifier knows: each member is a load and no call.
+static __always_inline void place(struct event *e, struct sock *sk)
+{
+	struct net *net = sk->__sk_common.skc_net.net;
+	struct socket_alloc *socket = (struct socket_alloc *)sk->sk_socket;
+
+	if (sk->sk_protocol == IPPROTO_MPTCP) {
+		at(e, (__u64)sk);
+		return;
+	}
+	e->sk = (__u64)sk;
+	e->family = e->remote_family = sk->__sk_common.skc_family;
+	e->state = sk->__sk_common.skc_state;
+	e->protocol = sk->sk_protocol;
+	e->type = sk->sk_type;
+	if (net)
+		e->netns = net->ns.inum;
+	if (socket) // which begins further on than its type's end
+		e->inode = READ(socket, vfs_inode.i_ino);
+	e->local_port = sk->__sk_common.skc_num;
+	if (!e->local_port)
+		e->local_port = bpf_ntohs(READ((struct inet_sock *)sk, inet_sport));
+	e->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	if (e->family == AF_INET6) {
+		__builtin_memcpy(e->local, &sk->__sk_common.skc_v6_rcv_saddr, 16);
+		__builtin_memcpy(e->remote, &sk->__sk_common.skc_v6_daddr, 16);
+	} else {
+		__builtin_memcpy(e->local, &sk->__sk_common.skc_rcv_saddr, 4);
+		__builtin_memcpy(e->remote, &sk->__sk_common.skc_daddr, 4);
+	}
+}
+
+// begun begins an event of the socket that something is known of. sk is the same, of a type that the
+// verifier knows, or 0.
+static __always_inline struct event *begun(struct known *k, struct sock *sk, __u8 kind, __u64 cookie)
 {
 	struct event *e = reserve(sizeof(*e));
 
@@ -451,15 +548,18 @@ static __always_inline struct event *begun(struct known *k, __u8 kind, __u64 coo
 	e->kind = kind;
 	e->time = bpf_ktime_get_ns();
 	e->cookie = cookie;
-	at(e, k->self);
+	if (sk)
+		place(e, sk);
+	else
+		at(e, k->self);
 	e->flags = k->flags;
 	e->began = k->began;
 	return e;
 }
 
-static __always_inline void tell(struct known *k, __u8 kind, __u64 cookie, struct who *who)
+static __always_inline void tell(struct known *k, struct sock *sk, __u8 kind, __u64 cookie, struct who *who)
 {
-	struct event *e = begun(k, kind, cookie);
+	struct event *e = begun(k, sk, kind, cookie);
 
 	if (!e)
 		return;
@@ -467,7 +567,7 @@ static __always_inline void tell(struct known *k, __u8 kind, __u64 cookie, struc
 	bpf_ringbuf_submit(e, 0);
 }
 
-static __always_inline void tell_end(struct known *k, __u64 cookie)
+static __always_inline void tell_end(struct known *k, struct sock *sk, __u64 cookie)
 {
 	struct closing *c;
 
@@ -480,7 +580,10 @@ static __always_inline void tell_end(struct known *k, __u64 cookie)
 	c->event.kind = CLOSED;
 	c->event.time = k->released ? k->released : bpf_ktime_get_ns();
 	c->event.cookie = cookie;
-	at(&c->event, k->self);
+	if (sk)
+		place(&c->event, sk);
+	else
+		at(&c->event, k->self);
 	c->event.flags = k->flags;
 	c->event.began = k->began;
 	c->event.who = k->closer;
@@ -557,7 +660,7 @@ int BPF_PROG(state, struct sock *sk, int old, int new)
 	case LISTEN: // the current process, as for SYN_SENT, FIN_WAIT1 and LAST_ACK: nowhere else
 		me(&k->user);
 		k->flags |= ANNOUNCED;
-		tell(k, LISTENING, cookie, &k->user);
+		tell(k, sk, LISTENING, cookie, &k->user);
 		break;
 	case SYN_SENT:
 		if (!(k->flags & CONNECTING)) {
@@ -571,7 +674,7 @@ int BPF_PROG(state, struct sock *sk, int old, int new)
 		if (!(k->flags & ATTEMPTED))
 			k->flags |= INCOMING;
 		k->flags |= ANNOUNCED;
-		tell(k, k->flags & ATTEMPTED ? CONNECTED : PASSIVE, cookie, &k->user);
+		tell(k, sk, k->flags & ATTEMPTED ? CONNECTED : PASSIVE, cookie, &k->user);
 		break;
 	case FIN_WAIT1:
 	case LAST_ACK:
@@ -581,7 +684,7 @@ int BPF_PROG(state, struct sock *sk, int old, int new)
 	case CLOSE:
 		k->flags |= ENDED;
 		if (old == SYN_SENT) {
-			struct event *e = begun(k, FAILED, cookie);
+			struct event *e = begun(k, sk, FAILED, cookie);
 
 			if (e) {
 				e->error = sk->sk_err;
@@ -593,7 +696,7 @@ int BPF_PROG(state, struct sock *sk, int old, int new)
 				k->flags &= ~ANNOUNCED;
 		}
 		if (k->flags & RELEASED)
-			tell_end(k, cookie);
+			tell_end(k, sk, cookie);
 		break;
 	}
 	return 0;
@@ -606,7 +709,7 @@ int BPF_PROG(destroy, struct sock *sk)
 	struct known *k = bpf_sk_storage_get(&sockets, sk, 0, 0);
 
 	if (k && k->self == (__u64)sk)
-		tell_end(k, bpf_get_socket_cookie(sk));
+		tell_end(k, sk, bpf_get_socket_cookie(sk));
 	return 0;
 }
 
@@ -625,7 +728,7 @@ int create(struct bpf_sock *ctx)
 		bpf_get_socket_cookie(ctx); // which makes it, for when it is read elsewhere
 	if (ctx->type == SOCK_RAW || ctx->protocol == IPPROTO_ICMP || ctx->protocol == IPPROTO_ICMPV6) {
 		k->flags |= ANNOUNCED;
-		tell(k, OPEN, bpf_get_socket_cookie(ctx), &k->opener);
+		tell(k, 0, OPEN, bpf_get_socket_cookie(ctx), &k->opener);
 	}
 	return 1;
 }
@@ -645,7 +748,7 @@ static __always_inline void tell_whole(struct known *k)
 	whole = READ(context, conn);
 	if (!whole)
 		return;
-	e = begun(k, BIND, READ(whole, __sk_common.skc_cookie.counter));
+	e = begun(k, 0, BIND, READ(whole, __sk_common.skc_cookie.counter));
 	if (!e)
 		return;
 	e->sk = (__u64)whole;
@@ -667,7 +770,7 @@ static __always_inline int bound(struct bpf_sock *ctx)
 		return 1;
 	}
 	if (stream(ctx->protocol) || !(k->flags & ANNOUNCED))
-		tell(k, stream(ctx->protocol) ? BIND : OPEN, bpf_get_socket_cookie(ctx), &k->user);
+		tell(k, 0, stream(ctx->protocol) ? BIND : OPEN, bpf_get_socket_cookie(ctx), &k->user);
 	k->flags |= ANNOUNCED | BOUND;
 	return 1;
 }
@@ -702,7 +805,7 @@ int release(struct bpf_sock *ctx)
 		k->flags |= ANNOUNCED; // it was bound
 	if (stream(ctx->protocol) && k->flags & CONNECTING) {
 		// connect(2) was called and sent nothing, as without a route.
-		struct event *e = begun(k, FAILED, cookie);
+		struct event *e = begun(k, 0, FAILED, cookie);
 
 		if (e) {
 			e->time = k->began;
@@ -713,7 +816,7 @@ int release(struct bpf_sock *ctx)
 		}
 	}
 	if (!stream(ctx->protocol) || READ((struct sock *)address, __sk_common.skc_state) == CLOSE)
-		tell_end(k, cookie);
+		tell_end(k, 0, cookie);
 	return 1;
 }
 
@@ -819,9 +922,9 @@ static __always_inline void talks(struct bpf_sock_addr *ctx, struct peer *p)
 	if (!(k->flags & ANNOUNCED)) {
 		me(&k->user);
 		k->flags |= ANNOUNCED;
-		tell(k, OPEN, cookie, &k->user);
+		tell(k, 0, OPEN, cookie, &k->user);
 	}
-	e = begun(k, FLOW, cookie);
+	e = begun(k, 0, FLOW, cookie);
 	if (!e)
 		return;
 	me(&e->who);
@@ -879,7 +982,7 @@ static __always_inline int named(struct bpf_sock_addr *ctx)
 		return 1;
 	k->flags |= HINTED;
 	me(&k->accepter);
-	tell(k, PEERNAME, bpf_get_socket_cookie(ctx), &k->accepter);
+	tell(k, 0, PEERNAME, bpf_get_socket_cookie(ctx), &k->accepter);
 	return 1;
 }
 
@@ -919,14 +1022,15 @@ static __always_inline void used(struct sock *sk, int n, int out)
 	if (!stream(protocol) && !(k->flags & ANNOUNCED)) {
 		again(&k->user, &k->user);
 		k->flags |= ANNOUNCED | USED;
-		tell(k, OPEN, cookie, &k->user);
-	} else if (k->user.id != t->tgid || k->user.exec != (__u32)t->self_exec_id || (k->flags & INCOMING && !(k->flags & USED))) {
+		tell(k, sk, OPEN, cookie, &k->user);
+	} else if (k->user.id != t->tgid || k->user.exec != (__u32)t->self_exec_id || 
+		   (k->flags & INCOMING && !(k->flags & USED) && !remembered(k, cookie, t->tgid))) {
 		again(&k->user, &k->user);
-		tell(k, USE, cookie, &k->user);
+		tell(k, sk, USE, cookie, &k->user);
 	}
 	k->flags |= USED;
 	if (!stream(protocol) && k->peer.family) {
-		struct event *e = begun(k, FLOW, cookie);
+		struct event *e = begun(k, sk, FLOW, cookie);
 
 		if (e) {
 			e->who = k->user;
@@ -972,7 +1076,7 @@ struct sys_exit {
 // put another there: user space believes it only for a socket that waits to be accepted.
 static __always_inline int accepted(struct sys_exit *ctx)
 {
-	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *t = bpf_get_current_task_btf();
 	struct file *file = 0, **files;
 	struct socket *socket;
 	struct event *e;
@@ -998,6 +1102,7 @@ static __always_inline int accepted(struct sys_exit *ctx)
 	e->cookie = READ(sk, __sk_common.skc_cookie.counter);
 	at(e, (__u64)sk);
 	me(&e->who);
+	remember((__u64)sk, e->cookie, t->tgid);
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }
@@ -1138,7 +1243,7 @@ int held(struct bpf_iter__task_file *ctx)
 	c.event.kind = HELD;
 	c.event.time = bpf_ktime_get_ns();
 	c.event.cookie = bpf_get_socket_cookie(sk);
-	at(&c.event, k->self);
+	place(&c.event, sk);
 	c.event.flags = k->flags;
 	c.event.began = k->began;
 	identify(t, &c.event.who);

@@ -45,7 +45,6 @@ func TestLogFromStartToStop(t *testing.T) {
 	closed.Event, closed.BytesSent, closed.Seconds = ports.Closed, &sent, &seconds
 	closed.Name = "a<b>\xff\n"
 	b.tell(connect(now, 2), closed)
-	sent, seconds = 99, 99 // what was told is the engine's again
 	b.tell(ports.Record{Time: now, Event: ports.Gap, Lost: 3})
 	s := stop(t, b)
 	if s.State != ports.LogStopped || s.StopReason != ports.LogStoppedByUser || s.Records != 4 || s.GapsWritten != 1 || s.RecordsLost != 0 || s.Sets != 1 || s.Owner != "admin" {

@@ -25,21 +25,27 @@ type queue struct {
 
 func newQueue() *queue { return &queue{wake: make(chan struct{}, 1), pressed: make(chan struct{}, 1)} }
 
-// put adds a record, or counts it as lost. It keeps nothing that the caller may change.
-func (q *queue) put(r *ports.Record) {
+// put adds records that wanted says are to be written, or counts them as lost.
+func (q *queue) put(list []ports.Record, wanted func(*ports.Record) bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.pending) == queueRecords {
-		if q.lost++; q.lost == 1 {
-			q.lostTime = r.Time
+	before := len(q.pending)
+	for i := range list {
+		r := &list[i]
+		switch {
+		case !wanted(r):
+		case len(q.pending) < queueRecords:
+			q.pending = append(q.pending, *r)
+		default:
+			if q.lost++; q.lost == 1 {
+				q.lostTime = r.Time
+			}
 		}
-		return
 	}
-	q.pending = append(q.pending, kept(r))
-	switch len(q.pending) {
-	case 1:
+	if before == 0 && len(q.pending) > 0 {
 		signal(q.wake)
-	case queueRecords / 2:
+	}
+	if before < queueRecords/2 && len(q.pending) >= queueRecords/2 {
 		signal(q.pressed)
 	}
 }
@@ -49,28 +55,6 @@ func signal(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-// kept returns a copy of a record that stays as it is.
-func kept(r *ports.Record) ports.Record {
-	c := *r
-	if r.BytesSent == nil && r.BytesReceived == nil && r.Seconds == nil {
-		return c
-	}
-	var sums struct { // one allocation for all
-		sent, received uint64
-		seconds        float64
-	}
-	if r.BytesSent != nil {
-		sums.sent, c.BytesSent = *r.BytesSent, &sums.sent
-	}
-	if r.BytesReceived != nil {
-		sums.received, c.BytesReceived = *r.BytesReceived, &sums.received
-	}
-	if r.Seconds != nil {
-		sums.seconds, c.Seconds = *r.Seconds, &sums.seconds
-	}
-	return c
 }
 
 // take returns what is pending, valid until the next call, and how many records were lost after it.

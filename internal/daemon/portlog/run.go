@@ -68,12 +68,9 @@ func (r *run) watch(ctx context.Context) error {
 
 // take is called by the engine, which waits for it.
 func (r *run) take(list []ports.Record) {
-	for i := range list {
-		one := &list[i]
-		if r.filter.Match(one) && (!r.options.Coalesce || coalesced(one)) {
-			r.queue.put(one)
-		}
-	}
+	r.queue.put(list, func(one *ports.Record) bool {
+		return r.filter.Match(one) && (!r.options.Coalesce || coalesced(one))
+	})
 }
 
 // coalesced reports whether a record is in a log of one line a connection: its end, and what has no

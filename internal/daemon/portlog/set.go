@@ -1,8 +1,6 @@
 package portlog
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -26,10 +24,9 @@ type set interface {
 
 // A lines is a set of one file, which has one JSON object a line.
 type lines struct {
-	file   *store.Lines
-	buffer bytes.Buffer
-	encode *json.Encoder
-	torn   bool // the file ends amid a line, which could not be removed
+	file *store.Lines
+	text []byte // of the lines of one Write
+	torn bool   // the file ends amid a line, which could not be removed
 }
 
 // openLines begins a file, which must not be there yet.
@@ -41,8 +38,6 @@ func (l *Log) openLines(begin time.Time) (set, error) {
 	}
 	f.Close()
 	s := &lines{}
-	s.encode = json.NewEncoder(&s.buffer)
-	s.encode.SetEscapeHTML(false)
 	if s.file, err = store.OpenLines(l.pathOf(name)); err != nil {
 		return nil, errors.Join(err, l.o.Files.Root().Remove(name))
 	}
@@ -50,16 +45,19 @@ func (l *Log) openLines(begin time.Time) (set, error) {
 }
 
 func (s *lines) Write(list []ports.Record) error {
-	s.buffer.Reset()
+	text := s.text[:0]
 	if s.torn {
-		s.buffer.WriteByte('\n')
+		text = append(text, '\n')
 	}
 	for i := range list {
-		if err := s.encode.Encode(&list[i]); err != nil {
+		var err error
+		if text, err = list[i].AppendJSON(text); err != nil {
 			return err
 		}
+		text = append(text, '\n')
 	}
-	partial, err := s.file.Append(s.buffer.Bytes())
+	s.text = text
+	partial, err := s.file.Append(text)
 	s.torn = partial > 0 || s.torn && err != nil
 	return err
 }

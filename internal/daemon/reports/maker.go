@@ -43,7 +43,7 @@ func (r *Reports) Making() (list []access.Activity) {
 	working := slices.Clone(r.made)
 	r.mu.Unlock()
 	for _, m := range working {
-		a := access.Activity{Name: m.folder + Suffix, Kind: "report", Since: m.began, Owner: m.caller.User, State: "being made"}
+		a := access.Activity{Name: m.folder + Suffix, Type: "report", Since: m.began, Owner: m.caller.User, State: "being made"}
 		if info, err := m.dir.Root().Lstat(m.hidden()); err == nil {
 			a.Bytes = info.Size()
 		}

@@ -197,30 +197,30 @@ func TestScenarioAndItsReport(t *testing.T) {
 // correlated looks at both conversations of talk, in a capture or a report.
 func (b *bed) correlated(name string) {
 	b.t.Helper()
-	kinds := map[string]int{}
+	types := map[string]int{}
 	for _, flow := range []string{"1", "2"} {
 		var list []struct {
-			Kind, Dropped string
+			Type, Dropped string
 			Port          struct{ Event, Process string }
 		}
 		if err := json.Unmarshal([]byte(b.do("op", "packetcapture show "+name+" flow "+flow+" --json")), &list); err != nil {
 			b.t.Fatal(err)
 		}
 		for _, r := range list {
-			kinds[r.Kind+" "+r.Port.Event+r.Dropped]++
+			types[r.Type+" "+r.Port.Event+r.Dropped]++
 		}
 	}
 	for _, want := range []string{"port refused", "port connect", "port accept", "port close"} {
-		if kinds[want] == 0 {
-			b.t.Errorf("%s: there is no %s, only %v", name, want, kinds)
+		if types[want] == 0 {
+			b.t.Errorf("%s: there is no %s, only %v", name, want, types)
 		}
 	}
 	dropped := false
-	for kind := range kinds {
-		dropped = dropped || strings.HasPrefix(kind, "drop dropped: NO_SOCKET")
+	for what := range types {
+		dropped = dropped || strings.HasPrefix(what, "drop dropped: NO_SOCKET")
 	}
-	if !dropped || kinds["packet "] < 8 {
-		b.t.Errorf("%s: the drop or packets are missing: %v", name, kinds)
+	if !dropped || types["packet "] < 8 {
+		b.t.Errorf("%s: the drop or packets are missing: %v", name, types)
 	}
 }
 
