@@ -1,12 +1,10 @@
 package drops
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -19,13 +17,26 @@ type Options struct {
 	// NetNS is the inode of the network namespace; 0 is that of the thread that calls New. Packets
 	// whose namespace the kernel does not know any more are seen too.
 	NetNS uint32
+
+	// Like is the kernel that the running one is taken for, to see what the appliance does there.
+	Like Kernel
 }
+
+// A Kernel is one that tells less of what it drops than others.
+type Kernel string
+
+const (
+	Present    Kernel = ""                // the running one, as it is
+	Untyped    Kernel = "without types"   // it does not describe its types (BTF)
+	Silent     Kernel = "without reasons" // before Linux 5.17
+	FewReasons Kernel = "few reasons"     // Linux 5.17
+)
 
 // An Engine is shared by all who want to know what the kernel drops: its program runs while at least
 // one of them does. Its methods may be called from any goroutine.
 type Engine struct {
-	netns uint32
-	own   own
+	options Options
+	own     own
 
 	mu       sync.Mutex // guards what follows; taken before that of a run
 	program  *program   // once it was needed
@@ -69,7 +80,7 @@ func New(o Options) *Engine {
 			o.NetNS = uint32(s.Ino)
 		}
 	}
-	return &Engine{netns: o.NetNS, own: own{known: map[uint32]bool{}}}
+	return &Engine{options: o, own: own{known: map[uint32]bool{}}}
 }
 
 // An UnavailableError says why this machine cannot see what its kernel drops, in a sentence for
@@ -127,7 +138,7 @@ const tracepoint = "kfree_skb"
 // begin attaches the program.
 func (e *Engine) begin() (r *run, err error) {
 	if e.program == nil {
-		if e.program, err = load(e.netns); err != nil {
+		if e.program, err = load(e.options); err != nil {
 			e.program = nil
 			return nil, err
 		}
@@ -146,26 +157,33 @@ func (e *Engine) begin() (r *run, err error) {
 }
 
 // load loads the program for one network namespace.
-func load(netns uint32) (*program, error) {
+func load(o Options) (*program, error) {
+	if o.Like == Untyped {
+		return nil, bpf.NoTypes()
+	}
 	kernel, err := bpf.Describe()
 	if err != nil {
 		return nil, err
 	}
 	arguments := kernel.Arguments(tracepoint)
-	if arguments < 3 {
+	if arguments < 3 || o.Like == Silent {
 		return nil, &UnavailableError{"This kernel does not say why it drops packets, which Linux 5.17 and later do"}
 	}
 	receiver := uint32(0)
-	if arguments > 3 {
+	if arguments > 3 && o.Like == Present {
 		receiver = 1
 	}
 	p := &program{}
 	if p.reasons, err = readReasons(kernel); err != nil {
 		return nil, err
 	}
+	if o.Like == FewReasons {
+		p.reasons = p.reasons.first()
+	}
 	p.blind = blindness(p.reasons, receiver != 0)
 	p.set, err = bpf.Load(bpf.Drops, bpf.Options{
-		Constants: map[string]any{"netns": netns, "has_receiver": receiver}, Loaded: []string{"dropped"},
+		Kernel: kernel, Loaded: []string{"dropped"},
+		Constants: map[string]any{"netns": o.NetNS, "has_receiver": receiver, "only_counted": p.reasons.onlyCounted()},
 	})
 	return p, err
 }
@@ -174,7 +192,7 @@ func load(netns uint32) (*program, error) {
 func blindness(r reasons, receivers bool) (sentences []string) {
 	if r.few() {
 		sentences = append(sentences, fmt.Sprintf("This kernel knows %d reasons only: most packets are NOT_SPECIFIED, "+
-			"and their place says more", len(r.core)))
+			"and their place says more", r.number()))
 	}
 	if !receivers {
 		sentences = append(sentences, "This kernel does not say which socket did not take a packet")
@@ -273,77 +291,4 @@ func (r *run) where(k *kernelPlace) Where {
 	w := Where{Reason: r.reasons.name(k.Reason), Place: r.places.name(k.Site), EtherType: k.EtherType}
 	w.Noise = isNoise(w)
 	return w
-}
-
-// Counts returns what was dropped since the engine ran first, by reason and place, and how many packets
-// are in no count because there were too many places. It is empty while the engine does not run.
-func (e *Engine) Counts() (counts []Count, uncounted uint64, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r := e.running
-	if r == nil {
-		return nil, 0, nil
-	}
-	entries, err := bpf.Entries[kernelPlace, kernelCount](r.set, "counts")
-	if err != nil {
-		return nil, 0, err
-	}
-	sums := map[Where]Count{}
-	r.naming.Lock()
-	defer r.naming.Unlock()
-	for k, values := range entries {
-		if e.own.has(k.Listener) {
-			continue
-		}
-		w := r.where(&k)
-		c := sums[w]
-		c.Where = w
-		for _, v := range values {
-			c.Packets += v.Packets
-			c.Told += v.Handed
-		}
-		sums[w] = c
-	}
-	for _, c := range sums {
-		counts = append(counts, c)
-	}
-	slices.SortFunc(counts, func(a, b Count) int { return compareWhere(a.Where, b.Where) })
-	var lost []uint64
-	if err := r.set.Map("uncounted").Lookup(uint32(0), &lost); err != nil {
-		return nil, 0, err
-	}
-	for _, n := range lost {
-		uncounted += n
-	}
-	return counts, uncounted, nil
-}
-
-func compareWhere(a, b Where) int {
-	return cmp.Or(strings.Compare(a.Reason, b.Reason), strings.Compare(a.Place, b.Place), cmp.Compare(a.EtherType, b.EtherType))
-}
-
-// Flows returns what was dropped since the engine ran first, by reason, place, interface and flow. It is
-// empty while the engine does not run.
-func (e *Engine) Flows() ([]FlowCount, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r := e.running
-	if r == nil {
-		return nil, nil
-	}
-	entries, err := bpf.Entries[kernelFlow, kernelFlowCount](r.set, "flows")
-	if err != nil {
-		return nil, err
-	}
-	r.naming.Lock()
-	defer r.naming.Unlock()
-	flows := make([]FlowCount, 0, len(entries))
-	for k, v := range entries {
-		if e.own.has(k.Place.Listener) {
-			continue
-		}
-		flows = append(flows, FlowCount{Where: r.where(&k.Place), Flow: k.flow(), Packets: v[0].Packets,
-			Last: r.clock.time(v[0].Last), Cookie: v[0].Cookie, Inode: uint64(v[0].Inode)})
-	}
-	return flows, nil
 }

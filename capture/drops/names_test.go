@@ -50,6 +50,7 @@ func TestNoise(t *testing.T) {
 		{Where{Reason: "NO_SOCKET", Place: "ping_rcv", EtherType: 0x800}, true},
 		{Where{Reason: "NO_SOCKET", Place: "tcp_v4_rcv"}, true}, // of no packet
 		{Where{Reason: "PACKET_SOCK_ERROR", Place: "packet_rcv", EtherType: 0x800}, true},
+		{Where{Reason: "OTHERHOST", Place: "ip_rcv", EtherType: 0x800}, true},
 		{Where{Reason: "SOCKET_FILTER", Place: "raw_rcv", EtherType: 0x800}, true},
 		{Where{Reason: "SOCKET_FILTER", Place: "sk_filter_trim_cap", EtherType: 0x800}, false},
 		{Where{Reason: "TCP_OLD_DATA", Place: "tcp_data_queue", EtherType: 0x800}, true},

@@ -3,8 +3,8 @@ package drops
 import "strings"
 
 // isNoise reports whether any machine drops such packets all the time, and nobody misses them:
-// packets that a socket did not ask for, that came twice, or that were still in the queue of a
-// socket that was closed.
+// packets that are for other machines, that a socket did not ask for, that came twice, or that were
+// still in the queue of a socket that was closed.
 func isNoise(w Where) bool {
 	at := func(places ...string) bool {
 		for _, p := range places {
@@ -16,6 +16,8 @@ func isNoise(w Where) bool {
 	}
 	switch {
 	case w.EtherType == 0:
+		return true
+	case w.Reason == "OTHERHOST": // the interface takes them for a capture
 		return true
 	case w.Reason == "PACKET_SOCK_ERROR": // the ring of a capture was full, which it says itself
 		return w.Place == "" || at("packet_rcv", "packet_rcv_spkt", "tpacket_rcv")

@@ -1,6 +1,7 @@
 package drops
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,7 +35,49 @@ func readReasons(d *bpf.Description) (reasons, error) {
 }
 
 // few reports whether the kernel has hardly any reasons.
-func (r reasons) few() bool { return len(r.core) <= few }
+func (r reasons) few() bool { return r.number() <= few }
+
+// number returns how many reasons have names of their own.
+func (r reasons) number() int {
+	names := map[string]bool{}
+	for _, name := range r.core {
+		names[name] = true
+	}
+	return len(names)
+}
+
+// unspecified is the reason of a packet for which the kernel has none.
+const unspecified = reasonPrefix + "NOT_SPECIFIED"
+
+// first returns what Linux 5.17 would call the reasons.
+func (r reasons) first() reasons {
+	had := []string{"NO_SOCKET", "PKT_TOO_SMALL", "TCP_CSUM", "SOCKET_FILTER", "UDP_CSUM"}
+	core := map[uint64]string{}
+	for value, name := range r.core {
+		core[value] = unspecified
+		if slices.Contains(had, strings.TrimPrefix(name, reasonPrefix)) {
+			core[value] = name
+		}
+	}
+	return reasons{core: core}
+}
+
+// onlyCounted are reasons for which the kernel drops each packet that passes while a capture runs
+// that is not for this machine, or that the capture has no room for. What is known of these packets is
+// their number: more would cost the capture what it lacks.
+var onlyCounted = [2]string{"OTHERHOST", "PACKET_SOCK_ERROR"}
+
+// onlyCounted returns the values of these reasons, 0 where the kernel has none.
+func (r reasons) onlyCounted() (values [2]uint32) {
+	for value, name := range r.core {
+		for i, wanted := range onlyCounted {
+			if name == reasonPrefix+wanted {
+				values[i] = uint32(value)
+			}
+		}
+	}
+	return values
+}
 
 // name returns the name of a reason. The high 16 bits are the subsystem, which names its own where
 // this enumeration does not have them.

@@ -78,9 +78,10 @@ func dropsCommand(s Services) *menu.Command {
 		Help: "Packets that the kernel drops, and why.",
 		Details: "The reasons and places are those of the running kernel. A packet that was dropped on its way out has " +
 			"the interface that it was to leave by. What any machine drops all the time is counted and left out unless all " +
-			"is yes: packets that came twice or that nobody asked for, what was in the queue of a closed socket, messages " +
-			"of Unix and netlink sockets. What the appliance's own captures do not take is never shown. Of more than " +
-			"8,192 flows the oldest are forgotten; the rows by reason have all packets. The process is that which the " +
+			"is yes: packets that are for other machines, that came twice or that nobody asked for, what was in the queue of " +
+			"a closed socket, messages of Unix and netlink sockets. Packets for other machines have no flow and no interface " +
+			"here: a capture sees them. What the appliance's own captures do not take is never shown. Of more than 8,192 " +
+			"flows the oldest are forgotten; the rows by reason have all packets. The process is that which the " +
 			"packet was for, or else that which sent it, if it is known for sure.",
 		Role: menu.ReadOnly,
 		Suggest: func(_ context.Context, _ menu.Caller, _ dropsArgs, name, _ string) []menu.Choice {

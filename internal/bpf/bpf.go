@@ -19,7 +19,6 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 )
@@ -33,6 +32,9 @@ type Options struct {
 	// Entries are numbers of entries that maps get instead of their own, by the names of the maps.
 	// That of a ring buffer is its size in bytes, a power of two.
 	Entries map[string]uint32
+
+	// Kernel is the description of the running kernel, from who has read it already; nil: it is read.
+	Kernel *Description
 
 	// Constants are values of variables that the source declares const volatile, by their names.
 	Constants map[string]any
@@ -79,12 +81,15 @@ func Load(object []byte, o Options) (*Set, error) {
 	if err := setConstants(spec, o.Constants); err != nil {
 		return nil, err
 	}
-	cache := btf.NewCache() // the kernel's description is long: it is read once
-	if _, err := cache.Kernel(); err != nil {
-		return nil, failure("", err)
+	if o.Kernel == nil {
+		if o.Kernel, err = Describe(); err != nil {
+			return nil, err
+		}
 	}
 	rlimit.RemoveMemlock() // kernels before 5.11 count maps by it; where it is not allowed, loading says so
-	s := &Set{options: o, specs: spec.Programs, maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}, links: map[string]io.Closer{}}
+	attached := o
+	attached.Kernel = nil // nothing asks for it later
+	s := &Set{options: attached, specs: spec.Programs, maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}, links: map[string]io.Closer{}}
 	if err := s.makeMaps(spec, o); err != nil {
 		s.Close()
 		return nil, err
@@ -93,7 +98,7 @@ func Load(object []byte, o Options) (*Set, error) {
 		if slices.Contains(o.Skipped, name) {
 			continue
 		}
-		if err := s.add(spec, name, o, cache); err != nil {
+		if err := s.add(spec, name, o); err != nil {
 			s.refused = append(s.refused, failure(name, err))
 		}
 	}
@@ -131,14 +136,14 @@ func (s *Set) makeMaps(spec *ebpf.CollectionSpec, o Options) error {
 }
 
 // add loads one program and attaches it.
-func (s *Set) add(spec *ebpf.CollectionSpec, name string, o Options, cache *btf.Cache) error {
+func (s *Set) add(spec *ebpf.CollectionSpec, name string, o Options) error {
 	one := spec.Copy()
 	for other := range one.Programs {
 		if other != name {
 			delete(one.Programs, other)
 		}
 	}
-	c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: s.maps, Cache: cache})
+	c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: s.maps, Cache: o.Kernel.cache})
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -62,13 +61,13 @@ func failure(program string, err error) *Error {
 		e.Missing = ErrNoTracefs.Error()
 	case errors.Is(err, errParanoid):
 		e.Missing = errParanoid.Error()
-	case errors.Is(err, ebpf.ErrNotSupported) && program != "":
-		e.Missing = "this kernel does not tell it"
-	case errors.Is(err, btf.ErrNotFound), errors.Is(err, os.ErrNotExist) && program == "":
-		e.Missing = "the kernel does not describe its types (BTF)"
+	case errors.Is(err, ErrNoTypes), errors.Is(err, btf.ErrNotFound):
+		e.Missing = ErrNoTypes.Error()
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES),
 		errors.Is(err, ebpf.ErrNotSupported) && !Capable(unix.CAP_BPF) && !Capable(unix.CAP_SYS_ADMIN): // so nothing could be tried
 		e.Missing = missing(err)
+	case errors.Is(err, ebpf.ErrNotSupported) && program != "":
+		e.Missing = "this kernel does not tell it"
 	}
 	return e
 }

@@ -1,17 +1,37 @@
 package bpf
 
-import "github.com/cilium/ebpf/btf"
+import (
+	"errors"
+	"io/fs"
 
-// A Description is what the running kernel says of its types (BTF).
-type Description struct{ spec *btf.Spec }
+	"github.com/cilium/ebpf/btf"
+)
+
+// A Description is what the running kernel says of its types (BTF). It has a megabyte and a half, and
+// takes some milliseconds to read: who loads programs and asks it too hands it on in Options.
+type Description struct {
+	cache *btf.Cache
+	spec  *btf.Spec
+}
+
+// ErrNoTypes is in the error of Describe and Load where the kernel has no description.
+var ErrNoTypes = errors.New("the kernel does not describe its types (BTF)")
+
+// NoTypes returns the error of a kernel that has no description.
+func NoTypes() *Error { return failure("", ErrNoTypes) }
 
 // Describe reads the kernel's description. The error is an *Error.
 func Describe() (*Description, error) {
-	spec, err := btf.LoadKernelSpec()
+	d := &Description{cache: btf.NewCache()}
+	var err error
+	d.spec, err = d.cache.Kernel()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, btf.ErrNotSupported) {
+		return nil, NoTypes()
+	}
 	if err != nil {
 		return nil, failure("", err)
 	}
-	return &Description{spec}, nil
+	return d, nil
 }
 
 // Enumeration returns the names of the values of an enum. The error is an *Error.

@@ -64,6 +64,7 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 // What is set when the program is loaded.
 const volatile __u32 netns = 0;        // inode of the namespace; 0 is all
 const volatile __u32 has_receiver = 0; // the tracepoint tells the receiving socket (Linux 6.11)
+const volatile __u32 only_counted[2];  // reasons whose packets are in no flow and are not handed over
 const volatile __u32 per_flow = 100;   // packets of a flow that are handed over in a second
 const volatile __u32 per_place = 1000; // and of all flows with one reason at one place, on each CPU
 
@@ -374,8 +375,10 @@ int dropped(__u64 *ctx)
 	if (sk)
 		read_socket(sk, &e);
 	at = count_place(place, e.time);
-	if (!place->ethertype)
-		return 0; // of Unix and netlink sockets
+	if (!place->ethertype) // of Unix and netlink sockets
+		return 0;
+	if (place->reason == only_counted[0] || place->reason == only_counted[1])
+		return 0;
 	e.incoming = skb->skb_iif != 0;
 	e.flow.ifindex = skb->skb_iif;
 	if (dev) {
