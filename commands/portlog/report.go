@@ -60,7 +60,7 @@ func reportCommand(s reportService) *menu.Command {
 			case "page":
 				return a.mayKeep(caller)
 			}
-			return check(ports.LogOptions{Selection: a.Selection}, name)
+			return checkReading(a.Selection, name)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a reportArgs, out *menu.Out[reported]) error {
 			return a.report(ctx, s, caller, out)

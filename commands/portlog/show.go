@@ -40,7 +40,7 @@ func showCommand(s recordService) *menu.Command {
 		Shows:     true,
 		Resources: []menu.Resource{{Method: "GET", Path: "portlog/records", List: "records", Key: "time,socket,event,remotePort"}},
 		Check: func(_ context.Context, _ menu.Caller, a showArgs, name string) error {
-			return check(ports.LogOptions{Selection: a.Selection}, name)
+			return checkReading(a.Selection, name)
 		},
 		Run: func(ctx context.Context, _ menu.Caller, a showArgs, out *menu.Out[ports.Record]) error {
 			return a.show(ctx, s, out)
@@ -83,6 +83,16 @@ func (a showArgs) show(ctx context.Context, s recordService, out *menu.Out[ports
 		return readError(err)
 	}
 	return there(read)
+}
+
+// checkReading returns an error if the argument that was just given selects nothing, or is wrong. An
+// empty one, such as a script's variable that is not set, would pass for everything.
+func checkReading(s ports.Selection, name string) error {
+	lists := map[string][]string{"processes": s.Processes, "users": s.Users, "ports": s.Ports, "addresses": s.Addresses, "events": s.Events}
+	if list, ok := lists[name]; ok && len(list) == 0 {
+		return menu.BadArgument(name, "%s is empty", name).WithHint("Give a value, or leave %s out if none is meant", name)
+	}
+	return check(ports.LogOptions{Selection: s}, name)
 }
 
 // noRecords says why there may be none.

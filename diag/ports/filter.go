@@ -103,9 +103,14 @@ func ParseNetwork(text string) (netip.Prefix, bool) {
 	return p.Masked(), err == nil
 }
 
+// Selects reports whether a filter, which may be nil, leaves anything out.
+func (f *Filter) Selects() bool {
+	return f != nil && len(f.events)+len(f.ports)+len(f.networks)+len(f.processes)+len(f.users) > 0
+}
+
 // Match reports whether a record is wanted.
 func (f *Filter) Match(r *Record) bool {
-	if r.Event == Gap || r.Event == Began || r.Event == Ended {
+	if r.Event.Mark() {
 		return true
 	}
 	return (len(f.events) == 0 || slices.Contains(f.events, r.Event)) &&

@@ -84,6 +84,9 @@ const (
 var Events = []Event{Opened, Bound, Listening, Connected, Accepted, Used, Flowed, Closed, Refused, TimedOut, Aborted,
 	Failed, Rejected, Held, Gap, Began, Ended}
 
+// Mark reports whether the event is one of the log, and of no socket. Every selection has these.
+func (e Event) Mark() bool { return e == Gap || e == Began || e == Ended }
+
 // A Protocol is a transport, by the name that it has in the log.
 type Protocol string
 

@@ -22,13 +22,14 @@ func TestEmptyValues(t *testing.T) {
 		Role    string     `arg:"role" choices:"a|b" ask:"Role" help:"Role."`
 		Note    string     `arg:"note" ask:"Note" help:"Free text."`
 		OnGone  string     `json:"onGone" arg:"" choices:"wait|end" help:"A word of a record."`
+		Events  []string   `json:"events" arg:"" choices:"open|close" help:"Words of a record."`
 	}
 	ran := 0
 	c := menu.Decl[boundArgs, struct{}]{Name: "new", Help: "Make.", Text: func(io.Writer, struct{}) {},
 		Run: func(context.Context, menu.Caller, boundArgs, *menu.Out[struct{}]) error { ran++; return nil }}.Command()
 	top := &menu.Menu{Items: []menu.Item{c}}
 	for name, accepted := range map[string]bool{"sources": false, "name": false, "count": false, "until": false, "payload": false,
-		"role": false, "note": true, "ongone": true} {
+		"role": false, "note": true, "ongone": true, "events": true} {
 		calls, err := top.Parse(nil, "new "+name+" ''", false, nil)
 		if err != nil {
 			t.Fatal(err)

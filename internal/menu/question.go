@@ -136,7 +136,7 @@ func (c *Command) take(ctx context.Context, caller Caller, args reflect.Value, p
 		}
 		return nil
 	}
-	if len(q.Choices) > 0 && (text != "" || p.Type == "list") {
+	if len(q.Choices) > 0 && (text != "" || p.Type == "list" && !p.recorded) {
 		named, err := q.each(text, q.named)
 		if err != nil {
 			return err

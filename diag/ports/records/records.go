@@ -31,7 +31,10 @@ type Log interface {
 type Query struct {
 	Filter   *ports.Filter // nil: all
 	From, To time.Time     // zero: no bound; both are included
-	Newest   int           // 0: all
+
+	// Newest is how many records there are at most, the newest; 0: all. What every Filter lets pass,
+	// where a log begins, ends or has gaps, is not counted among those that a Filter looks for.
+	Newest int
 }
 
 // Read is what was read.
@@ -271,19 +274,25 @@ const firstPiece = 256 << 10
 // newest yields the newest records. It looks for them from the end, in pieces that grow, and keeps
 // only where the oldest of them is: what is wanted from there on are all of them.
 func (r *reader) newest(ctx context.Context) error {
-	missing := r.q.Newest
+	missing := wanted{records: r.q.Newest, marks: r.q.Newest}
 	var parts []stretch // the newest first
+	var firsts []int64  // of each of parts, where its first mark or record is
 	for i, name := range slices.Backward(r.names) {
 		err := r.open(name, i == len(r.names)-1, func(f *os.File, end int64) error {
-			from, found, err := r.lastOf(ctx, f, end, missing)
-			missing -= found
-			parts = append(parts, stretch{name, from, end})
+			before := missing.records
+			from, first, err := r.lastOf(ctx, f, end, &missing)
+			if missing.records < before {
+				for k := range parts {
+					parts[k].from = firsts[k] // no mark behind a record is left out
+				}
+			}
+			parts, firsts = append(parts, stretch{name, from, end}), append(firsts, first)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if missing <= 0 {
+		if missing.records == 0 {
 			break
 		}
 	}
@@ -306,29 +315,55 @@ func (r *reader) newest(ctx context.Context) error {
 	return nil
 }
 
-// lastOf finds the last wanted records of a file, at most most: where they begin, and how many there
-// are.
-func (r *reader) lastOf(ctx context.Context, f io.ReaderAt, end int64, most int) (from int64, found int, err error) {
-	from = end
-	for piece := int64(firstPiece); end > 0 && found < most; piece *= 8 {
+// A wanted is how many records are looked for yet, and how many marks are shown of a log that has
+// not so many.
+type wanted struct{ records, marks int }
+
+// take reports whether a record is wanted, from the newest on.
+func (w *wanted) take(mark bool) bool {
+	left := &w.records
+	if mark {
+		left = &w.marks
+	}
+	if w.records == 0 || *left == 0 {
+		return false
+	}
+	*left--
+	return true
+}
+
+// lastOf finds the last wanted records of a file, and returns where they begin, and where the first
+// mark or record is that it saw.
+func (r *reader) lastOf(ctx context.Context, f io.ReaderAt, end int64, missing *wanted) (from, first int64, err error) {
+	type place struct {
+		at   int64
+		mark bool
+	}
+	from, first = end, end
+	for piece := int64(firstPiece); end > 0 && missing.records > 0; piece *= 8 {
 		begin, err := lineBefore(f, max(0, end-piece))
 		if err != nil {
-			return from, found, err
+			return from, first, err
 		}
-		var places []int64
-		err = r.part(ctx, f, begin, end, func(_ *ports.Record, at int64) error {
-			places = append(places, at)
+		var places []place
+		err = r.part(ctx, f, begin, end, func(rec *ports.Record, at int64) error {
+			places = append(places, place{at, r.q.Filter.Selects() && rec.Event.Mark()})
 			return nil
 		})
 		if err != nil {
-			return from, found, err
+			return from, first, err
 		}
-		if n := min(len(places), most-found); n > 0 {
-			from, found = places[len(places)-n], found+n
+		if len(places) > 0 {
+			first = places[0].at
+		}
+		for _, p := range slices.Backward(places) {
+			if missing.take(p.mark) {
+				from = p.at
+			}
 		}
 		end = begin
 	}
-	return from, found, nil
+	return from, first, nil
 }
 
 // catchUp yields what was written since, in the file that was the last and those after it.

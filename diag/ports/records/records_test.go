@@ -254,3 +254,37 @@ func BenchmarkEach(b *testing.B) {
 		}
 	}
 }
+
+// Where a log begins, ends or has gaps is not counted among the newest records of a selection: each of
+// many sets begins with such lines, and the records are what was asked for.
+func TestMarksAreNotCounted(t *testing.T) {
+	l := newFolder(t)
+	mark := func(n uint64, e ports.Event) string {
+		data, err := json.Marshal(ports.Record{Time: noon.Add(time.Duration(n) * time.Second), Event: e, Socket: n})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data) + "\n"
+	}
+	l.add(t, "1", mark(1, ports.Began)+text(2, 3))
+	l.add(t, "2", mark(11, ports.Began)+text(12)+mark(13, ports.Gap)+text(14))
+	l.add(t, "3", mark(21, ports.Began)+text(23)+mark(24, ports.Ended))
+	two := filter(t, ports.Selection{Ports: []string{"2"}})
+	for _, c := range []struct {
+		name string
+		q    Query
+		want []uint64
+	}{
+		{"one", Query{Filter: two, Newest: 1}, []uint64{12, 13, 21, 24}},
+		{"two", Query{Filter: two, Newest: 2}, []uint64{2, 11, 12, 13, 21, 24}},
+		{"all", Query{Filter: two, Newest: 9}, []uint64{1, 2, 11, 12, 13, 21, 24}},
+		{"none is there", Query{Filter: filter(t, ports.Selection{Ports: []string{"9"}}), Newest: 2}, []uint64{21, 24}},
+		{"marks alone", Query{Filter: filter(t, ports.Selection{Events: []string{"gap"}}), Newest: 3}, []uint64{13, 21, 24}},
+		{"no selection", Query{Filter: filter(t, ports.Selection{}), Newest: 2}, []uint64{23, 24}},
+		{"no filter", Query{Newest: 2}, []uint64{23, 24}},
+	} {
+		if got, _ := sockets(t, l, c.q); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}

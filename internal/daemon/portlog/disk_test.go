@@ -162,29 +162,70 @@ func TestPersistence(t *testing.T) {
 	}
 }
 
-// The end of a line that a death tore goes at the next start, from every file of the log.
+// died makes the next start find a log that ran when the appliance died.
+func (b *bed) died(t *testing.T, start time.Time) {
+	t.Helper()
+	b.last = ports.LogStatus{State: ports.LogRunning, Start: start, LogOptions: ports.FirstLogOptions()}
+	if err := b.save(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The end of a line that a death tore goes at the next start, from every file of the log that died. What
+// is older, and what ends with something longer than a line, is not of that log, and stays.
 func TestTornLines(t *testing.T) {
 	dir := t.TempDir()
 	b := openOn(t, dir, files.Options{})
+	b.died(t, time.Date(2026, 1, 1, 0, 0, 0, 500, time.UTC))
+	b.location = time.UTC
 	b.shut(t)
-	for name, want := range map[string]string{
-		"mx1-portlog-20260101-000000.ndjson":  "{\"event\":\"start\"}\n",
-		"PR-PORTS-2026-01-01T00-00-00.log":    "a,b\n",
-		"mx1-portlog-20260101-000001.ndjson":  "",
-		"mx1-portlog-20260101-000001.ndjson2": "not ours",
-	} {
-		text := want + "torn \xff"
-		if strings.HasSuffix(name, "2") {
-			want = text
-		}
-		path := filepath.Join(dir, "diagnostic", name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	long := strings.Repeat("x", mostTorn+1)
+	cases := map[string][2]string{
+		"mx1-portlog-20260101-000000.ndjson":  {"{\"event\":\"start\"}\n" + "torn \xff", "{\"event\":\"start\"}\n"},
+		"PR-PORTS-2026-01-02T00-00-00.log":    {"a,b\ntorn \xff", "a,b\n"},
+		"mx1-portlog-20260101-000001.ndjson":  {"torn", ""},
+		"mx1-portlog-20260101-000001.ndjson2": {"not ours", "not ours"},
+		"mx1-portlog-20251231-235959.ndjson":  {"older", "older"},
+		"mx1-portlog-20260101-000002.ndjson":  {long, long},
+	}
+	for name, c := range cases {
+		if err := os.WriteFile(filepath.Join(dir, "diagnostic", name), []byte(c[0]), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b = openOn(t, dir, files.Options{})
+	}
+	b = openOn(t, dir, files.Options{})
+	ended := b.PortLogStatus().End
+	b.shut(t)
+	for name, c := range cases {
+		if got, err := os.ReadFile(filepath.Join(dir, "diagnostic", name)); err != nil || string(got) != c[1] {
+			t.Errorf("%s is %.80q, %v", name, got, err)
+		}
+	}
+	b = open(t, dir, files.Options{}) // which was last seen later
+	if s := b.PortLogStatus(); s.StopReason != ports.LogInterrupted || !s.End.Equal(ended) {
+		t.Errorf("it ended at %v, now %+v", ended, s)
+	}
+}
+
+// A state that no log of ours had is damaged: nothing begins by it, and no file goes.
+func TestDamagedState(t *testing.T) {
+	for _, text := range []string{
+		`{"version":1,"last":{"state":"Running","persistent":true,"format":"ndjson","sizeBytes":3}}`,
+		`{"version":1,"last":{"state":"Stopped","stopReason":"Shutdown","persistent":true,"format":"xml","sizeBytes":262144000}}`,
+		`{"version":1,"settings":{"format":"ndjson","sizeBytes":-1},"last":{"state":"NotStarted"}}`,
+	} {
+		dir := t.TempDir()
+		b := openOn(t, dir, files.Options{})
 		b.shut(t)
-		if got, err := os.ReadFile(path); err != nil || string(got) != want {
-			t.Errorf("%s is %q, %v", name, got, err)
+		kept := b.pathOf("mx1-portlog-20260101-000000.ndjson")
+		os.WriteFile(kept, []byte("{}\n"), 0o600)
+		os.WriteFile(filepath.Join(dir, "portlog.json"), []byte(text), 0o600)
+		if b, err := opened(dir, files.Options{}, t.Output()); err == nil {
+			t.Errorf("%s is taken: %+v", text, b.PortLogStatus())
+			b.shut(t)
+		}
+		if _, err := os.Stat(kept); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package portlog
 import (
 	"cmp"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -59,8 +60,10 @@ func (s stretch) main() string {
 	return slices.Max(s.names) // PR-PORTS
 }
 
-// stretches lists all sets, the oldest first.
+// stretches lists all sets, the oldest first. The one that is written is the last: a set that begins
+// after it was there before the clock was set back.
 func (l *Log) stretches() ([]stretch, error) {
+	present := l.present()
 	dir, err := l.o.Files.Root().Open(".")
 	if err != nil {
 		return nil, err
@@ -76,6 +79,9 @@ func (l *Log) stretches() ([]stretch, error) {
 		begin, ours := l.beginOf(e.Name())
 		if !ours || !e.Type().IsRegular() {
 			continue
+		}
+		if slices.Contains(present.names, e.Name()) {
+			begin = present.begin // local times of an hour in autumn are there twice
 		}
 		info, err := e.Info()
 		if err != nil {
@@ -93,26 +99,41 @@ func (l *Log) stretches() ([]stretch, error) {
 			s.last = info.ModTime()
 		}
 	}
-	slices.SortFunc(list, func(a, b stretch) int { return a.begin.Compare(b.begin) })
+	slices.SortFunc(list, func(a, b stretch) int {
+		if early := a.begin.After(present.begin); early != b.begin.After(present.begin) {
+			if early {
+				return -1
+			}
+			return 1
+		}
+		return a.begin.Compare(b.begin)
+	})
 	return list, nil
 }
 
-// freeBegin returns the first whole second from now on whose names no file has.
-func (l *Log) freeBegin(now time.Time) time.Time {
+// freeBegin returns the first whole second from now on whose names no file has, and the names.
+func (l *Log) freeBegin(now time.Time) (time.Time, []string) {
 	for begin := now.Truncate(time.Second); ; begin = begin.Add(time.Second) {
 		names := append(l.reporter.Names(begin), linesName(l.o.Hostname(), begin))
 		if !slices.ContainsFunc(names, l.o.Files.Exists) {
-			return begin
+			return begin, names
 		}
 	}
 }
 
 func (l *Log) pathOf(name string) string { return filepath.Join(l.o.Files.Path(), name) }
 
-// repair takes away the end of files that ends no line: a death came between.
-func (l *Log) repair() error {
+// mostTorn is more than the longest line. An end that is longer is of no line of ours.
+const mostTorn = 64 << 10
+
+// repair takes away the end of files that ends no line: a death came between. It touches none that
+// is older than the log that died.
+func (l *Log) repair(start time.Time) error {
 	list, err := l.stretches()
 	for _, s := range list {
+		if s.begin.Before(start.Truncate(time.Second)) {
+			continue
+		}
 		for _, name := range s.names {
 			err = cmp.Or(err, l.repairFile(name))
 		}
@@ -133,9 +154,10 @@ func (l *Log) repairFile(name string) error {
 	if err != nil {
 		return err
 	}
-	end, err := store.LineBefore(f, info.Size())
-	if err != nil || end == info.Size() {
+	from := max(0, info.Size()-mostTorn)
+	end, err := store.LineBefore(io.NewSectionReader(f, from, mostTorn), info.Size()-from)
+	if err != nil || from+end == info.Size() || from > 0 && end == 0 {
 		return err
 	}
-	return f.Truncate(end)
+	return f.Truncate(from + end)
 }

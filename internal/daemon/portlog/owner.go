@@ -1,6 +1,7 @@
 package portlog
 
 import (
+	"slices"
 	"time"
 
 	"diagsh/internal/daemon/files"
@@ -24,7 +25,7 @@ func (o logFiles) Describe() func(string) (files.Facts, bool) {
 }
 
 func (o logFiles) MayRemove(name string) error {
-	if begin, ours := o.log.beginOf(name); ours && o.log.writes(begin) {
+	if o.log.writes(name) {
 		return &menu.Error{Code: menu.State, Argument: "file",
 			Message: "The file " + name + " is being written by the port log", Hint: "Stop the port log first"}
 	}
@@ -43,24 +44,37 @@ func (o logFiles) Expendable() (list []files.Expendable) {
 		for _, name := range s.names {
 			list = append(list, files.Expendable{
 				Name: name, Of: TopicName, Since: s.last,
-				Take: func() bool { return !o.log.writes(s.begin) },
+				Take: func() bool { return !o.log.writes(name) },
 			})
 		}
 	}
 	return list
 }
 
+// A present is the set that is being written: when it begins, and the names that its files have.
+type present struct {
+	begin time.Time
+	names []string
+}
+
 // began notes which set is being written.
-func (l *Log) began(begin time.Time) {
+func (l *Log) began(p present) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.writing = begin
+	l.writing = p
 	l.o.Tell.Changed(TopicName)
 }
 
-// writes reports whether the set of a beginning is being written.
-func (l *Log) writes(begin time.Time) bool {
+// present returns the set that is being written. Without one it has no names, and would begin now,
+// or a little later, as the clock may have been set back a little.
+func (l *Log) present() present {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.run != nil && l.writing.Equal(begin)
+	if l.run == nil {
+		return present{begin: time.Now().Add(littleBack)}
+	}
+	return l.writing
 }
+
+// writes reports whether a file is being written.
+func (l *Log) writes(name string) bool { return slices.Contains(l.present().names, name) }

@@ -9,6 +9,7 @@ package portlog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -67,7 +68,7 @@ type Log struct {
 	current ports.LogOptions // the settings
 	last    ports.LogStatus  // of the log that runs, or ran last
 	run     *run             // nil: none runs
-	writing time.Time        // when the set began that it writes
+	writing present          // that it writes
 	closed  bool
 }
 
@@ -78,6 +79,23 @@ type logFile struct {
 	Last     ports.LogStatus   `json:"last"`
 }
 
+// UnmarshalJSON refuses what no log of ours can have been: a bound of nothing would take away all files.
+func (f *logFile) UnmarshalJSON(data []byte) error {
+	type plain logFile
+	if err := json.Unmarshal(data, (*plain)(f)); err != nil {
+		return err
+	}
+	if f.Settings != nil {
+		if err := f.Settings.Normal().Check(); err != nil {
+			return err
+		}
+	}
+	if f.Last.State == "" || f.Last.State == ports.LogNotStarted {
+		return nil
+	}
+	return f.Last.Normal().Check()
+}
+
 // Open reads what the appliance that ran before left, and registers the owner of the files. Nothing
 // runs before Start.
 func Open(o Options) (*Log, error) {
@@ -85,7 +103,7 @@ func Open(o Options) (*Log, error) {
 		file: store.JSON[logFile]{Path: filepath.Join(o.Dir, "portlog.json"), Version: 1, SetAside: o.SetAside}}
 	l.reporter = reporter.New(reporter.Options{
 		Create: o.Files.CreateFile, Remove: o.Files.Root().Remove, Product: o.Product, Hostname: o.Hostname,
-		Status: o.Engine.Status, Services: o.Services, Bytes: setBytes, Zone: l.location, Log: o.Log,
+		Status: o.Engine.Status, Services: o.Services, Bytes: setBytes, Grew: l.grew, Zone: l.location, Log: o.Log,
 	})
 	var known logFile
 	if _, err := l.file.Load(&known); err != nil {
@@ -117,15 +135,38 @@ func (l *Log) save() error {
 	return store.Replace(l.file.Path, data)
 }
 
-// Recover removes what a death left of lines that were being written.
+// Recover notes that a log ended with the appliance that ran before, and removes what its death left
+// of lines that were being written.
 func (l *Log) Recover() {
-	if err := l.repair(); err != nil {
+	l.mu.Lock()
+	died, start := l.last.State == ports.LogRunning || l.last.State == ports.LogPaused, l.last.Start
+	if died {
+		l.last.State, l.last.StopReason, l.last.End = ports.LogStopped, ports.LogInterrupted, l.o.LastSign
+	}
+	l.mu.Unlock()
+	if !died {
+		return
+	}
+	if err := l.repair(start); err != nil {
 		l.o.Log.Error("the files of the port log cannot be repaired", "error", err)
 	}
+	if err := l.save(); err != nil { // else a later start takes its own last sign for the log's end
+		l.o.Log.Error("the state of the port log cannot be written", "error", err)
+	}
+}
+
+// grew is told that the files of sets grow in the background. It waits until the run has looked at
+// their bound, so that they do not pass it.
+func (l *Log) grew() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.last.State == ports.LogRunning || l.last.State == ports.LogPaused {
-		l.last.State, l.last.StopReason, l.last.End = ports.LogStopped, ports.LogInterrupted, l.o.LastSign
+	r := l.run
+	l.mu.Unlock()
+	if r == nil {
+		return
+	}
+	select {
+	case r.grown <- struct{}{}:
+	case <-r.done:
 	}
 }
 

@@ -31,6 +31,7 @@ type run struct {
 
 	watching  chan struct{} // closed when the engine has told what there is
 	swept     chan time.Time
+	grown     chan struct{} // has a value when a set grew in the background
 	quit      chan struct{} // closed when the engine tells nothing any more
 	done      chan struct{} // closed when the files are
 	ends      sync.Once
@@ -49,7 +50,7 @@ func newRun(l *Log, o ports.LogOptions, first string) (*run, error) {
 		return nil, err
 	}
 	r := &run{log: l, options: o, filter: filter, queue: newQueue(), first: first,
-		watching: make(chan struct{}), swept: make(chan time.Time, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		watching: make(chan struct{}), swept: make(chan time.Time, 1), grown: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
 		stopWatch: func() {}}
 	r.sets = newSets(l, o, r.head)
 	return r, nil
@@ -125,6 +126,9 @@ func (r *run) write() {
 		case <-due.C:
 		case now := <-r.swept:
 			r.day(now)
+		case <-r.grown:
+			r.sets.grew(time.Now())
+			continue
 		case <-r.quit:
 			r.finish()
 			return
@@ -222,7 +226,25 @@ func (r *run) finish() {
 		err = e
 	}
 	r.paused(err)
+	r.whole()
 	r.log.ended(r)
+}
+
+// whole waits until what is written in the background is.
+func (r *run) whole() {
+	whole := make(chan struct{})
+	go func() {
+		defer close(whole)
+		r.log.reporter.Wait(context.Background())
+	}()
+	for {
+		select {
+		case <-r.grown:
+			r.sets.grew(time.Now())
+		case <-whole:
+			return
+		}
+	}
 }
 
 func (r *run) whyEnded() string {

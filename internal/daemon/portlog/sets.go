@@ -26,6 +26,9 @@ const (
 	// does not pass it.
 	boundMargin = 1 << 20
 
+	// littleBack is how far a clock may be set back without sets that begin before earlier ones.
+	littleBack = time.Hour
+
 	// startRoom is how much of the disk beyond the reserve must be free for a log to begin or to go
 	// on; it then writes until the reserve.
 	startRoom = 8 << 20
@@ -90,11 +93,12 @@ func (s *sets) next(now time.Time) error {
 	s.opened = now
 	local := now.In(s.log.location)
 	s.midnight = time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, s.log.location)
-	if back := s.begin.Sub(now); back > 0 && back < time.Hour {
+	if back := s.begin.Sub(now); back > 0 && back < littleBack {
 		now = s.begin // a clock that was set back a little leaves the files in their order
 	}
-	s.begin = s.log.freeBegin(now)
-	s.log.began(s.begin)
+	begin, names := s.log.freeBegin(now)
+	s.begin = begin
+	s.log.began(present{begin, names})
 	err := s.list()
 	for _, o := range s.outputs {
 		err = cmp.Or(err, o.begin(s.begin))
@@ -235,6 +239,15 @@ func (s *sets) room() error {
 		return &trouble{"The diagnostic directory has no room left below its quota", err}
 	}
 	return nil
+}
+
+// grew looks at the bounds after sets grew that are written in the background.
+func (s *sets) grew(now time.Time) {
+	if err := s.list(); err != nil {
+		s.log.o.Log.Error("the files of the port log cannot be listed", "error", err)
+		return
+	}
+	s.trim(now)
 }
 
 // trim deletes the oldest sets until all together are within their bounds. The present one stays.

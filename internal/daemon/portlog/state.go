@@ -225,13 +225,13 @@ func (l *Log) PortLogStatus() ports.LogStatus {
 	if err != nil {
 		l.o.Log.Error("the files of the port log cannot be listed", "error", err)
 	}
-	for i, one := range sets {
-		if i == 0 {
+	for _, one := range sets {
+		if s.Oldest.IsZero() || one.begin.Before(s.Oldest) {
 			s.Oldest = one.begin
 		}
 		s.Sets, s.Bytes = s.Sets+1, s.Bytes+one.bytes
-		if l.writes(one.begin) {
-			s.File = one.main()
+		if main := one.main(); l.writes(main) {
+			s.File = main
 		}
 	}
 	return s

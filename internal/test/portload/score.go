@@ -196,15 +196,22 @@ func (y *Tally) add(t truth.Truth, r *ports.Record) {
 	}
 }
 
+// fault notes a fault, the wrong processes first.
 func (y *Tally) fault(t truth.Truth, format string, args ...any) {
-	if len(y.Faults) < maxFaults {
+	wrong := strings.HasPrefix(format, "wrong")
+	if len(y.Faults) < maxFaults || wrong && y.Wrong <= maxFaults {
 		sums := ""
 		if t.Sent != nil {
 			sums = fmt.Sprintf(" %d/%d bytes", *t.Sent, *t.Received)
 		}
-		y.Faults = append(y.Faults, fmt.Sprintf("%s %s #%d at %s by %d %s %s %v-%v netns %d%s: ", t.Class, t.Event,
-			t.Index, t.Time.Format("05.000000"), t.PID, path.Base(t.Exe), t.Protocol, t.Local, t.Remote, t.NetNS, sums)+
-			fmt.Sprintf(format, args...))
+		text := fmt.Sprintf("%s %s #%d at %s by %d %s %s %v-%v netns %d%s: ", t.Class, t.Event,
+			t.Index, t.Time.Format("05.000000"), t.PID, path.Base(t.Exe), t.Protocol, t.Local, t.Remote, t.NetNS, sums) +
+			fmt.Sprintf(format, args...)
+		if wrong {
+			y.Faults = slices.Insert(y.Faults, 0, text)
+		} else {
+			y.Faults = append(y.Faults, text)
+		}
 	}
 }
 

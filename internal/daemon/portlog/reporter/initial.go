@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,11 +38,11 @@ func (s *Set) writeInitial(ctx context.Context) error {
 	var b bytes.Buffer
 	flush := func() error {
 		defer b.Reset()
-		return f.append(b.Bytes())
+		return s.background(initialFile, b.Bytes())
 	}
 	s.head(&b)
 	names := users.Names{}
-	err := listSockets(ctx, &b, names)
+	err := s.listSockets(ctx, &b, flush, names)
 	if e := flush(); e != nil {
 		return e
 	}
@@ -122,49 +121,67 @@ func clock() string {
 	return fmt.Sprintf("synchronised, wrong by at most %s", c.Error)
 }
 
-// listSockets writes the sockets of TCP and UDP as netstat does.
-func listSockets(ctx context.Context, b *bytes.Buffer, names users.Names) error {
+// socketRow is a row of the sockets. No row waits for those behind it, of which there may be hundreds of
+// thousands.
+const socketRow = "%-5s  %6v  %6v  %-23s  %-23s  %-11s  %-24s  %s\n"
+
+// listSockets writes the sockets of TCP and UDP as netstat does, until the file is full. flush brings
+// what is in b to the file.
+func (s *Set) listSockets(ctx context.Context, b *bytes.Buffer, flush func() error, names users.Names) error {
 	owners, err := sockets.FindOwners(ctx)
 	if err != nil {
 		return err
 	}
 	b.WriteString("\nSockets\n\n")
-	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "Proto\tRecv-Q\tSend-Q\tLocal Address\tForeign Address\t(state)\tPID/Process\tUser")
-	waiting := 0
+	fmt.Fprintf(b, socketRow, "Proto", "Recv-Q", "Send-Q", "Local Address", "Foreign Address", "(state)", "PID/Process", "User")
+	waiting, left := 0, 0
 	err = sockets.Each(ctx, sockets.Query{Kinds: []sockets.Kind{sockets.KindTCP, sockets.KindUDP}},
-		func(s *sockets.Socket) error {
-			if s.State == sockets.TimeWait {
+		func(one *sockets.Socket) error {
+			if one.State == sockets.TimeWait {
 				if waiting++; waiting > mostWaiting {
 					return nil
 				}
 			}
-			state := s.State.String()
-			if s.Kind == sockets.KindUDP {
-				state = ""
+			if s.files[initialFile].size.Load()+int64(b.Len()) >= s.reporter.o.Bytes {
+				left++
+				return nil
 			}
-			row := func(who, user string) {
-				fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", protocol(s), s.RecvQ, s.SendQ, endpoint(s.Local),
-					endpoint(s.Remote), state, menu.Clean(who), menu.Clean(user))
+			writeSocket(b, one, owners, names)
+			if b.Len() < initialPiece {
+				return nil
 			}
-			held := false
-			owners.Of(s.Inode, func(p *sockets.Process) {
-				held = true
-				row(fmt.Sprintf("%d/%s", p.PID, p.Name), names.Of(p.UID))
-			})
-			if !held {
-				row("-", "-")
-			}
-			return nil
+			return flush()
 		})
 	if errors.Is(err, netlink.ErrChanged) {
 		err = nil // sockets come and go all the time
 	}
-	err = errors.Join(err, t.Flush())
+	if left > 0 {
+		fmt.Fprintf(b, "and %d more\n", left)
+	}
 	if waiting > mostWaiting {
 		fmt.Fprintf(b, "and %d more in TIME_WAIT, which no process has\n", waiting-mostWaiting)
 	}
 	return err
+}
+
+// writeSocket writes a row for each process that has a socket.
+func writeSocket(b *bytes.Buffer, s *sockets.Socket, owners *sockets.Owners, names users.Names) {
+	state := s.State.String()
+	if s.Kind == sockets.KindUDP {
+		state = ""
+	}
+	row := func(who, user string) {
+		fmt.Fprintf(b, socketRow, protocol(s), s.RecvQ, s.SendQ, endpoint(s.Local), endpoint(s.Remote), state,
+			menu.Clean(who), menu.Clean(user))
+	}
+	held := false
+	owners.Of(s.Inode, func(p *sockets.Process) {
+		held = true
+		row(fmt.Sprintf("%d/%s", p.PID, p.Name), names.Of(p.UID))
+	})
+	if !held {
+		row("-", "-")
+	}
 }
 
 func protocol(s *sockets.Socket) string {

@@ -29,7 +29,7 @@ func (s *Set) describeAll() error {
 			b.Reset()
 			short := s.files[pidsFile].size.Load() >= s.reporter.o.Bytes
 			s.describe(&b, seen, names, short)
-			if err := s.files[pidsFile].append(b.Bytes()); err != nil {
+			if err := s.background(pidsFile, b.Bytes()); err != nil {
 				failed = err
 			}
 		}

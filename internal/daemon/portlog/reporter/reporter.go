@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"diagsh/diag/ports"
@@ -36,8 +37,13 @@ type Options struct {
 	Status   func() (ports.Status, bool) // how sockets are seen
 	Services func() (services.Catalogue, error)
 
-	Bytes int64          // from which on PR-INITIAL and PR-PIDS leave out what is long
-	Zone  *time.Location // of dates and times
+	// Bytes is from where on PR-INITIAL and PR-PIDS leave out what is long. Grew is called each time
+	// that these files, which are written in the background, grew by growStep: they grow no further
+	// until it returns.
+	Bytes int64
+	Grew  func()
+
+	Zone *time.Location // of dates and times
 
 	Log *slog.Logger // is told what went wrong in the background
 }
@@ -50,6 +56,7 @@ type Reporter struct {
 	// read all processes at once.
 	initial sync.Mutex
 	blocks  blocks         // under initial
+	grown   atomic.Int64   // bytes that were written in the background
 	open    sync.WaitGroup // sets that are not whole yet
 }
 
@@ -95,6 +102,16 @@ func (r *Reporter) Wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// growStep is how much of sets is written in the background between two calls of Options.Grew.
+const growStep = 64 << 10
+
+// grew counts what was written in the background.
+func (r *Reporter) grew(n int) {
+	if now := r.grown.Add(int64(n)); now/growStep != (now-int64(n))/growStep {
+		r.o.Grew()
 	}
 }
 

@@ -96,7 +96,7 @@ var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 func newBench(t *testing.T, folder string, edit func(*Options)) *bench {
 	t.Helper()
 	b := &bench{folder: folder}
-	o := Options{Product: "diagsh 1", Hostname: func() string { return "mx1" }, Zone: time.UTC, Bytes: 5 << 20, Log: slog.New(slog.DiscardHandler),
+	o := Options{Product: "diagsh 1", Hostname: func() string { return "mx1" }, Zone: time.UTC, Bytes: 5 << 20, Grew: func() {}, Log: slog.New(slog.DiscardHandler),
 		Create: func(name string) (*os.File, error) {
 			return os.OpenFile(filepath.Join(b.folder, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		},
@@ -402,5 +402,52 @@ func TestFullDisk(t *testing.T) {
 	after, err := parsePorts(b.read(t, "PORTS"))
 	if err != nil || len(after) != len(before)+1 {
 		t.Errorf("%d lines after %d, %v", len(after), len(before), err)
+	}
+}
+
+// What is written in the background stops at each step until who bounds the log has looked at it, and
+// PR-INITIAL lists no more sockets than the file may have.
+func TestBackgroundWaits(t *testing.T) {
+	var sockets []net.Listener
+	for range 400 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sockets = append(sockets, l)
+	}
+	defer func() {
+		for _, l := range sockets {
+			l.Close()
+		}
+	}()
+	looks := make(chan struct{})
+	b := newBench(t, t.TempDir(), func(o *Options) {
+		o.Bytes = 16 << 10
+		o.Grew = func() { looks <- struct{}{} }
+	})
+	b.must(t, b.set.Write([]ports.Record{{Event: ports.Listening, Protocol: ports.TCP, Time: noon}}))
+	whole := make(chan struct{})
+	go func() {
+		defer close(whole)
+		b.whole(t)
+	}()
+	var before int64
+	for steps := 0; ; steps++ {
+		select {
+		case <-looks:
+			_, now := b.set.Bytes()
+			if now-before > 2*growStep {
+				t.Errorf("it grew from %d to %d at once", before, now)
+			}
+			before = now
+			continue
+		case <-whole:
+		}
+		break
+	}
+	text := b.read(t, "INITIAL")
+	if _, rest, cut := strings.Cut(text, "\nand "); !cut || !strings.Contains(rest, " more\n\nProcesses: ") {
+		t.Errorf("PR-INITIAL has all sockets:\n%s", text)
 	}
 }

@@ -138,6 +138,15 @@ func (s *Set) Close() error {
 	return nil
 }
 
+// background appends to a file that is not written by who writes the log.
+func (s *Set) background(file int, text []byte) error {
+	err := s.files[file].append(text)
+	if err == nil {
+		s.reporter.grew(len(text))
+	}
+	return err
+}
+
 // next waits for processes in the queue and returns them; none at the end of the set.
 func (s *Set) next() []sighting {
 	s.mu.Lock()
