@@ -65,36 +65,10 @@ type ends struct {
 
 // Judge looks for each truth in the records.
 func Judge(truths []truth.Truth, records []ports.Record) *Score {
-	at := map[ends][]int{}
-	for i, r := range records {
-		k := ends{r.Event, r.Protocol, r.NetNS, r.LocalPort, r.RemotePort}
-		for _, local := range slices.Compact([]uint16{0, k.local}) {
-			for _, remote := range slices.Compact([]uint16{0, k.remote}) {
-				at[ends{k.event, k.protocol, k.netns, local, remote}] =
-					append(at[ends{k.event, k.protocol, k.netns, local, remote}], i)
-			}
-		}
-	}
+	matches, used := match(truths, records)
 	s := &Score{}
 	tallies := map[[2]string]*Tally{}
-	used := make([]bool, len(records))
 	own := map[int]bool{}
-	matches := make([]int, len(truths))
-	match := func(i int, only func(*ports.Record) bool) {
-		t := &truths[i]
-		matches[i] = nearest(t, records, used, only,
-			at[ends{ports.Event(t.Event), ports.Protocol(t.Protocol), t.NetNS, t.Local.Port(), t.Remote.Port()}])
-		if matches[i] >= 0 {
-			used[matches[i]] = true
-		}
-	}
-	// Several sockets may have the same end and no other, and several processes the same socket. So
-	// each truth of such takes a record of its own process, if there is one, and then what is left.
-	for i := range truths {
-		if matches[i] = -1; truths[i].Remote.Port() == 0 {
-			match(i, func(r *ports.Record) bool { return r.PID == truths[i].PID })
-		}
-	}
 	for i, t := range truths {
 		key := [2]string{t.Class, t.Event}
 		tally := tallies[key]
@@ -104,9 +78,6 @@ func Judge(truths []truth.Truth, records []ports.Record) *Score {
 			s.Tallies = append(s.Tallies, tally)
 		}
 		own[t.PID] = t.PID != 0
-		if matches[i] < 0 {
-			match(i, func(*ports.Record) bool { return true })
-		}
 		if matches[i] < 0 {
 			tally.add(t, nil)
 			continue
@@ -120,6 +91,52 @@ func Judge(truths []truth.Truth, records []ports.Record) *Score {
 		}
 	}
 	return s
+}
+
+// match returns the record of each truth, or -1, and which records are of one.
+func match(truths []truth.Truth, records []ports.Record) (matches []int, used []bool) {
+	at := map[ends][]int{}
+	for i, r := range records {
+		k := ends{r.Event, r.Protocol, r.NetNS, r.LocalPort, r.RemotePort}
+		for _, local := range slices.Compact([]uint16{0, k.local}) {
+			for _, remote := range slices.Compact([]uint16{0, k.remote}) {
+				at[ends{k.event, k.protocol, k.netns, local, remote}] =
+					append(at[ends{k.event, k.protocol, k.netns, local, remote}], i)
+			}
+		}
+	}
+	used = make([]bool, len(records))
+	matches = make([]int, len(truths))
+	for i := range matches {
+		matches[i] = -1
+	}
+	// The same two ends may be those of a later connection, of other processes. So a record is of the
+	// truth that is nearest to it, and not of the first one that lacks its own.
+	take := func(only func(*truth.Truth, *ports.Record) bool) {
+		var pairs []pair
+		for i := range truths {
+			t := &truths[i]
+			if matches[i] >= 0 {
+				continue
+			}
+			for _, n := range at[ends{ports.Event(t.Event), ports.Protocol(t.Protocol), t.NetNS, t.Local.Port(), t.Remote.Port()}] {
+				if d, ok := apart(t, &records[n]); ok && !used[n] && only(t, &records[n]) {
+					pairs = append(pairs, pair{i, n, d})
+				}
+			}
+		}
+		slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(a.apart, b.apart) })
+		for _, p := range pairs {
+			if matches[p.truth] < 0 && !used[p.record] {
+				matches[p.truth], used[p.record] = p.record, true
+			}
+		}
+	}
+	// Several sockets may have the same end and no other, and several processes the same socket. So
+	// each truth of such takes a record of its own process, if there is one, and then what is left.
+	take(func(t *truth.Truth, r *ports.Record) bool { return t.Remote.Port() == 0 && r.PID == t.PID })
+	take(func(*truth.Truth, *ports.Record) bool { return true })
+	return matches, used
 }
 
 // sort puts the events of each class in the order in which the log names them.
@@ -136,28 +153,28 @@ func (s *Score) sort() {
 	})
 }
 
-// nearest returns the record of the truth's socket whose time is nearest, or -1.
-func nearest(t *truth.Truth, records []ports.Record, used []bool, only func(*ports.Record) bool, candidates []int) int {
-	best, apart := -1, slack
-	for _, i := range candidates {
-		r := &records[i]
-		if used[i] || !only(r) || !same(t.Local, r.LocalAddress) || !same(t.Remote, r.RemoteAddress) {
-			continue
-		}
-		// A process that has a socket without another end says none. The kernel, which rejects, says
-		// nothing.
-		if t.PID != 0 && t.Protocol != string(ports.UDP) && t.Remote.Port() == 0 && r.RemotePort != 0 {
-			continue
-		}
-		d := r.Time.Sub(t.Time).Abs()
-		if t.Event == string(ports.Held) {
-			d = 0 // it was opened long before
-		}
-		if d < apart || best < 0 && d == 0 {
-			best, apart = i, d
-		}
+// A pair is a truth and a record that may be of it, and how far apart their times are.
+type pair struct {
+	truth, record int
+	apart         time.Duration
+}
+
+// apart returns how far apart the times of a truth and a record are, and whether the record may be of
+// the truth's socket.
+func apart(t *truth.Truth, r *ports.Record) (time.Duration, bool) {
+	if !same(t.Local, r.LocalAddress) || !same(t.Remote, r.RemoteAddress) {
+		return 0, false
 	}
-	return best
+	// A process that has a socket without another end says none. The kernel, which rejects, says
+	// nothing.
+	if t.PID != 0 && t.Protocol != string(ports.UDP) && t.Remote.Port() == 0 && r.RemotePort != 0 {
+		return 0, false
+	}
+	if t.Event == string(ports.Held) {
+		return 0, true // it was opened long before
+	}
+	d := r.Time.Sub(t.Time).Abs()
+	return d, d < slack
 }
 
 // same reports whether an address of the log can be that of the truth: a socket that is bound to

@@ -104,3 +104,29 @@ func TestSharedEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestEndsAgain: a later connection of other processes may have the same two ends. Its record is its
+// own, though the one before it has none.
+func TestEndsAgain(t *testing.T) {
+	truths, records := said()
+	later, recorded := truths[1], records[1]
+	later.PID, recorded.PID = 9, 9
+	later.Time, recorded.Time = later.Time.Add(4*time.Second), recorded.Time.Add(4*time.Second)
+	truths = []truth.Truth{truths[1], later}
+	for _, c := range []struct {
+		records             []ports.Record
+		found, right, wrong int
+	}{
+		{[]ports.Record{records[1], recorded}, 2, 2, 0},
+		{[]ports.Record{recorded}, 1, 1, 0},
+		{[]ports.Record{records[1]}, 1, 1, 0},
+	} {
+		if sum := Judge(truths, c.records).Sum(); sum.Found != c.found || sum.Right != c.right || sum.Wrong != c.wrong {
+			t.Errorf("%+v of %+v", *sum, c)
+		}
+	}
+	recorded.PID = 1
+	if sum := Judge(truths, []ports.Record{records[1], recorded}).Sum(); sum.Right != 1 || sum.Wrong != 1 {
+		t.Errorf("%+v of a wrong process", *sum)
+	}
+}
