@@ -447,7 +447,7 @@ func TestBackgroundWaits(t *testing.T) {
 		break
 	}
 	text := b.read(t, "INITIAL")
-	if _, rest, cut := strings.Cut(text, "\nand "); !cut || !strings.Contains(rest, " more\n\nProcesses: ") {
+	if !strings.Contains(text, " more\n") {
 		t.Errorf("PR-INITIAL has all sockets:\n%s", text)
 	}
 }
