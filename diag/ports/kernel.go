@@ -16,9 +16,12 @@ import (
 )
 
 const (
-	// nap is how long events gather before they are read: each reading costs a wake-up, however
-	// many they are.
-	nap = 10 * time.Millisecond
+	// nap is how long events gather before they are read: each reading costs wake-ups, however many
+	// they are. Where few come it is longNap; but not behind the start of a process, whose file must
+	// be read before it ends.
+	nap     = 25 * time.Millisecond
+	longNap = 50 * time.Millisecond
+	few     = 16 // events in a reading
 
 	// second is how often is looked for lost events, for steps of the clock, and for processes that
 	// ended.
@@ -156,7 +159,7 @@ func (k *kernel) read() {
 	defer close(k.done)
 	runtime.LockOSThread()
 	unix.Setpriority(unix.PRIO_PROCESS, 0, urgent)
-	last := time.Now()
+	last, read := time.Now(), uint64(0)
 	for {
 		sample, err := k.ring.Read()
 		if errors.Is(err, bpf.ErrClosed) {
@@ -165,7 +168,7 @@ func (k *kernel) read() {
 		if err != nil {
 			sample = nil
 		} else {
-			rest := unix.NsecToTimespec(int64(nap))
+			rest := unix.NsecToTimespec(int64(napAfter(sample, read)))
 			unix.Nanosleep(&rest, nil) // the thread is this goroutine's: time.Sleep would wake another one
 		}
 		k.waitingMu.Lock()
@@ -173,8 +176,10 @@ func (k *kernel) read() {
 		k.waiting = nil
 		k.waitingMu.Unlock()
 		k.mu.Lock()
+		before := k.current.Events
 		k.handle(sample)
 		k.drain()
+		read = k.current.Events - before
 		if now := time.Now(); now.Sub(last) >= second {
 			last = now
 			k.second(now)
@@ -184,6 +189,14 @@ func (k *kernel) read() {
 			close(w)
 		}
 	}
+}
+
+// napAfter returns how long more events gather behind the first, when the reading before had so many.
+func napAfter(sample []byte, before uint64) time.Duration {
+	if before >= few || len(sample) > 0 && (sample[0] == kindFork || sample[0] == kindExec) {
+		return nap
+	}
+	return longNap
 }
 
 // drain handles what is in the ring, and tells it. The lock is held.

@@ -27,6 +27,7 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 #define MOST_ATTEMPTS 1000 // from outside at closed ports that are told, a second and processor
 #define PIDNS_DEPTH 8 // deeper ones are not looked for
 #define NAME 16  // TASK_COMM_LEN
+#define DONE 2   // 1 << SOCK_DONE of skc_flags: a FIN came
 #define SLOTS 1024
 
 enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, CLOSE = 7, LAST_ACK = 9, LISTEN }; // include/net/tcp_states.h
@@ -59,6 +60,7 @@ struct sock_common {
 	unsigned short skc_family;
 	unsigned char skc_state;
 	possible_net_t skc_net;
+	unsigned long skc_flags;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
@@ -84,6 +86,8 @@ struct inet_connection_sock {
 };
 struct tcp_sock {
 	_Bool is_mptcp;
+	__u64 bytes_received;
+	__u32 copied_seq, rcv_nxt;
 };
 struct mptcp_subflow_context {
 	struct sock *conn;
@@ -567,6 +571,24 @@ static __always_inline void tell(struct known *k, struct sock *sk, __u8 kind, __
 	bpf_ringbuf_submit(e, 0);
 }
 
+// taken is how many bytes processes received by a socket of TCP. The tracepoint does not see splice(2),
+// nor memory that is mapped: TCP itself knows what came, and how much of it is left. It counts a FIN.
+static __always_inline __u64 taken(struct known *k)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)k->self;
+	__u64 all = READ(tcp, bytes_received);
+	__u32 copied, next;
+
+	if (all <= k->received + 1)
+		return k->received;
+	copied = READ(tcp, copied_seq);
+	next = READ(tcp, rcv_nxt);
+	all -= next - copied;
+	if (next == copied && READ((struct sock *)tcp, __sk_common.skc_flags) & DONE)
+		all--;
+	return all > k->received ? all : k->received;
+}
+
 static __always_inline void tell_end(struct known *k, struct sock *sk, __u64 cookie)
 {
 	struct closing *c;
@@ -589,7 +611,7 @@ static __always_inline void tell_end(struct known *k, struct sock *sk, __u64 coo
 	c->event.who = k->closer;
 	c->born = k->born;
 	c->sent = k->sent;
-	c->received = k->received;
+	c->received = c->event.protocol == IPPROTO_TCP ? taken(k) : k->received;
 	c->opener = k->opener;
 	c->user = k->user;
 	c->accepter = k->accepter;

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -29,11 +30,14 @@ type Load struct {
 }
 
 // Build builds the workload's program in a folder.
-func Build(dir string) (program string, err error) {
+func Build(dir string) (program string, err error) { return buildFor(dir, runtime.GOARCH) }
+
+// buildFor is Build for another architecture.
+func buildFor(dir, architecture string) (program string, err error) {
 	program = filepath.Join(dir, "load")
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-w", "-o", program,
 		"diagsh/internal/test/portload/load")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+architecture)
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the workload: %w\n%s", err, out)
 	}

@@ -30,6 +30,7 @@ var classes = []class{
 	{"accept without address, server closes first", talks(job{NoAddress: true, ServerFirst: true}, job{ServerFirst: true})},
 	{"accept without address, closed at once", talks(job{NoAddress: true, Quiet: true}, job{Quiet: true})},
 	{"accept by io_uring", talks(job{Ring: true}, job{})},
+	{"sendfile and splice", talks(job{Unread: true}, job{Unread: true})},
 	{"TCP Fast Open", talks(job{}, job{FastOpen: true})},
 	{"forked child serves", talks(job{Serve: "fork", NoAddress: true}, job{})},
 	{"child of another image serves", talks(job{Serve: "image"}, job{})},

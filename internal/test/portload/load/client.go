@@ -119,10 +119,10 @@ func (w *worker) talk(fd int, t truth.Truth, c count) error {
 	var err error
 	if !w.Quiet {
 		if c.sent == 0 {
-			err = c.write(fd, greeting(t.Index))
+			err = w.put(&c, fd, greeting(t.Index))
 		}
 		if err == nil {
-			_, err = c.read(fd, answer(t.Index))
+			_, err = w.get(&c, fd, answer(t.Index))
 		}
 	}
 	if err == nil && (w.Quiet || w.ServerFirst) {

@@ -33,6 +33,7 @@ type job struct {
 	Quiet       bool          `json:"quiet,omitempty"`
 	ServerFirst bool          `json:"serverFirst,omitempty"` // the server closes first
 	Life        time.Duration `json:"life,omitempty"`        // before the client says anything
+	Unread      bool          `json:"unread,omitempty"`      // what is said is a file's: sendfile(2) sends it, splice(2) receives it
 
 	// Of a server.
 	NoAddress bool   `json:"noAddress,omitempty"` // accept4(2) gets no room for the address

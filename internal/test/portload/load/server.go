@@ -169,7 +169,7 @@ func (w *worker) answer(fd, index int) error {
 	var c count
 	if !w.Quiet {
 		greeting := make([]byte, hello)
-		n, err := c.read(fd, greeting)
+		n, err := w.get(&c, fd, greeting)
 		if err != nil || n < hello {
 			return fmt.Errorf("no greeting came: %w", err)
 		}
@@ -178,7 +178,7 @@ func (w *worker) answer(fd, index int) error {
 			w.accepted(index)
 		}
 		if !w.Exit {
-			if err := c.write(fd, answer(index)); err != nil {
+			if err := w.put(&c, fd, answer(index)); err != nil {
 				return err
 			}
 		}
