@@ -13,10 +13,10 @@ const enoughLooks = 3;
 // Pages that are kept; those that were not looked at for longest go.
 const keptPages = 40;
 
-/** PageList holds the pages of one list: of one capture and filter. onChange is called when it knows more. */
+/** PageList holds the pages of one list: of one capture, filter and choice of processes. onChange is called when it knows more. */
 class PageList {
-  constructor(name, filter, onChange) {
-    Object.assign(this, { name, filter, onChange, pages: new Map(), asked: new Map(), length: 0, total: 0, complete: false, growing: false, firstTime: '', same: 0, remarks: [], failure: null, known: false });
+  constructor(name, filter, of, onChange) {
+    Object.assign(this, { name, filter, of, onChange, pages: new Map(), asked: new Map(), length: 0, total: 0, complete: false, growing: false, firstTime: '', same: 0, remarks: [], failure: null, known: false });
   }
 
   close() { this.closed = true; this.asked.forEach((one) => one.abort()); }
@@ -44,7 +44,7 @@ class PageList {
     const own = new AbortController();
     this.asked.set(n, own);
     try {
-      const got = await packetsPage(this.name, { first: n * pageRows + 1, count: pageRows, filter: this.filter, signal: own.signal });
+      const got = await packetsPage(this.name, { first: n * pageRows + 1, count: pageRows, filter: this.filter, of: this.of, signal: own.signal });
       if (this.closed) return;
       this.take(n, got);
     } catch (err) {
@@ -77,7 +77,7 @@ class PageList {
 
   /** indexOf returns the row of a position: of the first selected packet that is not before it; -1 if there is none. */
   async indexOf(position) {
-    const got = await packetsPage(this.name, { at: position, count: 0, filter: this.filter });
+    const got = await packetsPage(this.name, { at: position, count: 0, filter: this.filter, of: this.of });
     return got.first <= got.matched ? got.first - 1 : -1;
   }
 
@@ -95,12 +95,14 @@ class PageList {
  * usePackets returns the list of a capture's packets: {row, want, look, length, total, complete, failure, known}. While the
  * appliance still reads the file, it looks again by itself.
  */
-export function usePackets(name, filter, frozen) {
+export function usePackets(name, filter, of, frozen) {
   const [, tick] = useState(0);
   const list = useRef(null);
-  if (!list.current || list.current.name !== name || list.current.filter !== filter) {
+  const key = JSON.stringify([name, filter, of]);
+  if (!list.current || list.current.key !== key) {
     list.current?.close();
-    list.current = new PageList(name, filter, () => tick((n) => n + 1));
+    list.current = new PageList(name, filter, of, () => tick((n) => n + 1));
+    list.current.key = key;
   }
   const now = list.current;
   useEffect(() => { now.want(0, 1); return () => {}; }, [now]);

@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from './vendor/preact.js';
 import { Bytes, bytesOf, fieldAt, Fields } from './bytespane.js';
+import { useCaptures } from './capturedata.js';
 import { useEvent } from './events.js';
 import { FilterBox } from './filterbox.js';
 import { count, moment, nanoseconds, seconds, zone } from './format.js';
@@ -24,11 +25,16 @@ const everyColumn = [
   { name: 'length', title: 'Length', width: '68px', number: true },
   { name: 'interface', title: 'Interface', width: '90px' },
   { name: 'direction', title: 'Direction', width: '76px' },
+  { name: 'sender', title: 'Process of sender', width: 'minmax(90px, 1fr)', processes: true },
+  { name: 'receiver', title: 'Process of receiver', width: 'minmax(90px, 1fr)', processes: true },
   { name: 'info', title: 'Info', width: 'minmax(240px, 4fr)' },
 ];
-const firstColumns = ['position', 'time', 'source', 'destination', 'protocol', 'length', 'info'];
+const firstColumns = ['position', 'time', 'source', 'destination', 'protocol', 'length', 'sender', 'receiver', 'info'];
 
 const timeForms = [['absolute', 'Time of day'], ['date', 'Date and time'], ['relative', 'Since the first packet'], ['delta', 'Since the packet before']];
+
+/** processName returns a process in a few words. */
+const processName = (p) => (p ? `${p.process || 'unknown'} (${p.pid})` : '');
 
 const end = (address, port) => (port === undefined ? address : `${address}:${port}`);
 
@@ -43,6 +49,10 @@ export function timeOf(form, time, first, before) {
 export function Packets({ name, parts, query }) {
   const filter = query.get('filter') || '';
   const position = parts[0] ? Number(parts[0]) : 0;
+  const of = { process: query.get('process') || '', pid: query.get('pid') || '', user: query.get('user') || '' };
+  const chosenOf = of.process || of.pid || of.user;
+  const captures = useCaptures();
+  const hasProcesses = (captures.value || []).some((c) => c.processes && (c.name === name || (c.files || []).some((f) => f.name === name)));
   const [typed, setTyped] = useState(filter);
   const [form, setForm] = useRemembered('packets.time', 'absolute');
   const [columns, setColumns] = useRemembered('packets.columns', firstColumns);
@@ -50,9 +60,9 @@ export function Packets({ name, parts, query }) {
   const [frozen, setFrozen] = useState(false);
   const [index, setIndex] = useState(-1);
   useStore(zone);
-  const list = usePackets(name, filter, frozen);
+  const list = usePackets(name, filter, of, frozen);
   const notes = useNotes(name, list.complete);
-  useEffect(() => { setTyped(filter); setIndex(-1); }, [filter, name]);
+  useEffect(() => { setTyped(filter); setIndex(-1); }, [filter, name, of.process, of.pid, of.user]);
 
   // A capture that runs has more packets with each event, and is complete after the last one.
   useEvent('captures', (data) => {
@@ -63,7 +73,7 @@ export function Packets({ name, parts, query }) {
   // What came while the list was frozen is looked up when it is not any more.
   useEffect(() => { if (!frozen && list.known) list.stir(); }, [frozen]);
 
-  const apply = (text) => go(['captures', name, 'packets', ...(position ? [position] : [])], { filter: text.trim() });
+  const apply = (text) => go(['captures', name, 'packets', ...(position ? [position] : [])], { filter: text.trim(), ...of });
   // The row that a person chose; its packet is shown as soon as the row is there.
   const chosen = useRef(-1);
   const select = (at) => { chosen.current = at; setIndex(at); };
@@ -71,16 +81,17 @@ export function Packets({ name, parts, query }) {
     const row = chosen.current >= 0 && list.row(chosen.current);
     if (!row) return;
     chosen.current = -1;
-    if (row.position !== position) go(['captures', name, 'packets', row.position], { filter }, { replace: true });
+    if (row.position !== position) go(['captures', name, 'packets', row.position], { filter, ...of }, { replace: true });
   });
   // An address with a position: its row, or where it would be among those that the filter selects.
   useEffect(() => {
     if (position && index < 0 && list.known) list.indexOf(position).then((at) => { if (at >= 0) setIndex(at); }).catch(() => {});
   }, [position, list, list.known, list.complete]);
 
-  const shown = everyColumn.filter((c) => columns.includes(c.name));
+  const offered = everyColumn.filter((c) => !c.processes || hasProcesses);
+  const shown = offered.filter((c) => columns.includes(c.name));
   const marked = (r) => notes.at(r.position) && html`<${NoteMark} note=${notes.at(r.position)} />`;
-  const content = (c, r) => (c.name === 'time' ? timeOf(form, r.time, list.firstTime, r.before) : c.name === 'source' ? end(r.source, r.sourcePort) : c.name === 'destination' ? end(r.destination, r.destinationPort) : r[c.name]);
+  const content = (c, r) => (c.name === 'time' ? timeOf(form, r.time, list.firstTime, r.before) : c.name === 'source' ? end(r.source, r.sourcePort) : c.name === 'destination' ? end(r.destination, r.destinationPort) : c.processes ? processName(r[c.name]) : r[c.name]);
   const cells = shown.map((c, n) => ({ ...c, cell: (r) => (n === 0 ? html`${marked(r)}${content(c, r)}` : content(c, r)) }));
   const row = (at) => {
     const r = list.row(at);
@@ -88,7 +99,7 @@ export function Packets({ name, parts, query }) {
     const before = at > 0 && list.row(at - 1);
     return before ? { ...r, before: before.time } : r;
   };
-  const several = filter ? `${count(list.length)} of ${count(list.total)} packets` : `${count(list.length)} packets`;
+  const several = filter || chosenOf ? `${count(list.length)} of ${count(list.total)} packets` : `${count(list.length)} packets`;
   // A list that could not be read has no number of packets, and its packets say no more than it does.
   const broken = list.failure && list.failure.argument !== 'filter' ? list.failure : null;
   const counted = !list.known ? 'Reading the packets…' : `${several}${running ? (frozen ? ', frozen' : ', still being captured') : list.complete ? '' : ', still reading'}`;
@@ -100,19 +111,32 @@ export function Packets({ name, parts, query }) {
         ${filter && html`<button type="button" onClick=${() => apply('')}>Show all</button>`}
         ${running && html`<button type="button" aria-pressed=${String(follow)} onClick=${() => { setFollow(!follow); setFrozen(false); }}>Follow</button>
           <button type="button" aria-pressed=${String(frozen)} onClick=${() => { setFrozen(!frozen); setFollow(false); }}>Freeze</button>`}
-        <${GoTo} onGo=${(n) => { setIndex(-1); go(['captures', name, 'packets', n], { filter }); }} />
+        <${GoTo} onGo=${(n) => { setIndex(-1); go(['captures', name, 'packets', n], { filter, ...of }); }} />
         <label class="inline">Time <select value=${form} onChange=${(e) => setForm(e.currentTarget.value)}>${timeForms.map(([v, text]) => html`<option key=${v} value=${v}>${text}</option>`)}</select></label>
-        <${MenuButton} label="Columns" className="columns-menu">${everyColumn.map((c) => html`<li key=${c.name}><label class="check" onClick=${(e) => e.stopPropagation()}><input type="checkbox" checked=${columns.includes(c.name)}
+        <${MenuButton} label="Columns" className="columns-menu">${offered.map((c) => html`<li key=${c.name}><label class="check" onClick=${(e) => e.stopPropagation()}><input type="checkbox" checked=${columns.includes(c.name)}
           onChange=${(e) => setColumns(e.currentTarget.checked ? [...columns, c.name] : columns.filter((n) => n !== c.name))} /> ${c.title}</label></li>`)}<//>
         <p class="quiet counts" role="status">${broken && !list.length ? '' : counted}</p>
-      </div></div>
+      </div>
+      ${(hasProcesses || chosenOf) && html`<${OfProcess} key=${JSON.stringify(of)} of=${of} onChoose=${(one) => go(['captures', name, 'packets', ...(position ? [position] : [])], { filter, ...one })} />`}</div>
     <${Problem} failure=${broken} />
     ${list.remarks.map((text) => html`<p class="hint" key=${text}>${text}</p>`)}
     <div class="packet-panes"><div class="packet-list">
       <${Grid} label="Packets" columns=${cells} length=${list.length} row=${row} selected=${index} onSelect=${select} onOpen=${() => document.querySelector('.fields [tabindex="0"]')?.focus()}
         onWindow=${(from, to) => list.want(from, to)} stick=${follow} onScrolled=${() => setFollow(false)}
-        empty=${list.known && !list.failure ? (filter ? 'No packet matches the filter.' : 'There are no packets.') : ''} /></div>
+        empty=${list.known && !list.failure ? (filter || chosenOf ? 'No packet matches the filter.' : 'There are no packets.') : ''} /></div>
       ${position > 0 && !(broken && !list.length) && html`<${Detail} key=${name} name=${name} position=${position} notes=${notes} filter=${filter} onFilter=${(text) => { setTyped(text); apply(text); }} />`}</div>`;
+}
+
+/** OfProcess chooses whose packets are shown: {process, pid, user}. */
+function OfProcess({ of, onChoose }) {
+  const [typed, setTyped] = useState(of);
+  const input = (member, label, size) => html`<label class="inline">${label} <input size=${size} inputmode=${member === 'pid' ? 'numeric' : 'text'} value=${typed[member]} onInput=${(e) => setTyped({ ...typed, [member]: e.currentTarget.value })} /></label>`;
+  const submit = (e) => { e.preventDefault(); onChoose(Object.fromEntries(Object.entries(typed).map(([k, v]) => [k, v.trim()]))); };
+  return html`<form class="row" onSubmit=${submit} aria-label="Packets of a process">
+    ${input('process', 'Process', 16)} ${input('pid', 'PID', 8)} ${input('user', 'User', 12)}
+    <button type="submit">Only these</button>
+    ${(of.process || of.pid || of.user) && html`<button type="button" onClick=${() => onChoose({})}>Of all processes</button>`}
+  </form>`;
 }
 
 function GoTo({ onGo }) {
@@ -156,6 +180,8 @@ function Detail({ name, position, notes, filter, onFilter }) {
   return html`<section class="packet-detail" aria-label=${`Packet ${packet.position}`}>
     <div class="detail-bar row"><h2>Packet ${packet.position}</h2>
       <span class="quiet">${count(packet.length)} bytes${packet.captured < packet.length ? `, ${count(packet.captured)} captured` : ''}</span>
+      ${packet.sender && html`<span>From ${processName(packet.sender)}${packet.sender.user ? `, ${packet.sender.user}` : ''}</span>`}
+      ${packet.receiver && html`<span>To ${processName(packet.receiver)}${packet.receiver.user ? `, ${packet.receiver.user}` : ''}</span>`}
       ${payload && !packet.headersOnly && (packet.layers || []).some((l) => l.name === 'TCP' || l.name === 'UDP') && html`<a class="button small" href=${address(['captures', name, 'follow', position])}>Follow stream</a>`}
       ${item && item.filter && html`<span class="row" role="group" aria-label="Use the field as filter"><button type="button" class="small" onClick=${() => use('only')}>Use as filter</button>
         <button type="button" class="small" onClick=${() => use('and')}>And</button><button type="button" class="small" onClick=${() => use('and not')}>And not</button><code>${item.filter}</code></span>`}

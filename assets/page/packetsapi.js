@@ -9,14 +9,15 @@ const background = true;
 const patience = '0.4';
 
 /** The members of a row that the list and its columns have. */
-const columns = 'time,interface,direction,length,source,sourcePort,destination,destinationPort,protocol,info,cutIn,fault';
+const columns = 'time,interface,direction,length,source,sourcePort,destination,destinationPort,protocol,info,cutIn,fault,sender,receiver';
 
 /**
  * packetsPage returns {rows, first, total, matched, complete, growing, firstTime, lastTime, leftOut, damaged}: at most count
- * of the packets that a filter selects, from the first-th on, or from the one at a position on.
+ * of the packets that a filter selects, from the first-th on, or from the one at a position on. of says whose packets are
+ * wanted: {process, pid, user}, each may be empty.
  */
-export const packetsPage = (name, { first, at, count, filter, signal }) => run('packetcapture packets', {
-  name, count, wait: patience, columns, ...(at ? { at } : { first }), ...(filter ? { filter } : {}),
+export const packetsPage = (name, { first, at, count, filter, of = {}, signal }) => run('packetcapture packets', {
+  name, count, wait: patience, columns, ...(at ? { at } : { first }), ...(filter ? { filter } : {}), ...Object.fromEntries(Object.entries(of).filter(([, v]) => v)),
 }, { signal, background });
 
 /** packet returns one packet by its position: a row, and {file, inFile, headersOnly, layers, bytes}. */

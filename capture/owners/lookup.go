@@ -69,7 +69,7 @@ func (t *Table) find(q query) *Process {
 // ends returns the flows between the local end and a remote one, which is zero for any. First those
 // of the very address, then those of sockets that are bound to none, of IPv4 and of IPv6.
 func (t *Table) ends(q query, remote netip.AddrPort) (found [3][]span) {
-	k := key{netns: q.netns, protocol: q.protocol, localPort: q.local.Port(), remotePort: remote.Port()}
+	k := key{netns: t.namespaces[q.netns], protocol: q.protocol, localPort: q.local.Port(), remotePort: remote.Port()}
 	k.remote = bytes16(remote.Addr())
 	k.local = q.local.Addr().As16()
 	found[0] = t.flows[k]

@@ -3,7 +3,9 @@ package owners
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -221,13 +223,13 @@ func TestManyFlows(t *testing.T) {
 		t.Errorf("it has %d flows", table.count)
 	}
 	table.Forget(at(1e6))
-	if n := len(table.flows[keyForTest(had(TCP, 1, 0, 0))]); n > 0 {
+	if n := len(table.flows[keyForTest(table, had(TCP, 1, 0, 0))]); n > 0 {
 		t.Errorf("%d flows that are over are kept", n)
 	}
 }
 
-func keyForTest(f Flow) key {
-	k, _ := keyOf(f)
+func keyForTest(table *Table, f Flow) key {
+	k, _ := table.keyOf(f)
 	return k
 }
 
@@ -306,4 +308,29 @@ func TestJoinAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { j.Join(p, capture.Raw) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// A full table takes less than 100 MB: each flow has ends of its own, and one process in ten is another.
+func TestMemoryOfAFullTable(t *testing.T) {
+	used := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := used()
+	table := newTestTable()
+	for n := range mostFlows {
+		f := had(TCP, 1+n/10, float64(n), float64(n)+1)
+		f.RemoteAddress = netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
+		f.Name, f.Exe, f.User = "postfix-smtpd", fmt.Sprintf("/usr/lib/postfix/sbin/smtpd%d", n/1000), "postfix"
+		f.Socket = uint64(n)
+		table.Add(f)
+	}
+	if took := used() - before; took > 100<<20 {
+		t.Errorf("%d flows take %d MB", mostFlows, took>>20)
+	} else {
+		t.Logf("%d flows take %d MB", mostFlows, took>>20)
+	}
+	runtime.KeepAlive(table)
 }

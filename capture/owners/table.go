@@ -1,6 +1,7 @@
 package owners
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"sort"
@@ -8,27 +9,32 @@ import (
 	"time"
 )
 
-// mostFlows is how many flows a Table holds: about 100 MB. What comes after them is not known.
-const mostFlows = 500_000
+// mostFlows is how many flows a Table holds: less than 100 MB. What comes after them is not known.
+const mostFlows = 480_000
 
 // A Table has flows. Its methods may be called from any goroutine.
 type Table struct {
-	mu        sync.RWMutex
-	netns     uint64
+	mu    sync.RWMutex
+	netns uint64
+
+	namespaces map[uint64]uint16 // numbers from 1, by inode
+
 	flows     map[key][]span // of each key in the order of their times
 	count     int
-	processes map[Process]*Process // each once
-	addresses []addresses          // in the order of their times
-	windows   []window             // in which all is known, in the order of their times
-	lost      []window             // in which events were lost
-	full      bool                 // since the end of the last window flows were left out
+	processes map[uint64]*Process // each once, by its hash
+	seed      maphash.Seed
+	addresses []addresses // in the order of their times
+	windows   []window    // in which all is known, in the order of their times
+	lost      []window    // in which events were lost
+	full      bool        // since the end of the last window flows were left out
 }
 
 // A key is the ends of a flow. IPv4 addresses are mapped, and an address that is not known is zero.
+// It is small, since a table may have half a million.
 type key struct {
-	netns                 uint64
 	local, remote         [16]byte
 	localPort, remotePort uint16
+	netns                 uint16 // number in Table.namespaces
 	protocol              uint8
 }
 
@@ -53,7 +59,7 @@ const forever = 1<<63 - 1
 
 // NewTable returns an empty Table, which knows of no time.
 func NewTable() *Table {
-	return &Table{flows: map[key][]span{}, processes: map[Process]*Process{}}
+	return &Table{namespaces: map[uint64]uint16{}, flows: map[key][]span{}, processes: map[uint64]*Process{}, seed: maphash.MakeSeed()}
 }
 
 // Begin notes that from a time on all that happens in a network namespace is told. What went on
@@ -122,12 +128,12 @@ func (t *Table) Addresses(at time.Time, prefixes []netip.Prefix) {
 
 // Add adds a flow, or what more is known of one.
 func (t *Table) Add(f Flow) {
-	k, ok := keyOf(f)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k, ok := t.keyOf(f)
 	if !ok {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	s := span{from: f.From.UnixNano(), until: forever, socket: f.Socket}
 	if !f.Until.IsZero() {
 		s.until = f.Until.UnixNano()
@@ -163,12 +169,14 @@ func measure(spans []span, from int) {
 	}
 }
 
-// process returns a process of the table that equals p.
+// process returns a process of the table that equals p. Of two with the same hash only one is kept
+// once: that costs memory, and nothing else.
 func (t *Table) process(p Process) *Process {
-	known := t.processes[p]
-	if known == nil {
+	hash := maphash.Comparable(t.seed, p)
+	known := t.processes[hash]
+	if known == nil || *known != p {
 		known = &p
-		t.processes[p] = known
+		t.processes[hash] = known
 	}
 	return known
 }
@@ -179,7 +187,7 @@ func (t *Table) Forget(before time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	limit := before.UnixNano()
-	used := map[Process]*Process{}
+	used := map[uint64]*Process{}
 	t.count = 0
 	for k, spans := range t.flows {
 		spans = slices.DeleteFunc(spans, func(s span) bool { return s.until < limit })
@@ -191,7 +199,7 @@ func (t *Table) Forget(before time.Time) {
 		t.flows[k] = spans
 		t.count += len(spans)
 		for _, s := range spans {
-			used[*s.process] = s.process
+			used[maphash.Comparable(t.seed, *s.process)] = s.process
 		}
 	}
 	t.processes = used
@@ -205,11 +213,19 @@ func (t *Table) Forget(before time.Time) {
 	}
 }
 
-// keyOf returns the key of a flow. It reports false for one of a protocol without ports.
-func keyOf(f Flow) (k key, ok bool) {
-	k = key{netns: f.NetNS, localPort: f.LocalPort, remotePort: f.RemotePort}
+// keyOf returns the key of a flow. It reports false for one of a protocol without ports, and of one
+// namespace too many. Called with the lock held.
+func (t *Table) keyOf(f Flow) (k key, ok bool) {
+	k = key{localPort: f.LocalPort, remotePort: f.RemotePort}
 	if k.protocol, ok = numbers[f.Protocol]; !ok {
 		return k, false
+	}
+	if k.netns = t.namespaces[f.NetNS]; k.netns == 0 {
+		if len(t.namespaces) == 1<<16-1 {
+			return k, false
+		}
+		k.netns = uint16(len(t.namespaces) + 1)
+		t.namespaces[f.NetNS] = k.netns
 	}
 	k.local = bytes16(f.LocalAddress)
 	if f.RemotePort > 0 {
