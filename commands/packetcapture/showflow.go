@@ -112,7 +112,7 @@ const (
 // showFlow shows the conversation of a number, as flows counts them.
 func (a showArgs) showFlow(ctx context.Context, s packetService, out *menu.Out[shown]) error {
 	if a.Filter != "" || a.From != nil || a.To != nil || !a.Any() {
-		return menu.BadArgument("flow", "A conversation is shown as a whole, without filter, from, to and processes").WithHint("Leave them out")
+		return menu.BadArgument("flow", "A conversation is shown as a whole, without filter, from, to, process, pid and user").WithHint("Leave them out")
 	}
 	most, err := howMany(a.Count, a.Packets)
 	if err != nil {

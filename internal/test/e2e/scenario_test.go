@@ -178,6 +178,15 @@ func TestScenarioAndItsReport(t *testing.T) {
 			logged += bytes.Count(content, []byte(`"event":"connect"`))
 		}
 	}
+	for end, what := range map[string]string{".flows": "which process was at an end of each conversation", ".drops.pcapng": "packets that the kernel dropped"} {
+		there := false
+		for name := range members {
+			there = there || strings.HasPrefix(name, "packets/") && strings.HasSuffix(name, end)
+		}
+		if !there || !bytes.Contains(members["index.html"], []byte(what)) {
+			t.Errorf("what ends in %s is in it: %t; its page does not say %q", end, there, what)
+		}
+	}
 	for _, name := range []string{"status.json", "before/01-sockets.txt", "after/01-sockets.txt", "summary.txt"} {
 		if len(members[name]) == 0 {
 			t.Errorf("%s is not in it", name)
@@ -200,14 +209,21 @@ func (b *bed) correlated(name string) {
 	types := map[string]int{}
 	for _, flow := range []string{"1", "2"} {
 		var list []struct {
-			Type, Dropped string
-			Port          struct{ Event, Process string }
+			Type, Dropped    string
+			Port             struct{ Event, Process string }
+			Sender, Receiver struct {
+				PID     int
+				Process string
+			}
 		}
 		if err := json.Unmarshal([]byte(b.do("op", "packetcapture show "+name+" flow "+flow+" --json")), &list); err != nil {
 			b.t.Fatal(err)
 		}
 		for _, r := range list {
 			types[r.Type+" "+r.Port.Event+r.Dropped]++
+			if r.Type == "packet" && flow == "2" && (r.Sender.PID != os.Getpid() || r.Receiver.PID != os.Getpid() || r.Sender.Process == "") {
+				b.t.Errorf("%s: the ends of a packet are %+v and %+v, not this test", name, r.Sender, r.Receiver)
+			}
 		}
 	}
 	for _, want := range []string{"port refused", "port connect", "port accept", "port close"} {
