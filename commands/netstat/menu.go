@@ -31,6 +31,7 @@ func Menu(s Services) *menu.Menu {
 			queuesCommand(s),
 			trafficCommand(),
 			dropsCommand(s),
+			sysctlCommand(),
 		},
 	}
 }

@@ -85,5 +85,8 @@ func mostDropped(reasons []capture.DropReason) string {
 		sum += r.Packets
 	}
 	most := slices.MaxFunc(reasons, func(a, b capture.DropReason) int { return cmp.Compare(a.Packets, b.Packets) })
+	if len(reasons) == 1 {
+		return fmt.Sprintf("%d dropped, %s", sum, most.Reason)
+	}
 	return fmt.Sprintf("%d dropped, most by %s", sum, most.Reason)
 }

@@ -23,6 +23,7 @@ need ethtool ethtool
 need nft nftables
 need ss iproute2
 need ping iputils-ping
+need sysctl procps
 need lsof lsof
 need dbus-daemon dbus-daemon
 need systemctl systemd

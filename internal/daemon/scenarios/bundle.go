@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,29 +25,52 @@ func (r *Room) makeReports() {
 		if r.ctx.Err() != nil || r.boundaryOf() == nil {
 			return
 		}
-		r.mu.Lock()
-		due := (j.Report == capture.ReportWaits || j.Report == capture.ReportMaking) && j.Read
-		r.mu.Unlock()
-		if !due || !r.ended(s) {
-			continue
-		}
-		caller, err := r.callerOf(j)
-		var report access.Report
-		if err == nil {
-			report, err = r.makeReport(r.ctx, caller, j, s, func(string) {})
-		} else {
-			r.failed(j, err)
-		}
-		switch {
-		case r.ctx.Err() != nil:
-			return // the next start makes it
-		case err != nil:
-			r.o.System(s.Name, "The report of the capture "+s.Name+" could not be made: "+sentence(err), nil)
-		default:
-			r.o.System(s.Name, "The report of the capture "+s.Name+" was made", map[string]string{"file": report.Name})
+		if r.ended(s) {
+			r.makeIfDue(j, s)
 		}
 	}
 }
+
+// makeIfDue makes the report of a job that is due. One that is being made for a user is not; one that
+// a death of the appliance left half made is.
+func (r *Room) makeIfDue(j *job, s capture.Status) {
+	if r.occupy(r.ctx) != nil {
+		return
+	}
+	defer r.release()
+	r.mu.Lock()
+	due := (j.Report == capture.ReportWaits || j.Report == capture.ReportMaking) && j.Read
+	r.mu.Unlock()
+	if !due {
+		return
+	}
+	caller, err := r.callerOf(j)
+	var report access.Report
+	if err == nil {
+		report, err = r.makeReport(r.ctx, caller, j, s, func(string) {})
+	} else {
+		r.failed(j, err)
+	}
+	switch {
+	case r.ctx.Err() != nil: // the next start makes it
+	case err != nil:
+		r.o.System(s.Name, "The report of the capture "+s.Name+" could not be made: "+sentence(err), nil)
+	default:
+		r.o.System(s.Name, "The report of the capture "+s.Name+" was made", map[string]string{"file": report.Name})
+	}
+}
+
+// occupy waits until no report is being made. Who got no error calls release.
+func (r *Room) occupy(ctx context.Context) error {
+	select {
+	case r.making <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *Room) release() { <-r.making }
 
 // ReportCapture makes the report of a capture that has ended, for the caller. A capture that no
 // report was asked for has no tables of its beginning.
@@ -70,6 +94,10 @@ func (r *Room) ReportCapture(ctx context.Context, caller menu.Caller, name strin
 			return access.Report{}, menu.Failing("make the report", err)
 		}
 	}
+	if err := r.occupy(ctx); err != nil {
+		return access.Report{}, err
+	}
+	defer r.release()
 	return r.makeReport(ctx, caller, j, s, progress)
 }
 
@@ -95,19 +123,20 @@ func (r *Room) whenRead(ctx context.Context, name string) (*job, error) {
 	}
 }
 
-// makeReport makes the report of a job, when no other one is being made.
+// makeReport makes the report of a job. Called when no other one is being made. A user who
+// interrupts it changes nothing of what is known of an earlier one, or of one that is due.
 func (r *Room) makeReport(ctx context.Context, caller menu.Caller, j *job, s capture.Status, progress func(string)) (access.Report, error) {
-	select {
-	case r.making <- struct{}{}:
-	case <-ctx.Done():
-		return access.Report{}, ctx.Err()
-	}
-	defer func() { <-r.making }()
+	r.mu.Lock()
+	before, reason := j.Report, j.ReportError
+	r.mu.Unlock()
 	r.change(j, func() { j.Report, j.ReportError = capture.ReportMaking, "" })
 	b := r.bundle(ctx, caller, j, s)
 	report, err := r.o.Reports.CreateBundle(ctx, caller, b, progress)
 	switch {
 	case r.ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
+		r.change(j, func() { j.Report, j.ReportError = before, reason })
+		r.wakeMaker()
 	case err != nil:
 		r.failed(j, err)
 	default:
@@ -304,33 +333,40 @@ func (r *Room) text(j *job, name string) (string, error) {
 	return string(text), err
 }
 
+// lapse is what differs each time: how long something took in a test of the network, and the clock of
+// a web server.
+var lapse = regexp.MustCompile(`\d+(\.\d+)? m?s\b|^Date: .*`)
+
 // changed returns the lines that only one of two texts has, each text's in its order. A line that
-// only moved is in both.
+// only moved is in both, and so is one that differs only in a lapse.
 func changed(before, after string) string {
 	count := map[string]int{}
 	for line := range strings.Lines(after) {
-		count[strings.TrimRight(line, "\n")]++
+		count[alike(line)]++
 	}
 	var b strings.Builder
 	rest := map[string]int{}
 	for line := range strings.Lines(before) {
-		line = strings.TrimRight(line, "\n")
-		if count[line] > 0 {
-			count[line]--
-			rest[line]++
+		if key := alike(line); count[key] > 0 {
+			count[key]--
+			rest[key]++
 			continue
 		}
-		fmt.Fprintf(&b, "- %s\n", line)
+		fmt.Fprintf(&b, "- %s\n", strings.TrimRight(line, "\n"))
 	}
 	for line := range strings.Lines(after) {
-		line = strings.TrimRight(line, "\n")
-		if rest[line] > 0 {
-			rest[line]--
+		if key := alike(line); rest[key] > 0 {
+			rest[key]--
 			continue
 		}
-		fmt.Fprintf(&b, "+ %s\n", line)
+		fmt.Fprintf(&b, "+ %s\n", strings.TrimRight(line, "\n"))
 	}
 	return b.String()
+}
+
+// alike is the same text for lines between which there is no difference.
+func alike(line string) string {
+	return lapse.ReplaceAllString(strings.TrimRight(line, "\n"), "0 s")
 }
 
 // portLogTime is how much the port log may be late with what it writes, and a clock may differ.

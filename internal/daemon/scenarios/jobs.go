@@ -153,6 +153,7 @@ func (r *Room) change(j *job, edit func()) {
 // status of the capture of each job.
 func (r *Room) look() map[*job]capture.Status {
 	list := r.o.Captures.Captures()
+	beginning := r.beginning.Load() > 0 // a capture may be there before its job
 	r.mu.Lock()
 	known, changed := map[*job]capture.Status{}, false
 	r.jobs = slices.DeleteFunc(r.jobs, func(j *job) bool {
@@ -166,7 +167,7 @@ func (r *Room) look() map[*job]capture.Status {
 		return false
 	})
 	for _, s := range list {
-		if s.Scenario == "" && !s.Report || r.find(s.Name) != nil {
+		if beginning || s.Scenario == "" && !s.Report || r.find(s.Name) != nil {
 			continue
 		}
 		j := &job{Capture: s.Name, Begun: s.StartTime, Caller: owner{User: s.Owner}}

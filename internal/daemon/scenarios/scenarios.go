@@ -94,7 +94,7 @@ type Room struct {
 	jobs    []*job
 
 	logBegun  time.Time    // as in the file
-	beginning atomic.Int32 // captures, for which the port log may have begun already
+	beginning atomic.Int32 // captures that have no job yet, and for which the port log may have begun already
 	holding   sync.Mutex   // held while the port log is begun or ended; taken before mu
 
 	changed store.Notifier // of jobs

@@ -77,6 +77,7 @@ func TestChanged(t *testing.T) {
 		{"a\nb\n", "a\nc\n", "- b\n+ c\n"},
 		{"a\na\n", "a\n", "- a\n"},
 		{"", "a", "+ a\n"},
+		{"up (0.12 ms)\nrto 3s\n", "up (12.5 ms)\nrto 4s\n", "- rto 3s\n+ rto 4s\n"},
 	} {
 		if got := changed(test.before, test.after); got != test.want {
 			t.Errorf("%q to %q: %q", test.before, test.after, got)

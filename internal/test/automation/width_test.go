@@ -18,7 +18,7 @@ import (
 var usual = []string{
 	"whoami", "who", "last", "last 50", "status", "version", "hostname", "date",
 	"netstat sockets", "netstat sockets numeric yes", "netstat interfaces", "netstat interfaces bytes yes", "netstat interfaces eth0 dropped yes",
-	"netstat routes", "netstat routes numeric yes", "netstat queues", "tcpservices",
+	"netstat routes", "netstat routes numeric yes", "netstat queues", "netstat sysctl ipv4.tcp_", "tcpservices",
 	"diagnostic network arpshow", "diagnostic network ndpshow", "diagnostic disk_usage", "diagnostic services status", "diagnostic reporting list",
 	"etherconfig media list", "etherconfig vlan list", "etherconfig mtu list", "etherconfig loopback status", "etherconfig multicast status",
 	"userconfig list", "showchanges", "showconfig", "commitdetail", "commitlist", "auditverify", "dnsstatus",
