@@ -18,7 +18,7 @@ TESTS   ?= $(ALONE) ./internal/test/e2e ./commands ./capture/filter ./internal/t
 	./internal/test/browser ./internal/scaffold ./internal/test/https ./internal/test/contract ./...
 RUN     ?=
 
-.PHONY: bpf help run build test quick check bench captures kills windows fuzz filter-score ports-score packets-score packages reference menus new licenses crypto upstream former
+.PHONY: bpf help run build test quick check bench captures kills windows fuzz filter-score ports-score packets-score vm packages reference menus new licenses crypto upstream former
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,9 @@ ports-score: ## run the workload of the port log in each tier, and write how oft
 
 packets-score: build ## run the same while an appliance captures, and write there how often packets name the right process (needs root and tshark)
 	DIAGSH_BINARY=$(CURDIR)/bin/diagsh $(GO) test -count=1 -timeout 20m -v -run '^TestPacketsNameTheirProcesses$$' ./internal/test/portload -args -whole -page $(CURDIR)/docs/measurements.md
+
+vm: build ## run diagsh under its unit file on a Debian of its own, that the program VM=... boots (internal/test/vm): the port log with its score, captures, rights; PARTS= names some
+	sh internal/test/vm/run.sh "$(VM)" $(PARTS)
 
 fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
 	@bench/fuzz.sh $${FUZZTIME:-1m}

@@ -37,13 +37,16 @@ func (k *kernel) usable() error {
 	return nil
 }
 
-// blind says what is not seen, and why.
-func (k *kernel) blind(o Options) []string {
+// blind says what is not seen, and why. untold are programs to which this kernel would tell nothing.
+func (k *kernel) blind(o Options, untold []string) []string {
 	var all []string
 	if o.Tier == WithoutAccept {
 		all = append(all, parts[1].sentence+": so it was asked for")
 	}
 	for _, part := range parts {
+		if slices.Contains(untold, part.programs[0]) {
+			all = append(all, part.sentence+": this kernel does not tell it")
+		}
 		for _, e := range k.set.Refused() {
 			if slices.Contains(part.programs, e.Program) {
 				all = append(all, part.sentence+": "+e.Reason())

@@ -79,6 +79,12 @@ func newKernel(o Options, s sizes) (feed, error) {
 	if o.Tier == WithoutAccept {
 		options.Skipped = append(options.Skipped, "accept", "accept4")
 	}
+	// With the reason of a reset, Linux 6.10 began to tell of those that are no socket's.
+	var untold []string
+	if types.Arguments("tcp_send_reset") < 3 {
+		untold = []string{"reset"}
+		options.Skipped = append(options.Skipped, untold...)
+	}
 	set, err := bpf.Load(bpf.Ports, options)
 	if err != nil {
 		return nil, err
@@ -96,7 +102,7 @@ func newKernel(o Options, s sizes) (feed, error) {
 	}
 	k.table = newTable(newPeople(root))
 	k.table.uncounted = !set.Has("send") || !set.Has("receive")
-	k.current.Blind = k.blind(o)
+	k.current.Blind = k.blind(o, untold)
 	if k.ring, err = set.Ring("events"); err != nil {
 		set.Close()
 		return nil, err
