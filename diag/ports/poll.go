@@ -194,7 +194,7 @@ func (p *poller) status() Status {
 			"Programs of the kernel do not tell what happens: " + p.why + ". The table of sockets is read every second or less often",
 			"Of sockets that begin and end between two readings only the end is seen, and no process",
 			"Who opened, connected, accepted or closed a socket is not known. Processes are those that held it when the table was read",
-			"Not seen are refused and failed connections, peers of unconnected UDP sockets, bytes, cgroups and other network namespaces",
+			"Refused and failed connections, peers of unconnected UDP sockets, bytes, cgroups and other network namespaces are not seen",
 		}}
 	if p.destroyed < 0 {
 		s.Blind = append(s.Blind, "This kernel does not tell which sockets end, so most short connections are not seen at all")
