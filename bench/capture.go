@@ -23,6 +23,10 @@ type result struct {
 	packets       time.Duration // processor time while they come
 	end           time.Duration // processor time from then to the end of the file
 	until         time.Duration // wall time from the command until packets are taken; 0 if unknown
+
+	// came is for how long packets came, and resting the processor time of a second before, in which
+	// none did. Both are 0 unless the wire rests.
+	came, resting time.Duration
 }
 
 func (r result) lost() int64        { return r.sent - r.written }
@@ -92,15 +96,25 @@ func (w *wire) withDiagsh(ctx context.Context, l load, filters []string) (r resu
 		}
 		r.until = max(r.until, s.StartTime.Sub(asked))
 	}
+	if w.rests > 0 {
+		pause(ctx, settle) // what the start leaves to do is done then
+	}
+	look(1)
+	pause(ctx, w.rests)
+	rested := times[1]
 	look(1)
 	if err != nil {
 		return r, err
 	}
+	began := time.Now()
 	if r.sent, err = w.load(ctx, l); err != nil {
 		return r, err
 	}
 	r.sent *= int64(len(filters))
 	look(2)
+	if w.rests > 0 {
+		r.came, r.resting = time.Since(began), (times[1]-rested)*time.Second/w.rests
+	}
 	for i := range filters {
 		var s status
 		if err := w.line(ctx, fmt.Sprintf("packetcapture stop bench%d", i), &s); err != nil {
@@ -115,7 +129,7 @@ func (w *wire) withDiagsh(ctx context.Context, l load, filters []string) (r resu
 	if err != nil {
 		return r, err
 	}
-	r.start, r.packets, r.end = times[1]-times[0], times[2]-times[1], times[3]-times[2]
+	r.start, r.packets, r.end = rested-times[0], times[2]-times[1], times[3]-times[2]
 	return r, w.line(ctx, "packetcapture delete ALL confirm yes", nil)
 }
 

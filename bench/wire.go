@@ -29,10 +29,11 @@ const (
 // A wire is the pair of namespaces, with an appliance in the receiver's.
 type wire struct {
 	b       *bed
-	dir     string // where captures go
-	data    string // of the appliance
-	on      string // what is captured: far, or ALL
-	options string // of packetcapture start, after a blank; may be empty
+	dir     string        // where captures go
+	data    string        // of the appliance
+	on      string        // what is captured: far, or ALL
+	options string        // of packetcapture start, after a blank; may be empty
+	rests   time.Duration // for how long nothing is sent to a capture of ours, before the load
 	server  *exec.Cmd
 }
 

@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
 )
@@ -26,13 +30,17 @@ func TestDropsBesideACapture(t *testing.T) {
 	b.ns.Do(t, func() {
 		nft := exec.Command("nft", "-f", "-")
 		nft.Stdin = strings.NewReader("add table inet t\nadd chain inet t c { type filter hook input priority 0; }\n" +
-			"add rule inet t c udp dport 11 drop\n")
+			"add rule inet t c udp dport 11 drop\nadd rule inet t c udp dport 13 reject\n" +
+			"add chain inet t o { type filter hook output priority 0; }\nadd rule inet t o udp dport 14 drop\n")
 		if out, err := nft.CombinedOutput(); err != nil {
 			t.Fatalf("%s", out)
 		}
 		datagrams(t, 9, 7)
 		datagrams(t, 11, 3)
 		datagrams(t, 12, 4) // which the filter leaves out
+		datagrams(t, 13, 2)
+		datagrams(t, 14, 2)
+		damaged(t)
 		for range 5 {
 			if c, err := net.Dial("tcp4", "127.0.0.1:9"); err == nil {
 				c.Close()
@@ -52,19 +60,21 @@ func TestDropsBesideACapture(t *testing.T) {
 			reasons[r.Reason] = r
 		}
 	}
-	for reason, want := range map[string][2]int{"NO_SOCKET": {7 + 5 + 4, 7 + 5}, "NETFILTER_DROP": {3, 3}, "SOCKET_RCVBUFF": {full, full}} {
+	for reason, want := range map[string][2]int{"NO_SOCKET": {7 + 5 + 4, 7 + 5}, "NETFILTER_DROP": {3 + 2 + 2, 3 + 2 + 2},
+		"SOCKET_RCVBUFF": {full, full}, "TCP_CSUM": {1, 1}} {
 		if r := reasons[reason]; r.Packets != uint64(want[0]) || r.Recorded != uint64(want[1]) {
 			t.Errorf("%s: %d packets, %d recorded; want %v", reason, r.Packets, r.Recorded, want)
 		}
 	}
-	if text := b.do("ro", "packetcapture status one"); !strings.Contains(text, "NETFILTER_DROP 3 (3 in the file)") {
+	if text := b.do("ro", "packetcapture status one"); !strings.Contains(text, "NETFILTER_DROP 7 (7 in the file)") {
 		t.Errorf("the status says:\n%s", text)
 	}
 	if text := b.do("op", "packetcapture summary one"); !strings.Contains(text, "DROPPED BY THE KERNEL") {
 		t.Errorf("the summary says:\n%s", text)
 	}
 	file := b.file(s.FilesBeside[0].Name)
-	want := map[string]int{"17 9 NO_SOCKET": 7, "6 9 NO_SOCKET": 5, "17 11 NETFILTER_DROP": 3, "17 SOCKET_RCVBUFF": full}
+	want := map[string]int{"17 9 NO_SOCKET": 7, "6 9 NO_SOCKET": 5, "17 11 NETFILTER_DROP": 3, "17 13 NETFILTER_DROP": 2,
+		"17 14 NETFILTER_DROP": 2, "17 SOCKET_RCVBUFF": full, "6 TCP_CSUM": 1}
 	said(t, file, want)
 	again := filepath.Join(t.TempDir(), "again.pcapng")
 	tool(t, "editcap", file, again)
@@ -91,7 +101,7 @@ func said(t *testing.T, file string, want map[string]int) {
 			t.Errorf("%s is not of %s", line, who)
 		}
 		port := f[1] + f[2] + " "
-		if reason == "SOCKET_RCVBUFF" {
+		if reason == "SOCKET_RCVBUFF" || reason == "TCP_CSUM" {
 			port = "" // it is another each time
 		}
 		got[f[0]+" "+port+reason]++
@@ -127,9 +137,43 @@ func datagrams(t testing.TB, port, times int) {
 	}
 	defer c.Close()
 	for range times {
-		if _, err := c.WriteToUDP([]byte("x"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}); err != nil {
+		_, err := c.WriteToUDP([]byte("x"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil && !errors.Is(err, unix.EPERM) { // which a firewall says
 			t.Fatal(err)
 		}
+	}
+}
+
+// damaged sends a segment of a connection whose checksum is wrong.
+func damaged(t testing.TB) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	c, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	other, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	packet := make([]byte, 40)
+	packet[0], packet[3], packet[8], packet[9] = 0x45, 40, 64, unix.IPPROTO_TCP
+	copy(packet[12:], []byte{127, 0, 0, 1, 127, 0, 0, 1})
+	binary.BigEndian.PutUint16(packet[20:], uint16(c.LocalAddr().(*net.TCPAddr).Port))
+	binary.BigEndian.PutUint16(packet[22:], uint16(l.Addr().(*net.TCPAddr).Port))
+	packet[32], packet[33], packet[36] = 0x50, 0x10, 0xff
+	if err := unix.Sendto(fd, packet, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
 	}
 }
 
