@@ -210,6 +210,17 @@ func (e *Engine) Running() (blind []string, ok bool) {
 	return slices.Clone(e.running.blind), true
 }
 
+// Knows reports whether the running kernel can drop a packet for a reason of a name; ok is false if
+// the engine does not run. The case of letters does not count.
+func (e *Engine) Knows(reason string) (known, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running == nil {
+		return false, false
+	}
+	return e.running.reasons.has(reason), true
+}
+
 // siteName returns what the kernel calls a place, nil if it does not yet.
 func (r *run) siteName(site uint64) []byte {
 	text := make([]byte, 64)

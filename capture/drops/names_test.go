@@ -18,6 +18,12 @@ func TestReasonsHaveTheKernelsNames(t *testing.T) {
 			t.Errorf("%#x is %s, not %s", value, got, want)
 		}
 	}
+	for name, has := range map[string]bool{"NETFILTER_DROP": true, "netfilter_drop": true, "OPENVSWITCH_9": true, "99": true,
+		"NETFILTER_DROPS": false, "OPENVSWITCH_": false, "OPENVSWITCH_X": false, "OTHERS_9": false, "": false} {
+		if r.has(name) != has {
+			t.Errorf("%q: %v", name, !has)
+		}
+	}
 	if !r.few() {
 		t.Error("two reasons are not few")
 	}

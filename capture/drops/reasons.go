@@ -79,6 +79,29 @@ func (r reasons) onlyCounted() (values [2]uint32) {
 	return values
 }
 
+// has reports whether there is a reason of a name, of which the case does not count. Of a subsystem that
+// numbers its reasons each number is one.
+func (r reasons) has(name string) bool {
+	for value := range r.core {
+		if strings.EqualFold(r.name(uint32(value)), name) {
+			return true
+		}
+	}
+	subsystem, number := name, name
+	if at := strings.LastIndexByte(name, '_'); at >= 0 {
+		subsystem, number = name[:at], name[at+1:]
+	}
+	if _, err := strconv.ParseUint(number, 10, 32); err != nil {
+		return false
+	}
+	for _, s := range r.subsystems {
+		if strings.EqualFold(strings.TrimPrefix(s, subsystemPrefix), subsystem) {
+			return true
+		}
+	}
+	return subsystem == number
+}
+
 // name returns the name of a reason. The high 16 bits are the subsystem, which names its own where
 // this enumeration does not have them.
 func (r reasons) name(value uint32) string {

@@ -159,6 +159,12 @@ func (v *dropsView) run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
+	for _, reason := range v.Reason {
+		if known, ok := v.engine.Knows(reason); ok && !known {
+			return &menu.Error{Code: menu.NotFound, Argument: "reason",
+				Message: "This kernel drops no packet for the reason " + menu.Clean(reason), Hint: "netstat drops by reason all yes shows which there were"}
+		}
+	}
 	if of, stop, err := v.service.FollowOwners(); err == nil {
 		defer stop()
 		v.owners = of
