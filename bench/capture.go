@@ -370,66 +370,48 @@ func losses(results []result) string {
 		none, len(results))
 }
 
-func captureLarge(ctx context.Context, b *bed) ([]figure, error) {
+// captured gives a load to every capturer, on one interface or all.
+func captured(ctx context.Context, b *bed, what, on string, rounds int, l load, filters []string, g goals) ([]figure, error) {
 	return onWire(ctx, b, func(w *wire) ([]figure, error) {
-		l := load{length: 1442, number: 1_000_000}
-		results, err := w.rounds(ctx, b.often(10), l, []string{"udp"})
+		w.on = on
+		results, err := w.rounds(ctx, b.often(rounds), l, filters)
 		if err != nil {
 			return nil, err
 		}
-		return figuresOf(l.String(), results, goals{0.45, 0.55, true}), nil
+		return figuresOf(what, results, g), nil
 	})
+}
+
+func captureLarge(ctx context.Context, b *bed) ([]figure, error) {
+	l := load{length: 1442, number: 1_000_000}
+	return captured(ctx, b, l.String(), far, 10, l, []string{"udp"}, goals{0.45, 0.55, true})
 }
 
 // captureAll measures the large load on a capture of all interfaces, whose packets wait for those
 // of the others, to be in order.
 func captureAll(ctx context.Context, b *bed) ([]figure, error) {
-	return onWire(ctx, b, func(w *wire) ([]figure, error) {
-		w.on = "ALL"
-		l := load{length: 1442, number: 1_000_000}
-		results, err := w.rounds(ctx, b.often(3), l, []string{"udp"})
-		if err != nil {
-			return nil, err
-		}
-		return figuresOf("all interfaces, "+l.String(), results, goals{0.45, 0.55, false}), nil
-	})
+	l := load{length: 1442, number: 1_000_000}
+	return captured(ctx, b, "all interfaces, "+l.String(), "ALL", 3, l, []string{"udp"}, goals{0.45, 0.55, false})
 }
 
 // captureLong measures the large load for 20 seconds.
 func captureLong(ctx context.Context, b *bed) ([]figure, error) {
-	return onWire(ctx, b, func(w *wire) ([]figure, error) {
-		l := load{length: 1442, number: 13_000_000}
-		results, err := w.rounds(ctx, b.often(1), l, []string{"udp"})
-		if err != nil {
-			return nil, err
-		}
-		return figuresOf(l.String()+", about 20 s", results, goals{0.45, 0.55, false}), nil
-	})
+	l := load{length: 1442, number: 13_000_000}
+	return captured(ctx, b, l.String()+", about 20 s", far, 1, l, []string{"udp"}, goals{0.45, 0.55, false})
 }
 
 func captureSmall(ctx context.Context, b *bed) ([]figure, error) {
-	return onWire(ctx, b, func(w *wire) ([]figure, error) {
-		// 10 M packets of this size take ten seconds. Where a hypervisor has to find the memory
-		// that a capture takes at its start, that alone costs 0.15 s.
-		l := load{length: 64, number: 10_000_000}
-		results, err := w.rounds(ctx, b.often(5), l, []string{"udp"})
-		if err != nil {
-			return nil, err
-		}
-		return figuresOf(l.String(), results, goals{0.5, 0.55, true}), nil
-	})
+	// 10 M packets of this size take ten seconds. Where a hypervisor has to find the memory that a
+	// capture takes at its start, that alone costs 0.15 s.
+	l := load{length: 64, number: 10_000_000}
+	return captured(ctx, b, l.String(), far, 5, l, []string{"udp"}, goals{0.5, 0.55, true})
 }
 
 // captureFour measures four captures with different filters on one interface.
 func captureFour(ctx context.Context, b *bed) ([]figure, error) {
-	return onWire(ctx, b, func(w *wire) ([]figure, error) {
-		l := load{length: 64, number: 2_000_000, rate: 200_000}
-		results, err := w.rounds(ctx, b.often(3), l, []string{"udp", "udp port 5000", "host 192.0.2.1", "not tcp"})
-		if err != nil {
-			return nil, err
-		}
-		return figuresOf("four captures of "+l.String(), results, goals{1, 1, false}), nil
-	})
+	l := load{length: 64, number: 2_000_000, rate: 200_000}
+	return captured(ctx, b, "four captures of "+l.String(), far, 3, l,
+		[]string{"udp", "udp port 5000", "host 192.0.2.1", "not tcp"}, goals{1, 1, false})
 }
 
 const (
