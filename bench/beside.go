@@ -52,13 +52,6 @@ func captureBeside(ctx context.Context, b *bed) ([]figure, error) {
 }
 
 func besideFigures(l load, results [][]result) (figures []figure) {
-	middle := func(list []result, of func(result) time.Duration) time.Duration {
-		var all []time.Duration
-		for _, r := range list {
-			all = append(all, of(r))
-		}
-		return median(all)
-	}
 	coming := func(r result) time.Duration {
 		alone := r.packets - time.Duration(float64(r.resting)*r.came.Seconds())
 		return alone / time.Duration(max(r.written, 1))
@@ -68,7 +61,7 @@ func besideFigures(l load, results [][]result) (figures []figure) {
 	without := results[0]
 	for i, with := range besides[1:] {
 		list, what := results[i+1], l.String()+", "+with.name+" beside: "
-		each, before := middle(list, coming), middle(without, coming)
+		each, before := middleOf(list, coming), middleOf(without, coming)
 		figures = append(figures, figure{
 			what: what + "lost", ours: losses(list), peer: "without " + losses(without), goal: "none in any round",
 			met: !slices.ContainsFunc(list, func(r result) bool { return r.lost() != 0 }),
@@ -78,11 +71,11 @@ func besideFigures(l load, results [][]result) (figures []figure) {
 			goal: fmt.Sprintf("at most %.2f of it: %.2f", besideLimit, float64(each)/float64(before)),
 			met:  float64(each) <= besideLimit*float64(before),
 		}, figure{
-			what: what + "CPU of a second without packets", ours: fmt.Sprintf("%.1f ms", millis(middle(list, resting))),
-			peer: fmt.Sprintf("without %.1f ms", millis(middle(without, resting))),
+			what: what + "CPU of a second without packets", ours: fmt.Sprintf("%.1f ms", millis(middleOf(list, resting))),
+			peer: fmt.Sprintf("without %.1f ms", millis(middleOf(without, resting))),
 		}, figure{
-			what: what + "CPU of start and end", ours: fmt.Sprintf("%.0f ms", millis(middle(list, ends))),
-			peer: fmt.Sprintf("without %.0f ms", millis(middle(without, ends))),
+			what: what + "CPU of start and end", ours: fmt.Sprintf("%.0f ms", millis(middleOf(list, ends))),
+			peer: fmt.Sprintf("without %.0f ms", millis(middleOf(without, ends))),
 		})
 	}
 	return figures

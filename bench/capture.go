@@ -309,13 +309,7 @@ const (
 // figuresOf returns the figures of one load: packets lost, and processor time as the median of the
 // rounds.
 func figuresOf(what string, results map[string][]result, g goals) []figure {
-	middle := func(name string, of func(result) time.Duration) time.Duration {
-		var all []time.Duration
-		for _, r := range results[name] {
-			all = append(all, of(r))
-		}
-		return median(all)
-	}
+	middle := func(name string, of func(result) time.Duration) time.Duration { return middleOf(results[name], of) }
 	peer := middle("tcpdump", result.perPacket)
 	figures := []figure{{
 		what: what + ": lost", ours: losses(results[warm]) + "; first " + losses(results[cold]),
@@ -352,6 +346,14 @@ func figuresOf(what string, results map[string][]result, g goals) []figure {
 			milliseconds(until)), peer: "-",
 		goal: "at most 40 ms and 50 ms", met: start <= warmStart && until <= warmUntil,
 	})
+}
+
+func middleOf(results []result, of func(result) time.Duration) time.Duration {
+	var all []time.Duration
+	for _, r := range results {
+		all = append(all, of(r))
+	}
+	return median(all)
 }
 
 // losses returns the median and the worst share of packets lost, and the number of rounds without a
