@@ -33,8 +33,9 @@ func (j *Job) Status() Status {
 	s.PacketsWritten += uint64(s.PacketsRemoved)
 	s.BytesWritten += s.BytesRemoved
 	if f, is := j.source.(Following); is {
-		if n, ok := f.Processes(); ok {
-			s.ProcessesFollowed = &n
+		n, ok := f.Processes()
+		if s.ProcessesNoRoom = n.NoRoom; ok {
+			s.ProcessesFollowed = new(int(n.Processes))
 		}
 	}
 	seen, dropped := j.seenBefore, uint64(0)

@@ -120,8 +120,15 @@ type Follower interface {
 }
 
 // Following is implemented by a source that takes the packets of processes only. Processes returns
-// how many they are at the moment; it is false if the source takes all. Any goroutine may call it.
-type Following interface{ Processes() (n int, ok bool) }
+// how many they are at the moment; it is false if the source takes all, or is closed. Any goroutine
+// may call it.
+type Following interface{ Processes() (n Followed, ok bool) }
+
+// Followed is whose packets a capture takes.
+type Followed struct {
+	Processes uint64 // now
+	NoRoom    uint64 // processes, sockets and ports of them that the kernel had no room for, so far
+}
 
 // FileHeader is what a capture file says about itself, and how large it may become.
 type FileHeader struct {

@@ -78,6 +78,10 @@ type Status struct {
 	// packets are. It is 0 while the process that Options.Process names does not run.
 	ProcessesFollowed *int `json:"processesFollowed,omitempty"`
 
+	// ProcessesNoRoom is how many processes, sockets and ports were not followed because the tables in
+	// the kernel were full: their packets are missing.
+	ProcessesNoRoom uint64 `json:"processesNoRoom,omitempty"`
+
 	// InterfacesLeftOut are those of All that the filter cannot be applied to.
 	InterfacesLeftOut []LeftOut `json:"interfacesLeftOut,omitempty"`
 

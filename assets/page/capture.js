@@ -19,7 +19,7 @@ function facts(c, moment) {
   ].filter(Boolean).join(', ');
   return [
     ['Filter', c.filter || 'none: every packet'],
-    c.process && ['Process', `${c.process} and what it starts${c.processesFollowed === undefined ? '' : c.processesFollowed ? `; ${count(c.processesFollowed)} now` : '; none runs, it is waited for'}`],
+    c.process && ['Process', `${c.process} and what it starts${c.processesFollowed === undefined ? '' : c.processesFollowed ? `; ${count(c.processesFollowed)} now` : '; none runs, it is waited for'}${c.processesNoRoom ? `; packets are missing: no room in the kernel for ${count(c.processesNoRoom)} of its processes, sockets and ports` : ''}`],
     ['Interfaces', (c.interfaces || []).join(', ')],
     ...(c.interfacesLeftOut || []).map((l) => [`Left out: ${l.interface}`, l.reason]),
     ['Started', `${moment(c.startTime || c.start)} by ${c.owner}`],

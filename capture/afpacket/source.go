@@ -91,6 +91,8 @@ type Source struct {
 	links *links
 	only  *process.Filter // of Options.Process
 
+	followed capture.Followed // when it was closed
+
 	polls  []unix.PollFd // what to wait for
 	waiter *waiter
 
@@ -305,13 +307,13 @@ func (s *Source) Finish() error {
 }
 
 // Processes implements capture.Following.
-func (s *Source) Processes() (n int, ok bool) {
+func (s *Source) Processes() (n capture.Followed, ok bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.only == nil || s.closed {
-		return 0, false
+		return s.followed, false
 	}
-	return s.only.Count(), true
+	return s.only.Followed(), true
 }
 
 // Counters implements capture.Source.
@@ -369,6 +371,9 @@ func (s *Source) Close() error {
 	s.asking.Unlock()
 	if before {
 		return nil
+	}
+	if s.only != nil {
+		s.followed.NoRoom = s.only.Followed().NoRoom
 	}
 	var rings []*ring
 	for _, r := range s.all {

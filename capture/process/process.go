@@ -57,7 +57,7 @@ func Open(wanted string) (*Filter, error) {
 		f.Close()
 		return nil, err
 	}
-	if _, isNumber := capture.ProcessNumber(wanted); isNumber && f.Count() == 0 {
+	if _, isNumber := capture.ProcessNumber(wanted); isNumber && f.Followed().Processes == 0 {
 		f.Close()
 		return nil, &capture.NoSuchProcessError{PID: wanted}
 	}
@@ -132,13 +132,14 @@ func (f *Filter) iterate(name string) (int, error) {
 	return int(written), nil
 }
 
-// Count returns how many processes are followed at the moment.
-func (f *Filter) Count() int {
-	var n uint64
-	if f.set.Map("numbers").Lookup(uint32(0), &n) != nil {
-		return 0
+// Followed returns whose packets are taken now.
+func (f *Filter) Followed() (n capture.Followed) {
+	for which, to := range []*uint64{&n.Processes, &n.NoRoom} { // as the program numbers them
+		if f.set.Map("numbers").Lookup(uint32(which), to) != nil {
+			*to = 0
+		}
 	}
-	return int(n)
+	return n
 }
 
 // A Program is the filter of one packet socket, loaded into the kernel.

@@ -18,6 +18,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
+	"diagsh/capture/process"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 )
@@ -451,21 +452,41 @@ func TestLaterProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, ok := some.source.(capture.Following).Processes(); !ok || n != 0 {
-		t.Errorf("%d processes are followed, %v", n, ok)
+	if n, ok := some.source.(capture.Following).Processes(); !ok || n.Processes != 0 {
+		t.Errorf("%+v processes are followed, %v", n, ok)
 	}
 	stop := noise(other)
 	p := b.peer(b.near, b.wanted)
 	o := owner{}
 	b.work(p, far, other, o)
-	if n, _ := some.source.(capture.Following).Processes(); n != 1 {
-		t.Errorf("%d processes are followed", n)
+	if n, _ := some.source.(capture.Following).Processes(); n.Processes != 1 || n.NoRoom != 0 {
+		t.Errorf("%+v processes are followed", n)
 	}
 	p.command.Process.Kill()
 	await.Until(t, "the end of the process", func() bool {
 		n, _ := some.source.(capture.Following).Processes()
-		return n == 0
+		return n.Processes == 0
 	})
 	stop()
 	compare(t, all.stop(), some.stop(), o)
+}
+
+// TestNoRoom: a process that the tables have no room for is counted, since its packets are missing.
+func TestNoRoom(t *testing.T) {
+	b := newBed(t)
+	var f *process.Filter
+	var err error
+	b.near.Do(t, func() { f, err = process.Open("wanted") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n := f.Followed(); n.NoRoom > 0 {
+		t.Errorf("%+v", n)
+	}
+	if err := f.Fill(); err != nil {
+		t.Fatal(err)
+	}
+	b.peer(b.near, b.wanted)
+	await.Until(t, "the process to be missed", func() bool { return f.Followed().NoRoom > 0 })
 }

@@ -210,6 +210,9 @@ func process(s capture.Status) string {
 	default:
 		text += fmt.Sprintf("; %d processes now", *n)
 	}
+	if n := s.ProcessesNoRoom; n > 0 {
+		text += fmt.Sprintf("; packets are missing: no room in the kernel for %d of its processes, sockets and ports", n)
+	}
 	return text
 }
 

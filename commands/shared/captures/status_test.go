@@ -26,3 +26,15 @@ func TestStatusOfAWire(t *testing.T) {
 		}
 	}
 }
+
+// Packets that are missing for want of room in the kernel are said, also after the end.
+func TestStatusWithoutRoom(t *testing.T) {
+	for _, state := range []capture.State{capture.Running, capture.Stopped} {
+		var text strings.Builder
+		Status(&text, capture.Status{State: state, StartTime: time.Now(), Options: capture.Options{Process: "curl"}, ProcessesNoRoom: 3})
+		want := "packets are missing: no room in the kernel for 3 of its processes, sockets and ports"
+		if got := strings.Join(strings.Fields(text.String()), " "); !strings.Contains(got, want) {
+			t.Errorf("%q is missing:\n%s", want, text.String())
+		}
+	}
+}
