@@ -8,8 +8,8 @@ import (
 	"diagsh/internal/bpf"
 )
 
-// Counts returns what was dropped since the engine ran first, by reason and place, and how many packets
-// are in no count because there were too many places. It is empty while the engine does not run.
+// Counts returns what was dropped since the engine runs, by reason and place, and how many packets are
+// in no count because there were too many places. It is empty while the engine does not run.
 func (e *Engine) Counts() (counts []Count, uncounted uint64, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -63,7 +63,7 @@ func compareWhere(a, b Where) int {
 	return cmp.Or(strings.Compare(a.Reason, b.Reason), strings.Compare(a.Place, b.Place), cmp.Compare(a.EtherType, b.EtherType))
 }
 
-// Flows returns what was dropped since the engine ran first, by reason, place, interface and flow.
+// Flows returns what was dropped since the engine runs, by reason, place, interface and flow.
 // Packets that are only counted, as those for other machines, have no interface and no ends. It is empty
 // while the engine does not run.
 func (e *Engine) Flows() ([]FlowCount, error) {

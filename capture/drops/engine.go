@@ -39,25 +39,23 @@ type Engine struct {
 	own     own
 
 	mu       sync.Mutex // guards what follows; taken before that of a run
-	program  *program   // once it was needed
 	running  *run
 	watching int
 }
 
-// A program is in the kernel, which looks at it only while it is attached. It is kept for the next
-// who watches: to load it takes a tenth of a second.
+// A program is in the kernel, which looks at it only while it is attached.
 type program struct {
 	set     *bpf.Set
 	reasons reasons
 	blind   []string
 }
 
-// A run is the time in which the program is attached.
+// A run is the time in which the program is loaded and attached. It is not kept for the next who
+// watches: to load it takes some 40 ms, and of a command that ended nothing is to be left.
 type run struct {
 	*program
 	link  io.Closer
 	ring  *bpf.Ring
-	since uint64 // by CLOCK_MONOTONIC; what is older is of a run before
 	ended chan struct{}
 
 	naming sync.Mutex // guards what follows
@@ -135,21 +133,21 @@ func (e *Engine) leave(r *run, w *watcher) {
 // tracepoint tells of packets that are dropped.
 const tracepoint = "kfree_skb"
 
-// begin attaches the program.
-func (e *Engine) begin() (r *run, err error) {
-	if e.program == nil {
-		if e.program, err = load(e.options); err != nil {
-			e.program = nil
-			return nil, err
-		}
+// begin loads the program and attaches it.
+func (e *Engine) begin() (*run, error) {
+	p, err := load(e.options)
+	if err != nil {
+		return nil, err
 	}
-	r = &run{program: e.program, since: monotonic(), ended: make(chan struct{})}
+	r := &run{program: p, ended: make(chan struct{})}
 	r.places = places{named: r.siteName, known: map[uint64]string{}}
 	if r.ring, err = r.set.Ring("packets"); err != nil {
+		r.set.Close()
 		return nil, err
 	}
 	if r.link, err = r.set.Attach("dropped"); err != nil {
 		r.ring.Close()
+		r.set.Close()
 		return nil, err
 	}
 	go r.read(e)
@@ -243,7 +241,7 @@ func (r *run) read(e *Engine) {
 			return
 		}
 		k := eventOf(record)
-		if k == nil || k.Time < r.since || e.own.has(k.Flow.Place.Listener) {
+		if k == nil || e.own.has(k.Flow.Place.Listener) {
 			continue
 		}
 		drop := r.drop(k)
@@ -285,6 +283,7 @@ func (r *run) end() {
 	r.link.Close()
 	r.ring.Close()
 	<-r.ended
+	r.set.Close()
 }
 
 // drop names what the kernel tells of a packet.

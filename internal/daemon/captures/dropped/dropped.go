@@ -265,7 +265,7 @@ func comment(d *drops.Drop) string {
 	return b.String()
 }
 
-// count returns what was dropped since the engine began.
+// count returns what was dropped since the engine runs.
 func (w *writer) count() (map[reason]uint64, error) {
 	counts, _, err := w.engine.Counts()
 	sums := map[reason]uint64{}
