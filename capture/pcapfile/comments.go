@@ -18,7 +18,7 @@ func EachCommented(in io.Reader, do func(p *capture.Packet, on capture.Interface
 	for err == nil {
 		var p capture.Packet
 		last.block = last.block[:0]
-		if err = r.readBlock(&p); err == nil && p.Data != nil {
+		if err = r.Next(&p); err == nil {
 			err = do(&p, r.interfaces[p.Interface].Interface, commentsOf(r.order, last.block, len(p.Data)))
 		}
 	}
@@ -40,7 +40,7 @@ func (l *lastBlock) Write(b []byte) (int, error) {
 func commentsOf(o binary.ByteOrder, block []byte, kept int) (comments []string) {
 	const data = 8 + packetFixedSize
 	from := data + kept + padding(kept)
-	if len(block) < from+4 || o.Uint32(block) != blockPacket {
+	if len(block) < from+4 || o.Uint32(block) == blockSimple {
 		return nil
 	}
 	for rest := block[from : len(block)-4]; len(rest) >= 4; {

@@ -319,12 +319,11 @@ func (r *Reader) readOrder() (head []byte, err error) {
 
 // skip skips a block of a kind that does not matter here.
 func (r *Reader) skip(length uint32) error {
-	if r.copy != nil {
-		n, err := io.CopyN(r.copy, r.in, int64(length))
-		r.offset += n
-		return rest(err)
+	out := r.copy
+	if out == nil {
+		out = io.Discard
 	}
-	if _, err := r.in.Discard(int(length) - 4); err != nil {
+	if _, err := io.CopyN(out, r.in, int64(length)-4); err != nil {
 		return rest(err)
 	}
 	end, err := r.read(4)
@@ -335,7 +334,8 @@ func (r *Reader) skip(length uint32) error {
 		return r.corrupt("a block with two different lengths")
 	}
 	r.offset += int64(length)
-	return nil
+	_, err = out.Write(end)
+	return err
 }
 
 func (r *Reader) decodeSection(block []byte, _ *capture.Packet) error {
