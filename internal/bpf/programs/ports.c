@@ -409,21 +409,12 @@ static __always_inline __u32 numbered(struct task_struct *leader)
 	return 0;
 }
 
-// identify reads who a task is. The verifier knows its type, so each member is a load and no call.
-static __always_inline void identify(struct task_struct *t, struct who *w)
+// belongs reads the user and the cgroup of a task that is not the current one.
+static __always_inline void belongs(struct task_struct *t, struct who *w)
 {
-	struct task_struct *leader = t->group_leader;
-	struct mm_struct *mm = t->mm;
 	struct css_set *cgroups = t->cgroups;
 	struct cred *cred = t->cred;
 
-	__builtin_memset(w, 0, sizeof(*w));
-	if (t->flags & PF_KTHREAD || !leader)
-		return;
-	w->id = t->tgid;
-	w->exec = t->self_exec_id;
-	w->start = leader->start_boottime;
-	__builtin_memcpy(w->name, leader->comm, NAME);
 	if (cred)
 		w->uid = cred->uid.val;
 	if (cgroups) {
@@ -432,6 +423,31 @@ static __always_inline void identify(struct task_struct *t, struct who *w)
 
 		if (node)
 			w->cgroup = node->id;
+	}
+}
+
+// identify reads who a task is. The verifier knows its type, so each member is a load and no call.
+//
+// For each pointer that is loaded from what it trusts, the verifier looks through all of the kernel's
+// types by name, some of them four times: that is most of what loading these programs costs. So of
+// the current task only those pointers are loaded that no helper knows.
+static __always_inline void identify(struct task_struct *t, struct who *w, int current)
+{
+	struct task_struct *leader = t->group_leader;
+	struct mm_struct *mm = t->mm;
+
+	__builtin_memset(w, 0, sizeof(*w));
+	if (t->flags & PF_KTHREAD || !leader)
+		return;
+	w->id = t->tgid;
+	w->exec = t->self_exec_id;
+	w->start = leader->start_boottime;
+	__builtin_memcpy(w->name, leader->comm, NAME);
+	if (current) {
+		w->uid = bpf_get_current_uid_gid();
+		w->cgroup = bpf_get_current_cgroup_id();
+	} else {
+		belongs(t, w);
 	}
 	w->pid = numbered(leader);
 	if (mm) {
@@ -449,7 +465,7 @@ static __always_inline void identify(struct task_struct *t, struct who *w)
 static __noinline int me(struct who *w)
 {
 	if (w)
-		identify(bpf_get_current_task_btf(), w);
+		identify(bpf_get_current_task_btf(), w, 1);
 	return 0;
 }
 
@@ -467,7 +483,7 @@ static __noinline int again(struct who *w, struct who *before)
 	    ((__u64 *)before->name)[0] == name[0] && ((__u64 *)before->name)[1] == name[1])
 		*w = *before;
 	else
-		identify(t, w);
+		me(w);
 	return 0;
 }
 
@@ -509,11 +525,12 @@ static __noinline int at(struct event *e, __u64 address)
 	return 0;
 }
 
-// place is at for a socket whose type the verifier knows: each member is a load and no call.
+// place is at for a socket whose type the verifier knows: each member is a load and no call, but for
+// pointers; see identify.
 static __always_inline void place(struct event *e, struct sock *sk)
 {
-	struct net *net = sk->__sk_common.skc_net.net;
-	struct socket_alloc *socket = (struct socket_alloc *)sk->sk_socket;
+	struct net *net = READ(sk, __sk_common.skc_net.net);
+	struct socket_alloc *socket = (struct socket_alloc *)READ(sk, sk_socket);
 
 	if (sk->sk_protocol == IPPROTO_MPTCP) {
 		at(e, (__u64)sk);
@@ -524,8 +541,7 @@ static __always_inline void place(struct event *e, struct sock *sk)
 	e->state = sk->__sk_common.skc_state;
 	e->protocol = sk->sk_protocol;
 	e->type = sk->sk_type;
-	if (net)
-		e->netns = net->ns.inum;
+	e->netns = READ(net, ns.inum);
 	if (socket) // which begins further on than its type's end
 		e->inode = READ(socket, vfs_inode.i_ino);
 	e->local_port = sk->__sk_common.skc_num;
@@ -1192,7 +1208,7 @@ static __always_inline struct process *process(struct task_struct *t, __u8 kind)
 		return 0;
 	p->kind = kind;
 	p->time = bpf_ktime_get_ns();
-	identify(t, &p->who);
+	identify(t, &p->who, kind != FORK);
 	return p;
 }
 
@@ -1206,7 +1222,7 @@ int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
 	p = process(child, FORK);
 	if (!p)
 		return 0;
-	identify(parent, &p->parent);
+	identify(parent, &p->parent, 0);
 	bpf_ringbuf_submit(p, 0);
 	return 0;
 }
@@ -1268,7 +1284,7 @@ int held(struct bpf_iter__task_file *ctx)
 	place(&c.event, sk);
 	c.event.flags = k->flags;
 	c.event.began = k->began;
-	identify(t, &c.event.who);
+	identify(t, &c.event.who, 0);
 	c.born = k->born;
 	c.opener = k->opener;
 	c.user = k->user;
