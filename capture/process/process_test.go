@@ -32,6 +32,9 @@ type bed struct {
 	home      string // of its library
 }
 
+// wanted is a name that no process of another run of these tests has.
+var wanted = fmt.Sprintf("wanted%d", os.Getpid())
+
 const (
 	nearAddress, farAddress   = "192.0.2.1", "192.0.2.2"
 	nearAddress6, farAddress6 = "2001:db8::1", "2001:db8::2"
@@ -54,7 +57,7 @@ func newBed(t testing.TB) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.wanted = filepath.Join(t.TempDir(), "wanted")
+	b.wanted = filepath.Join(t.TempDir(), wanted)
 	if err := os.WriteFile(b.wanted, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +428,7 @@ func TestOnlyTheProcess(t *testing.T) {
 			o.add("tcp", p.do("before = tcp(('%s', 7000)); old = server(('0.0.0.0', 0)); answer = '%%d %%d' %% (port(before), port(old))", farAddress)...)
 			o.add("udp", p.do("bound = udpserver(('0.0.0.0', 0)); answer = port(bound)")...)
 			all := b.record("", "lo", "net0")
-			name := "wanted"
+			name := wanted
 			if by == "number" {
 				name = fmt.Sprint(p.command.Process.Pid)
 			}
@@ -448,7 +451,7 @@ func TestLaterProcess(t *testing.T) {
 	b := newBed(t)
 	far, other := b.start()
 	all := b.record("", "lo", "net0")
-	some, err := b.tryRecord(afpacket.Options{RingBytes: 64 << 20, Process: "wanted", Rings: 2}, "lo", "net0")
+	some, err := b.tryRecord(afpacket.Options{RingBytes: 64 << 20, Process: wanted, Rings: 2}, "lo", "net0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -476,7 +479,7 @@ func TestNoRoom(t *testing.T) {
 	b := newBed(t)
 	var f *process.Filter
 	var err error
-	b.near.Do(t, func() { f, err = process.Open("wanted") })
+	b.near.Do(t, func() { f, err = process.Open(wanted) })
 	if err != nil {
 		t.Fatal(err)
 	}

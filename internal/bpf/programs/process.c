@@ -32,6 +32,10 @@ struct bpf_sock_addr {
 	struct bpf_sock *sk __attribute__((aligned(8)));
 };
 
+// Of linux/sched.h: a process that ends, a thread of the kernel.
+#define PF_EXITING 0x4
+#define PF_KTHREAD 0x200000
+
 enum { BPF_F_NO_PREALLOC = 1, BPF_F_CLONE = 1 << 9, BPF_SK_STORAGE_GET_F_CREATE = 1 };
 
 #define CORE __attribute__((preserve_access_index))
@@ -58,8 +62,14 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 } CORE;
+typedef struct {
+	int owned;
+} CORE socket_lock_t;
+struct socket;
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
+	struct socket *sk_socket;
 	__u16 sk_protocol;
 } CORE;
 struct tcp_ulp_ops {
@@ -72,7 +82,9 @@ struct inet_connection_sock {
 struct mptcp_subflow_context {
 	struct sock *conn;
 } CORE;
+struct file;
 struct socket {
+	struct file *file;
 	struct sock *sk;
 } CORE;
 struct qstr {
@@ -120,6 +132,7 @@ struct pid {
 	struct upid numbers[0];
 } CORE;
 struct task_struct {
+	unsigned int flags;
 	int pid, tgid;
 	struct task_struct *real_parent;
 	struct mm_struct *mm;
@@ -161,6 +174,9 @@ static __always_inline __u64 address(const void *pointer)
 
 #define AF_INET 2
 #define AF_INET6 10
+#define ESTABLISHED 1
+#define SYN_SENT 2
+#define CLOSE_WAIT 8
 #define LISTEN 10
 #define TCP 6
 #define UDP 17
@@ -542,12 +558,25 @@ int BPF_PROG(listens, struct sock *s, int old, int now)
 	return 0;
 }
 
+// disown forgets a socket that another process uses now.
+static __always_inline void disown(__u64 sk)
+{
+	struct held *h = bpf_map_lookup_elem(&sockets, &sk);
+	struct flow f = {};
+
+	if (h) {
+		discount_port(h);
+		bpf_map_delete_elem(&sockets, &sk);
+	}
+	if (flow_of(sk, &f))
+		bpf_map_delete_elem(&flows, &f);
+}
+
 // used follows a socket that was handed over: it belongs to a member when one uses it, and not when
-// another process does.
+// another process does. It runs when the use has ended; of what is sent, egress sees it before.
 static __always_inline int used(struct sock *s)
 {
 	__u64 sk = (__u64)s;
-	struct flow f = {};
 	struct held *h;
 	__u16 family = s->__sk_common.skc_family;
 
@@ -561,13 +590,8 @@ static __always_inline int used(struct sock *s)
 	}
 	if (!h && !bpf_sk_storage_get(&marks, s, 0, 0))
 		return 0;
-	if (h) {
-		discount_port(h);
-		bpf_map_delete_elem(&sockets, &sk);
-	}
+	disown(sk);
 	bpf_sk_storage_delete(&marks, s);
-	if (flow_of(sk, &f))
-		bpf_map_delete_elem(&flows, &f);
 	return 0;
 }
 
@@ -951,29 +975,102 @@ static __always_inline void from_destination(const struct packet *p, struct flow
 	f->protocol = p->protocol;
 }
 
-// parent_is_held reports whether a socket is a part of an MPTCP connection of a member. The kernel
-// makes such sockets by itself.
-static __always_inline int parent_is_held(__u64 sk)
+// user_socket returns the socket that processes know: of a part of an MPTCP connection, which the
+// kernel makes by itself, the connection.
+static __always_inline __u64 user_socket(__u64 sk)
 {
 	struct inet_connection_sock *c = (void *)sk;
 	struct mptcp_subflow_context *subflow = 0;
 	const struct tcp_ulp_ops *ops = 0;
 	struct sock *parent = 0;
 	char name[8] = {};
-	__u64 key;
 
 	if (protocol_of(sk) != TCP)
-		return 0;
+		return sk;
 	READ(ops, c->icsk_ulp_ops);
 	if (!ops)
-		return 0;
+		return sk;
 	READ(name, ops->name);
 	if (*(__u64 *)name != 0x706374706dULL) // "mptcp", the first byte is the lowest
-		return 0;
+		return sk;
 	READ(subflow, c->icsk_ulp_data);
 	READ(parent, subflow->conn);
-	key = (__u64)parent;
-	return bpf_map_lookup_elem(&sockets, &key) != 0;
+	return parent ? (__u64)parent : sk;
+}
+
+// is_open reports whether a socket belongs to a file: the kernel answers by some that do not.
+static __always_inline int is_open(__u64 sk)
+{
+	struct socket *socket = 0;
+	struct file *file = 0;
+
+	READ(socket, ((struct sock *)sk)->sk_socket);
+	READ(file, socket->file);
+	return file != 0;
+}
+
+enum { UNKNOWN, MEMBERS, OTHERS };
+
+// sender returns whose process sends a packet of a socket, if that can be known. The kernel sends for
+// TCP at any time, on any process, but never while one has locked the socket. What others send is
+// sent at once, by whoever calls; so is no answer of the kernel, which has sockets without files for
+// it. A process that ends closes its sockets when it is no member any more.
+static __always_inline int sender(__u64 sk, __u64 user)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct sock *s = (void *)sk;
+	__u32 flags = 0, process = 0;
+	__u8 state = 0;
+	int owned = 0;
+
+	if (protocol_of(sk) == TCP) {
+		READ(owned, s->sk_lock.owned);
+		READ(state, s->__sk_common.skc_state);
+		// Not that of a listener, whose SYN-ACK the kernel sends; who only closes a socket is not its user.
+		if (!owned || (state != ESTABLISHED && state != SYN_SENT && state != CLOSE_WAIT))
+			return UNKNOWN;
+	}
+	READ(flags, task->flags);
+	if (flags & (PF_EXITING | PF_KTHREAD))
+		return UNKNOWN;
+	READ(process, task->tgid);
+	if (!bpf_map_lookup_elem(&members, &process))
+		return OTHERS;
+	return is_open(user) ? MEMBERS : UNKNOWN;
+}
+
+// exists reports whether there is an entry. The compiler does not reckon with the pointer instead,
+// which the verifier forbids.
+static __always_inline int exists(const void *entry)
+{
+	int yes = entry != 0;
+
+	asm volatile("" : "+r"(yes));
+	return yes;
+}
+
+// settle brings what is known of a socket up to date by who sends on it, and reports whether the
+// packet is a member's.
+static __always_inline int settle(struct bpf_sock *s, __u64 sk, __u64 user)
+{
+	int ours = exists(bpf_sk_storage_get(&marks, s, 0, 0)), held = exists(bpf_map_lookup_elem(&sockets, &user));
+
+	switch (sender(sk, user)) {
+	case MEMBERS:
+		if (!held)
+			adopt(user);
+		held = 1;
+		break;
+	case OTHERS:
+		if (!held && !ours)
+			return 0;
+		disown(user);
+		bpf_sk_storage_delete(&marks, s);
+		return 0;
+	}
+	if (held && !ours)
+		bpf_sk_storage_get(&marks, s, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	return held || ours;
 }
 
 // egress enters the ends of what members send. When another process sends from there, they are its.
@@ -997,12 +1094,7 @@ int egress(struct __sk_buff *skb)
 	if (!s)
 		return 1;
 	sk = address(s);
-	h = bpf_map_lookup_elem(&sockets, &sk);
-	ours = bpf_sk_storage_get(&marks, s, 0, 0) != 0;
-	if (!ours && (h || parent_is_held(sk))) {
-		ours = 1;
-		bpf_sk_storage_get(&marks, s, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	}
+	ours = settle(s, sk, user_socket(sk));
 	if (!parse(skb, 0, &p) || p.later || p.kind == COMPLAINS || p.kind == NOBODYS)
 		return 1;
 	from_source(&p, &f);
@@ -1012,6 +1104,7 @@ int egress(struct __sk_buff *skb)
 			bpf_map_delete_elem(&flows, &f);
 		return 1;
 	}
+	h = bpf_map_lookup_elem(&sockets, &sk);
 	o.socket = sk;
 	o.serial = h ? h->serial : 0;
 	known = bpf_map_lookup_elem(&flows, &f);
