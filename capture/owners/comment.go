@@ -29,11 +29,16 @@ func (o Owners) Comments() (list []string) {
 	return list
 }
 
-// Said returns what a file says of a packet with these owners.
-func (o Owners) Said() pcapfile.Said {
+// Said returns what a file says of a packet with these owners, with or without a block of the process:
+// that has no place for more than one, and is of the sender if both are known.
+func (o Owners) Said(block bool) pcapfile.Said {
 	said := pcapfile.Said{Comments: o.Comments()}
+	of := o.Receiver
 	if o.Sender != nil {
-		said.PID = o.Sender.PID
+		of, said.PID = o.Sender, o.Sender.PID
+	}
+	if block && of != nil {
+		said.Process = pcapfile.Process{PID: of.PID, Name: plain(of.Name)}
 	}
 	return said
 }

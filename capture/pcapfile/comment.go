@@ -15,10 +15,14 @@ type Said struct {
 
 	// PID is the process that the packet is of (option epb_processid_threadid); 0 is none.
 	PID int
+
+	// Process, if it has a number, is the process that the packet is of, in a block of its own: tcpdump
+	// of macOS writes such blocks, and Wireshark from 4.6 on makes fields of them.
+	Process Process
 }
 
 func (s Said) nothing() bool {
-	return s.PID == 0 && !slices.ContainsFunc(s.Comments, func(c string) bool { return c != "" })
+	return s.PID == 0 && s.Process.PID == 0 && !slices.ContainsFunc(s.Comments, func(c string) bool { return c != "" })
 }
 
 // CopyCommented copies a pcapng file, as it is or packed by gzip, with comments on its packets. All
@@ -46,18 +50,38 @@ func CopyCommented(out io.Writer, in io.Reader, say func(number int64, p *captur
 // pass copies a whole block. p is the packet that it has, if its kind is that of packets.
 func (r *Reader) pass(kind uint32, block []byte, p *capture.Packet) error {
 	switch kind {
+	case blockSection:
+		r.blocks = processBlocks{}
 	case blockPacket, blockOldPacket, blockSimple:
-		if said := r.say(p); !said.nothing() {
-			block = commented(r.order, block, said, len(p.Data))
+		said := r.say(p)
+		if kind != blockSimple && r.blocks.correct(r.order, optionsOf(block, len(p.Data))) {
+			said.Process = Process{} // the file says it itself
 		}
+		if said.nothing() {
+			break
+		}
+		var process []byte
+		place := uint32(noBlock)
+		if said.Process.PID > 0 {
+			process, place = r.blocks.refer(r.order, nil, said.Process)
+		}
+		block = append(process, commented(r.order, block, said, len(p.Data), place)...)
 	}
 	_, err := r.copy.Write(block)
 	return err
 }
 
-// commented returns the block of a packet of which kept bytes are there with more options. A simple block, which has no options, becomes one that has; it has no time, which is 0
-// then, as Reader says it.
-func commented(o binary.ByteOrder, block []byte, said Said, kept int) []byte {
+// optionsOf returns the options of the block of a packet, other than a simple one, of which kept
+// bytes are there.
+func optionsOf(block []byte, kept int) []byte {
+	const data = 8 + packetFixedSize
+	return block[data+kept+padding(kept) : len(block)-4]
+}
+
+// commented returns the block of a packet of which kept bytes are there with more options; the block
+// of its process is in a place. A simple block, which has no options, becomes one that has; it has no
+// time, which is 0 then, as Reader says it.
+func commented(o binary.ByteOrder, block []byte, said Said, kept int, place uint32) []byte {
 	const simpleData, data = 12, 8 + packetFixedSize
 	kind, head, from := o.Uint32(block), block[8:data:data], data
 	if kind == blockSimple {
@@ -66,16 +90,16 @@ func commented(o binary.ByteOrder, block []byte, said Said, kept int) []byte {
 		o.PutUint32(head[12:], uint32(kept))
 		copy(head[16:], block[8:simpleData])
 	}
-	options := block[from+kept+padding(kept) : len(block)-4]
-	if from == simpleData {
-		options = nil
+	var options []byte
+	if from == data {
+		options = optionsOf(block, kept)
 	}
 	b := make([]byte, 8, len(block)+512)
 	o.PutUint32(b, kind)
 	b = append(b, head...)
 	b = append(b, block[from:from+kept]...)
 	b = append(b, "\x00\x00\x00"[:padding(kept)]...)
-	b = said.append(o, b)
+	b = said.append(o, b, place)
 	b = append(b, options...)
 	if len(options) == 0 {
 		b = appendUint16s(o, b, optionEnd, 0)
@@ -87,8 +111,8 @@ func commented(o binary.ByteOrder, block []byte, said Said, kept int) []byte {
 	return append(b, end[:]...)
 }
 
-// append appends the options that say it.
-func (s Said) append(o binary.ByteOrder, b []byte) []byte {
+// append appends the options that say it. The block of the process is in a place.
+func (s Said) append(o binary.ByteOrder, b []byte, place uint32) []byte {
 	for _, text := range s.Comments {
 		if text == "" {
 			continue
@@ -102,6 +126,10 @@ func (s Said) append(o binary.ByteOrder, b []byte) []byte {
 		b = appendUint16s(o, b, packetProcess, 8)
 		b = append(b, make([]byte, 8)...) // the thread is 0: it is not known
 		o.PutUint32(b[len(b)-8:], uint32(s.PID))
+	}
+	if s.Process.PID > 0 {
+		b = appendUint16s(o, b, packetProcessBlock, 4)
+		b = appendUint32s(o, b, place)
 	}
 	return b
 }

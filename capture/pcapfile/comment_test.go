@@ -125,6 +125,8 @@ func packetsIn(t *testing.T, file []byte) string {
 func FuzzCopyCommented(f *testing.F) {
 	f.Add(foreignFile(binary.LittleEndian))
 	f.Add(foreignFile(binary.BigEndian))
+	f.Add(processFile(binary.LittleEndian))
+	f.Add(processFile(binary.BigEndian))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		r, err := NewReader(bytes.NewReader(file))
 		if err != nil || r.Format() != capture.PCAPNG {
@@ -140,7 +142,9 @@ func FuzzCopyCommented(f *testing.F) {
 			return n
 		}
 		var out bytes.Buffer
-		CopyCommented(&out, bytes.NewReader(file), func(int64, *capture.Packet, capture.Interface) Said { return Said{Comments: []string{"noted"}, PID: 7} })
+		CopyCommented(&out, bytes.NewReader(file), func(int64, *capture.Packet, capture.Interface) Said {
+			return Said{Comments: []string{"noted"}, PID: 7, Process: Process{PID: 7, Name: "own"}}
+		})
 		if before, after := packets(file), packets(out.Bytes()); before != after {
 			t.Errorf("of %d packets the copy has %d", before, after)
 		}

@@ -8,18 +8,19 @@ import (
 	"diagsh/capture"
 )
 
-// EachCommented reads a pcapng file and calls do with each packet, its interface, and the comments
-// that it has. They are valid until do returns, whose error ends the reading. A packet at the end that
+// EachSaid reads a file and calls do with each packet, its interface, and what the file says
+// of it. They are valid until do returns, whose error ends the reading. A packet at the end that
 // is not whole is left out. The error is that of NewReader or Reader.Next, or of do.
-func EachCommented(in io.Reader, do func(p *capture.Packet, on capture.Interface, comments []string) error) error {
+func EachSaid(in io.Reader, do func(p *capture.Packet, on capture.Interface, said Said) error) error {
 	var last lastBlock
-	r := &Reader{copy: &last, say: func(*capture.Packet) Said { return Said{} }}
+	var processes []Process
+	r := &Reader{copy: &last, say: func(*capture.Packet) Said { return Said{} }, processes: &processes}
 	err := r.begin(in)
 	for err == nil {
 		var p capture.Packet
 		last.block = last.block[:0]
 		if err = r.Next(&p); err == nil {
-			err = do(&p, r.interfaces[p.Interface].Interface, commentsOf(r.order, last.block, len(p.Data)))
+			err = do(&p, r.interfaces[p.Interface].Interface, saidIn(r.order, last.block, len(p.Data), processes))
 		}
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -36,22 +37,23 @@ func (l *lastBlock) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// commentsOf returns the comments in the block of a packet of which kept bytes are there.
-func commentsOf(o binary.ByteOrder, block []byte, kept int) (comments []string) {
-	const data = 8 + packetFixedSize
-	from := data + kept + padding(kept)
-	if len(block) < from+4 || o.Uint32(block) == blockSimple {
-		return nil
+// saidIn returns what the block of a packet says of which kept bytes are there, in a section with
+// processes.
+func saidIn(o binary.ByteOrder, block []byte, kept int, processes []Process) (said Said) {
+	if len(block) < 4 || o.Uint32(block) == blockSimple || len(block) < 8+packetFixedSize+kept+padding(kept)+4 {
+		return said
 	}
-	for rest := block[from : len(block)-4]; len(rest) >= 4; {
-		code, length := o.Uint16(rest), int(o.Uint16(rest[2:]))
-		if code == 0 || len(rest) < 4+length {
-			break
+	eachOption(o, optionsOf(block, kept), func(code uint16, value []byte) {
+		switch {
+		case code == optionComment:
+			said.Comments = append(said.Comments, string(value))
+		case code == packetProcess && len(value) == 8:
+			said.PID = int(int32(o.Uint32(value)))
+		case code == packetProcessBlock && len(value) == 4:
+			if place := int64(o.Uint32(value)); place < int64(len(processes)) {
+				said.Process = processes[place]
+			}
 		}
-		if code == optionComment {
-			comments = append(comments, string(rest[4:4+length]))
-		}
-		rest = rest[min(len(rest), 4+length+padding(length)):]
-	}
-	return comments
+	})
+	return said
 }

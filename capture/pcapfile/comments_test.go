@@ -19,8 +19,8 @@ import (
 // commentsIn returns the comments of each packet.
 func commentsIn(t testing.TB, file []byte) (list [][]string) {
 	t.Helper()
-	if err := EachCommented(bytes.NewReader(file), func(_ *capture.Packet, _ capture.Interface, comments []string) error {
-		list = append(list, comments)
+	if err := EachSaid(bytes.NewReader(file), func(_ *capture.Packet, _ capture.Interface, said Said) error {
+		list = append(list, said.Comments)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestCommentsOfEditcap(t *testing.T) {
 // An error of the one who is told ends it.
 func TestCommentsUntilAnError(t *testing.T) {
 	wrong, told := errors.New("wrong"), 0
-	err := EachCommented(bytes.NewReader(foreignFile(binary.LittleEndian)), func(*capture.Packet, capture.Interface, []string) error {
+	err := EachSaid(bytes.NewReader(foreignFile(binary.LittleEndian)), func(*capture.Packet, capture.Interface, Said) error {
 		told++
 		return wrong
 	})
@@ -107,9 +107,9 @@ func TestCommentsOfPCAP(t *testing.T) {
 	}
 }
 
-// FuzzEachCommented: whatever the bytes are, no packet is told with a comment that is not in them, and
+// FuzzEachSaid: whatever the bytes are, no packet is told with a comment that is not in them, and
 // the packets are those of the Reader.
-func FuzzEachCommented(f *testing.F) {
+func FuzzEachSaid(f *testing.F) {
 	for _, o := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
 		f.Add(foreignFile(o))
 		// A block whose lengths differ ends the file for both.
@@ -118,9 +118,9 @@ func FuzzEachCommented(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		told := 0
-		EachCommented(bytes.NewReader(file), func(p *capture.Packet, _ capture.Interface, comments []string) error {
+		EachSaid(bytes.NewReader(file), func(p *capture.Packet, _ capture.Interface, said Said) error {
 			told++
-			for _, c := range comments {
+			for _, c := range said.Comments {
 				if !bytes.Contains(file, []byte(c)) && !bytes.HasPrefix(file, []byte{0x1f, 0x8b}) {
 					t.Errorf("the comment %q is not in the file", c)
 				}

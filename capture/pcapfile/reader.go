@@ -36,6 +36,9 @@ type Reader struct {
 
 	copy io.Writer                  // pcapng: gets every block; nil is none
 	say  func(*capture.Packet) Said // what is said of the next packet in the copy
+
+	blocks    processBlocks // of this section of the copy
+	processes *[]Process    // gets those of this section; nil: they do not matter
 }
 
 type fileInterface struct {
@@ -275,6 +278,12 @@ func (r *Reader) readBlock(p *capture.Packet) error {
 		decode = r.decodePacket
 	case blockSimple:
 		decode = r.decodeSimple
+	case blockProcess:
+		r.blocks.other()
+		if length > maxBlock {
+			return r.skip(length)
+		}
+		decode = r.decodeProcess
 	default:
 		return r.skip(length)
 	}
@@ -346,6 +355,9 @@ func (r *Reader) decodeSection(block []byte, _ *capture.Packet) error {
 		return r.corrupt("version %d is not known", major)
 	}
 	r.section = len(r.interfaces)
+	if r.processes != nil {
+		*r.processes = nil
+	}
 	return nil
 }
 
@@ -446,10 +458,14 @@ func (r *Reader) decodeSimple(block []byte, p *capture.Packet) error {
 	return nil
 }
 
-// options calls f for each option of a list. One that crosses the end is the last.
 func (r *Reader) options(list []byte, f func(code uint16, value []byte)) {
+	eachOption(r.order, list, f)
+}
+
+// eachOption calls f for each option of a list. One that crosses the end is the last.
+func eachOption(o binary.ByteOrder, list []byte, f func(code uint16, value []byte)) {
 	for len(list) >= 4 {
-		code, length := r.order.Uint16(list), int(r.order.Uint16(list[2:]))
+		code, length := o.Uint16(list), int(o.Uint16(list[2:]))
 		list = list[4:]
 		if code == optionEnd || length > len(list) {
 			return

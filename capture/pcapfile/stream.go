@@ -13,6 +13,7 @@ type Stream struct {
 	header capture.FileHeader
 	counts []uint64 // of packets, by interface
 	buffer []byte
+	blocks processBlocks
 }
 
 // NewStream starts a capture without a size limit. The error is capture.ErrMixedLinkTypes, or from
@@ -107,6 +108,10 @@ func (s *Stream) append(b []byte, p *capture.Packet, said Said) []byte {
 		b = order.AppendUint32(b, p.Length)
 		return append(b, p.Data...)
 	}
+	place := uint32(noBlock)
+	if said.Process.PID > 0 {
+		b, place = s.blocks.refer(order, b, said.Process)
+	}
 	b, start := beginBlock(b, blockPacket)
 	b = order.AppendUint32(b, p.Interface)
 	b = order.AppendUint32(b, uint32(p.Time>>32))
@@ -115,7 +120,7 @@ func (s *Stream) append(b []byte, p *capture.Packet, said Said) []byte {
 	b = order.AppendUint32(b, p.Length)
 	b = append(b, p.Data...)
 	b = append(b, "\x00\x00\x00"[:padding(len(p.Data))]...)
-	b = said.append(order, b)
+	b = said.append(order, b, place)
 	b = order.AppendUint16(b, packetFlags)
 	b = order.AppendUint16(b, 4)
 	b = order.AppendUint32(b, flags(p.Direction))

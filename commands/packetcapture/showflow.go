@@ -355,7 +355,7 @@ func (v *flowView) collectDrops(open replay.Opener, from time.Time) error {
 	}
 	defer f.Close()
 	flows, number := summary.NewFlows(), int64(0)
-	return pcapfile.EachCommented(f, func(p *capture.Packet, on capture.Interface, comments []string) error {
+	return pcapfile.EachSaid(f, func(p *capture.Packet, on capture.Interface, said pcapfile.Said) error {
 		number++
 		flows.Add(number, p, on.LinkType)
 		flow, _ := flows.Latest()
@@ -363,8 +363,8 @@ func (v *flowView) collectDrops(open replay.Opener, from time.Time) error {
 			return nil
 		}
 		dropped := dropType
-		if len(comments) > 0 {
-			dropped = comments[0]
+		if len(said.Comments) > 0 {
+			dropped = said.Comments[0]
 		}
 		of, _ := v.joined.Of(p, on)
 		v.add(shown{Type: dropType, Packet: decode.Decode(number, p, on, 1), Dropped: dropped, Sender: of.Sender, Receiver: of.Receiver})

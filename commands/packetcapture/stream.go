@@ -31,6 +31,7 @@ type streamArgs struct {
 	Promiscuous bool           `arg:"promiscuous" default:"yes" help:"Show packets too that are addressed to other machines."`
 	Management  bool           `arg:"management" help:"Show the packets of management sessions too, this one among them."`
 	Processes   bool           `arg:"processes" default:"no" help:"Say in comments of the packets which processes they are of; a capture with processes does so without it, unless the format is pcap."`
+	AppleBlocks bool           `arg:"appleblocks" label:"Apple blocks" default:"no" help:"Name the processes in blocks as those of macOS's tcpdump too, which Wireshark from 4.6 on shows as fields and columns."`
 	owned.Args
 }
 
@@ -81,6 +82,9 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 	if a.Processes && a.Format == string(capture.PCAP) {
 		return menu.BadArgument("processes", "The format pcap has no place for processes").WithHint("Give format pcapng")
 	}
+	if a.AppleBlocks && a.Format == string(capture.PCAP) {
+		return menu.BadArgument("appleblocks", "The format pcap has no place for blocks").WithHint("Give format pcapng")
+	}
 	from, err := a.open(ctx, s, caller)
 	if err != nil {
 		return err
@@ -92,6 +96,7 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 	if err != nil {
 		return err
 	}
+	w.blocks = a.AppleBlocks
 	var stop func()
 	if w.joined, stop, err = a.JoinLive(s, a.says(s, from.header.Format)); err != nil {
 		return err
@@ -115,7 +120,7 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 
 // says reports whether the stream says which processes its packets are of.
 func (a streamArgs) says(s packetService, format capture.Format) bool {
-	return a.Processes || format == capture.PCAPNG && keepsProcesses(s, a.Name)
+	return a.Processes || a.AppleBlocks || format == capture.PCAPNG && keepsProcesses(s, a.Name)
 }
 
 // A tapped is where the packets of a stream come from.
@@ -179,6 +184,7 @@ type streamer struct {
 	joined     owned.Joined
 	matching   []capture.Packet // of one batch
 	of         []owners.Owners  // theirs
+	blocks     bool             // say processes in blocks too
 }
 
 func newStreamer(out io.Writer, from tapped, most int64) (*streamer, error) {
@@ -210,7 +216,7 @@ func (w *streamer) write(batch []capture.Packet) error {
 		w.matching = w.matching[:left]
 	}
 	w.written += uint64(len(w.matching))
-	if err := w.stream.WriteSaying(w.matching, func(n int) pcapfile.Said { return w.of[n].Said() }); err != nil {
+	if err := w.stream.WriteSaying(w.matching, func(n int) pcapfile.Said { return w.of[n].Said(w.blocks) }); err != nil {
 		return err
 	}
 	if w.most > 0 && w.written == uint64(w.most) {
@@ -291,7 +297,7 @@ func (a streamArgs) request() capture.Request {
 		o.Filter = captures.Cleared(*a.Filter)
 	}
 	given := append(a.Given, "promiscuous")
-	if a.Processes && a.Format == "" {
+	if (a.Processes || a.AppleBlocks) && a.Format == "" {
 		o.Format, given = capture.PCAPNG, append(given, "format")
 	}
 	return capture.Request{Partial: capture.Partial{Options: o, Given: given}}

@@ -13,3 +13,19 @@ type Contents struct {
 	Comment string    `json:"comment,omitempty"`
 	Case    string    `json:"caseNumber,omitempty"`
 }
+
+// A Form is how the packets of a file are taken.
+type Form struct {
+	Format      string // pcap or pcapng
+	AppleBlocks bool   // with process information blocks, as tcpdump of macOS writes them
+}
+
+// A Conversion is what a file of packets becomes in a Form.
+type Conversion struct {
+	Needed bool   // it is written anew
+	Name   string // of what is written then
+
+	// Revision is another text for each state of what is said of the packets beside them: notes and
+	// processes. It is empty if nothing is.
+	Revision string
+}

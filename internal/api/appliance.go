@@ -82,14 +82,13 @@ type Files interface {
 	// Contents returns what is known of the contents of a file.
 	Contents(name string) access.Contents
 
-	// Converts reports whether a file of packets is written anew in a format, pcap or pcapng: it has
-	// another one, or there are notes at its packets, which pcapng has as comments. notes is another
-	// text for each state of those, and empty without.
-	Converts(name, format string) (needed bool, notes string, err error)
+	// Converts reports whether a file of packets is written anew in a form: it has another format, or
+	// something is said of its packets, which pcapng has as comments.
+	Converts(name string, as access.Form) (access.Conversion, error)
 
-	// Convert writes the packets of a file in a format. An error that is a *menu.Error comes before
+	// Convert writes the packets of a file in a form. An error that is a *menu.Error comes before
 	// anything was written.
-	Convert(ctx context.Context, name, format string, out io.Writer) error
+	Convert(ctx context.Context, name string, as access.Form, out io.Writer) error
 
 	// RemoveFile deletes a file for the caller.
 	RemoveFile(caller menu.Caller, name string) error

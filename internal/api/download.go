@@ -16,6 +16,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/api/rest"
 	"diagsh/internal/menu"
+	"diagsh/internal/menu/value"
 )
 
 // Media types of files. That of pcap is registered; pcapng has none yet, and this is the one that
@@ -51,16 +52,20 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Ca
 	if err != nil {
 		return err
 	}
-	if format := r.URL.Query().Get("format"); format != "" {
-		needed, tag, err := s.converts(caller, name, format)
+	as, err := formOf(r)
+	if err != nil {
+		return err
+	}
+	if as.Format != "" {
+		c, tag, err := s.converts(caller, name, as)
 		if err != nil {
 			return err
 		}
-		if needed {
+		if c.Needed {
 			if rest.NotModified(w, r, tag) {
 				return nil
 			}
-			return s.convertFile(w, r, caller, name, format)
+			return s.convertFile(w, r, caller, name, as, c.Name)
 		}
 	}
 	if r.Method == http.MethodHead {
@@ -72,6 +77,21 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request, caller menu.Ca
 	}
 	defer f.Close()
 	return s.serveFile(w, r, info, f.File, f)
+}
+
+// formOf returns the form in which a request asks for the packets of a file.
+func formOf(r *http.Request) (as access.Form, err error) {
+	query := r.URL.Query()
+	as.Format = query.Get("format")
+	if given := query.Get("appleblocks"); given != "" {
+		if as.AppleBlocks, err = value.ParseBool(given); err != nil {
+			return as, menu.BadArgument("appleblocks", "%s is neither yes nor no", menu.Quoted(given))
+		}
+	}
+	if as.AppleBlocks && as.Format == "" {
+		return as, menu.BadArgument("appleblocks", "Blocks of processes need a format").WithHint("Give format pcapng")
+	}
+	return as, nil
 }
 
 // describeFile answers with the head of a file, which is no download.
@@ -134,34 +154,34 @@ func wantsDigest(r *http.Request) bool {
 	return false
 }
 
-// converts reports whether a file is written anew for the format that is asked for, if the caller
+// converts reports whether a file is written anew for the form that is asked for, if the caller
 // may read it. The entity tag of that is weak: another version of the appliance may write other
-// bytes. It is another one when the file or its notes are.
-func (s *Server) converts(caller menu.Caller, name, format string) (needed bool, tag string, err error) {
+// bytes. It is another one when the file or what is said of its packets is.
+func (s *Server) converts(caller menu.Caller, name string, as access.Form) (c access.Conversion, tag string, err error) {
 	info, f, err := s.openAllowed(caller, name)
 	if err != nil {
-		return false, "", err
+		return c, "", err
 	}
 	defer f.Close()
-	needed, notes, err := s.appliance.Converts(info.Name, format)
-	if err == nil && needed {
+	c, err = s.appliance.Converts(info.Name, as)
+	if err == nil && c.Needed {
 		tag, err = tagOf(f)
 	}
-	return needed, fmt.Sprintf(`W/"%s-%s%s"`, strings.Trim(tag, `"`), format, notes), err
+	return c, fmt.Sprintf(`W/"%s-%s%s"`, strings.Trim(tag, `"`), as.Format, c.Revision), err
 }
 
-// convertFile answers with the packets of a file in another format. Such an answer has no ranges.
-func (s *Server) convertFile(w http.ResponseWriter, r *http.Request, caller menu.Caller, name, format string) error {
-	as := strings.TrimSuffix(name, path.Ext(name)) + "." + format
-	w.Header().Set("Content-Type", typeOf(as))
-	w.Header().Set("Content-Disposition", attached(as))
+// convertFile answers with the packets of a file in another form, by its name then. Such an answer has
+// no ranges.
+func (s *Server) convertFile(w http.ResponseWriter, r *http.Request, caller menu.Caller, name string, as access.Form, asName string) error {
+	w.Header().Set("Content-Type", typeOf(asName))
+	w.Header().Set("Content-Disposition", attached(asName))
 	if r.Method == http.MethodHead {
 		return nil
 	}
 	s.downloaded(caller, name, "-")
 	counted := &countedWriter{w: w}
 	defer func() { s.downloaded(caller, name, strconv.FormatInt(counted.written, 10)) }()
-	err := s.appliance.Convert(r.Context(), name, format, counted)
+	err := s.appliance.Convert(r.Context(), name, as, counted)
 	if err != nil && counted.written > 0 {
 		if r.Context().Err() == nil {
 			s.AsError("convert "+name, err)

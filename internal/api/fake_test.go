@@ -246,18 +246,21 @@ func (d *fakeAppliance) Contents(name string) access.Contents {
 	return access.Contents{Capture: "c-" + name}
 }
 
-func (d *fakeAppliance) Converts(name, format string) (bool, string, error) {
-	if format == "pcapng" {
-		return true, d.notes, nil
+func (d *fakeAppliance) Converts(name string, as access.Form) (access.Conversion, error) {
+	c := access.Conversion{Name: strings.TrimSuffix(name, filepath.Ext(name)) + "." + as.Format}
+	if as.Format == "pcapng" {
+		c.Needed, c.Revision = true, d.notes
+		return c, nil
 	}
-	return !strings.HasSuffix(name, "."+format), "", nil
+	c.Needed = !strings.HasSuffix(name, "."+as.Format)
+	return c, nil
 }
 
-func (d *fakeAppliance) Convert(_ context.Context, name, format string, out io.Writer) error {
+func (d *fakeAppliance) Convert(_ context.Context, name string, as access.Form, out io.Writer) error {
 	if name == "headers.pcap" {
 		return menu.Errorf(menu.State, "It does not fit")
 	}
-	_, err := io.WriteString(out, name+" as "+format)
+	_, err := io.WriteString(out, name+" as "+as.Format)
 	return err
 }
 

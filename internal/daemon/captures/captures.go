@@ -31,6 +31,7 @@ import (
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/captures/beside"
 	"diagsh/internal/daemon/captures/notes"
+	"diagsh/internal/daemon/captures/outgoing"
 	"diagsh/internal/daemon/captures/savedfilters"
 	"diagsh/internal/daemon/exports"
 	"diagsh/internal/daemon/files"
@@ -88,6 +89,7 @@ type Table struct {
 	capturesFile store.JSON[capturesFile]
 	settingsFile store.JSON[settingsFile]
 	notes        *notes.Book
+	outgoing     *outgoing.Writer
 	volume       *pcapfile.Volume
 	rings        *afpacket.Spare
 
@@ -131,6 +133,9 @@ func Open(o Options) (*Table, error) {
 	if t.notes, err = notes.Open(filepath.Join(o.Dir, "notes.json"), o.Noted, o.SetAside); err != nil {
 		return nil, err
 	}
+	machine, system := machine()
+	t.outgoing = outgoing.New(outgoing.Options{Open: t.directory.OpenFile, Notes: t.notes, Owners: t.Owners, Revision: t.flowsRevision,
+		Header: capture.FileHeader{Machine: machine, System: system, Application: t.product}})
 	stored := settingsFile{firstSettings()}
 	known, err := t.settingsFile.Load(&stored)
 	if err != nil {

@@ -3,9 +3,7 @@ package captures
 import (
 	"errors"
 
-	"diagsh/capture"
 	"diagsh/capture/owners"
-	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/internal/daemon/captures/beside"
 	"diagsh/internal/menu"
@@ -67,31 +65,4 @@ func (t *Table) LiveOwners() (*owners.Table, func(), error) {
 		return nil, nil, menu.Failing("watch the sockets", err)
 	}
 	return table, stop, nil
-}
-
-// saying returns what a file in the format pcapng says of its packets: what users noted, and which
-// processes they are of. It is nil if that is nothing.
-func (t *Table) saying(file string, format capture.Format) (
-	func(int64, *capture.Packet, capture.Interface) pcapfile.Said, error) {
-	if format != capture.PCAPNG {
-		return nil, nil
-	}
-	notes := t.notes.Comments(file)
-	table, err := t.Owners(file)
-	if err != nil || table == nil && len(notes) == 0 {
-		return nil, err
-	}
-	var j *owners.Joiner
-	if table != nil {
-		j = owners.NewJoiner(table)
-	}
-	return func(number int64, p *capture.Packet, on capture.Interface) (said pcapfile.Said) {
-		if j != nil {
-			said = j.Join(p, on.LinkType).Said()
-		}
-		if note := notes[number]; note != "" {
-			said.Comments = append([]string{note}, said.Comments...)
-		}
-		return said
-	}, nil
 }

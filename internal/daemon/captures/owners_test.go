@@ -6,12 +6,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"diagsh/capture"
 	"diagsh/capture/owners"
+	"diagsh/capture/pcapfile"
+	"diagsh/internal/access"
 	"diagsh/internal/daemon/captures/beside"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/roomtest"
@@ -54,8 +57,9 @@ func TestPacketsSayTheirProcesses(t *testing.T) {
 		t.Fatalf("the format is %s", s.Format)
 	}
 	name := s.Files[0].Name
-	if needed, revision, err := b.d.Converts(name, "pcapng"); !needed || revision == "" || err != nil {
-		t.Errorf("it is taken as it is: %v, %q, %v", needed, revision, err)
+	as := access.Form{Format: "pcapng", AppleBlocks: true}
+	if c, err := b.d.Converts(name, as); !c.Needed || c.Revision == "" || c.Name != strings.TrimSuffix(name, ".pcapng")+".processes.pcapng" || err != nil {
+		t.Errorf("it is taken as it is: %+v, %v", c, err)
 	}
 	folder := t.TempDir()
 	path := filepath.Join(folder, "said.pcapng")
@@ -63,7 +67,7 @@ func TestPacketsSayTheirProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.d.Convert(t.Context(), name, "pcapng", out); err != nil {
+	if err := b.d.Convert(t.Context(), name, as, out); err != nil {
 		t.Fatal(err)
 	}
 	out.Close()
@@ -88,6 +92,17 @@ func TestPacketsSayTheirProcesses(t *testing.T) {
 	content, err := os.ReadFile(path)
 	if err != nil || bytes.Count(content, []byte("\x08\x00\x08\x00\x92\x10\x00\x00\x00\x00\x00\x00")) != 2 {
 		t.Errorf("the option of the process is not there twice, %v", err)
+	}
+	var processes []pcapfile.Process
+	if err := pcapfile.EachSaid(bytes.NewReader(content), func(_ *capture.Packet, _ capture.Interface, said pcapfile.Said) error {
+		processes = append(processes, said.Process)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	curl := pcapfile.Process{PID: 4242, Name: "curl"}
+	if !slices.Equal(processes, []pcapfile.Process{curl, curl, {}}) {
+		t.Errorf("the blocks are of %v", processes)
 	}
 	table, err := b.d.Owners("one")
 	if err != nil || table == nil {

@@ -21,7 +21,7 @@ import (
 func commentsIn(t *testing.T, d *rooms, name, format string) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := d.Convert(t.Context(), name, format, &out); err != nil {
+	if err := d.Convert(t.Context(), name, access.Form{Format: format}, &out); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "converted")
@@ -58,7 +58,8 @@ func TestNotesTravelAndGoWithTheirFiles(t *testing.T) {
 			}
 		}
 	}
-	_, revision, err := b.d.Converts(files[1], "pcapng")
+	as := access.Form{Format: "pcapng"}
+	first, err := b.d.Converts(files[1], as)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,8 +72,8 @@ func TestNotesTravelAndGoWithTheirFiles(t *testing.T) {
 			t.Errorf("the pcap of %s says %q", name, got)
 		}
 	}
-	if needed, same, err := b.d.Converts(files[1], "pcapng"); !needed || same != revision || err != nil {
-		t.Errorf("written anew: %t, revision %q was %q, %v", needed, same, revision, err)
+	if again, err := b.d.Converts(files[1], as); !again.Needed || again != first || err != nil {
+		t.Errorf("written anew: %+v, was %+v, %v", again, first, err)
 	}
 	if _, there, err := b.d.DeleteNote(files[1], 3); !there || err != nil {
 		t.Error(there, err)
@@ -80,14 +81,14 @@ func TestNotesTravelAndGoWithTheirFiles(t *testing.T) {
 	if _, there, err := b.d.DeleteNote(files[1], 3); there || err != nil {
 		t.Error("deleted twice", err)
 	}
-	if _, other, _ := b.d.Converts(files[1], "pcapng"); other == revision || other == "" {
-		t.Errorf("the revision of other notes is %q", other)
+	if other, _ := b.d.Converts(files[1], as); other.Revision == first.Revision || other.Revision == "" {
+		t.Errorf("the revision of other notes is %q", other.Revision)
 	}
 	if _, _, err := b.d.DeleteNote(files[1], 1); err != nil {
 		t.Error(err)
 	}
-	if needed, none, _ := b.d.Converts(files[1], "pcapng"); needed || none != "" {
-		t.Errorf("without notes it is written anew: %t, %q", needed, none)
+	if none, _ := b.d.Converts(files[1], as); none.Needed || none.Revision != "" {
+		t.Errorf("without notes it is written anew: %+v", none)
 	}
 
 	// What deletes a file: with its capture, alone, and a ring, which tells nobody.

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"diagsh/capture"
 	"diagsh/capture/owners"
+	"diagsh/capture/pcapfile"
 	"diagsh/internal/test/await"
 )
 
@@ -39,6 +41,7 @@ func TestLivePacketsNameTheirProcesses(t *testing.T) {
 		{"packetcapture stream lo filter 'udp dst port 5002' processes yes count 8", "", streamedSenders},
 		{fmt.Sprintf("packetcapture stream lo filter 'udp dst port 5002' processes yes pid %d count 4", pid), name, streamedSenders},
 		{"packetcapture stream name job process bash count 4", "bash", streamedSenders},
+		{"packetcapture stream lo filter 'udp dst port 5002' appleblocks yes count 8", "", streamedBlocks},
 	} {
 		t.Run(test.line, func(t *testing.T) {
 			b := b.of(t)
@@ -71,8 +74,10 @@ func TestLivePacketsNameTheirProcesses(t *testing.T) {
 			}
 		})
 	}
-	if text := b.line("packetcapture stream lo processes yes format pcap", 2); !strings.Contains(text, "pcap has no place") {
-		t.Errorf("processes in pcap: %s", text)
+	for _, argument := range []string{"processes", "appleblocks"} {
+		if text := b.line("packetcapture stream lo format pcap "+argument+" yes", 2); !strings.Contains(text, "pcap has no place") {
+			t.Errorf("%s in pcap: %s", argument, text)
+		}
 	}
 }
 
@@ -132,6 +137,18 @@ func streamedSenders(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return tool(t, "tshark", "-n", "-r", file, "-T", "fields", "-e", "frame.comment")
+}
+
+// streamedBlocks are the processes of packets by their blocks, written as comments begin.
+func streamedBlocks(t *testing.T, text string) string {
+	var list strings.Builder
+	if err := pcapfile.EachSaid(strings.NewReader(text), func(_ *capture.Packet, _ capture.Interface, said pcapfile.Said) error {
+		_, err := fmt.Fprintf(&list, "process=%s pid=%d of the block\n", said.Process.Name, said.Process.PID)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return list.String()
 }
 
 // One packet, and one conversation, of a capture or of the report on it, are told with their processes.
