@@ -17,15 +17,15 @@ import (
 // mostBeside is how many bytes each file beside a capture may have.
 const mostBeside = 128 << 20
 
-// beginBeside begins the files that a capture wants beside its own. append continues those that
-// are there.
-func (t *Table) beginBeside(r *entry, interfaces []capture.Interface, append bool) (*beside.Set, error) {
+// beginBeside begins the files that a capture wants beside its own. before is the status of the
+// capture that goes on in those that are there, nil for a new one.
+func (t *Table) beginBeside(r *entry, interfaces []capture.Interface, before *capture.Status) (*beside.Set, error) {
 	filter := ""
 	if r.filter != nil {
 		filter = r.filter.expression
 	}
 	return beside.Begin(beside.Options{
-		Dir: t.root, File: r.File, Recorders: t.recorders, MostBytes: mostBeside, Append: append,
+		Dir: t.root, File: r.File, Recorders: t.recorders, MostBytes: mostBeside, Before: before,
 		Room: func() error { return t.roomBeside(r.Spec) },
 	}, beside.Capture{Name: r.Spec.Name, Options: r.Spec.Options, Filter: filter, Interfaces: interfaces})
 }

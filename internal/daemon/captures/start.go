@@ -73,7 +73,7 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 		return nil, err
 	}
 	next := t.firstNumber(r, before)
-	grow, err := t.beginBeside(r, interfaces, before != nil)
+	grow, err := t.beginBeside(r, interfaces, before)
 	if err != nil {
 		files.Close()
 		return nil, err

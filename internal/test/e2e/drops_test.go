@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,27 @@ func TestDropsBesideACapture(t *testing.T) {
 	merged := filepath.Join(t.TempDir(), "merged.pcapng")
 	tool(t, "mergecap", "-w", merged, file, b.file(s.Files[0].Name))
 	said(t, merged, want)
+}
+
+// A capture that is appended to goes on counting what the kernel drops, in the status and in the file.
+func TestDropsOfAnAppendedCapture(t *testing.T) {
+	t.Parallel()
+	need(t, "tshark", "tshark")
+	b := newBed(t)
+	for part := 1; part <= 2; part++ {
+		b.do("op", "packetcapture start one interfaces lo drops yes mode append")
+		b.ns.Do(t, func() { datagrams(t, 9, 2*part) })
+		b.do("op", "packetcapture stop one")
+	}
+	s := b.capture("one")
+	if len(s.FilesBeside) != 1 {
+		t.Fatalf("beside it are %+v", s.FilesBeside)
+	}
+	want := capture.DropReason{Reason: "NO_SOCKET", Packets: 6, Recorded: 6}
+	if !slices.Contains(s.FilesBeside[0].Reasons, want) {
+		t.Errorf("the reasons are %+v; want %+v", s.FilesBeside[0].Reasons, want)
+	}
+	said(t, b.file(s.FilesBeside[0].Name), map[string]int{"17 9 NO_SOCKET": 6})
 }
 
 // said counts by tshark what a file says of the packets that were dropped.

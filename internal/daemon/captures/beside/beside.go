@@ -90,7 +90,8 @@ type Options struct {
 	MostBytes int64
 	Room      func() error
 
-	Append bool // files that are there are continued
+	// Before is the status of the capture whose files are continued; nil: there is none.
+	Before *capture.Status
 }
 
 // Step is how many bytes are written until Options.Room is asked again.
@@ -166,8 +167,8 @@ func begin(o Options, k Kind) (*File, error) {
 	f := &File{options: o, name: name, kind: k}
 	part := capture.PartName(name)
 	switch err := rename(o.Dir, name, part); {
-	case err == nil && o.Append:
-		f.continued = true
+	case err == nil && o.Before != nil:
+		f.continued, f.reasons = true, reasonsOf(o.Before, name)
 	case err == nil:
 		return nil, errors.Join(fmt.Errorf("there is a file %s already", name), rename(o.Dir, part, name))
 	case !errors.Is(err, fs.ErrNotExist):
@@ -181,6 +182,16 @@ func begin(o Options, k Kind) (*File, error) {
 		f.bytes = info.Size()
 	}
 	return f, nil
+}
+
+// reasonsOf returns what a status says of the packets that were dropped, by the name of their file.
+func reasonsOf(s *capture.Status, name string) []capture.DropReason {
+	for _, f := range s.FilesBeside {
+		if f.Name == name {
+			return f.Reasons
+		}
+	}
+	return nil
 }
 
 // rename gives a file another name. It never replaces a file.

@@ -92,6 +92,14 @@ func (f *File) info() capture.FileBeside {
 	return capture.FileBeside{Name: f.name, Kind: f.kind.word(), Bytes: f.bytes, Stopped: f.stopped, Reasons: f.reasons}
 }
 
+// Reasons returns what a status says of packets that were dropped: at first what it says of earlier
+// parts of the capture. The list must not be changed.
+func (f *File) Reasons() []capture.DropReason {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reasons
+}
+
 // SetReasons sets what a status says of packets that were dropped. The list must not change later.
 func (f *File) SetReasons(list []capture.DropReason) {
 	f.mu.Lock()

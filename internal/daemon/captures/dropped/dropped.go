@@ -5,6 +5,7 @@ package dropped
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -54,7 +55,7 @@ func (Recorder) Wanted(o capture.Options) bool { return o.Drops }
 
 // Begin implements beside.Recorder.
 func (r Recorder) Begin(c beside.Capture, out *beside.File) (end func(), err error) {
-	w := &writer{engine: r.Engine, out: out, capture: c, recorded: map[string]uint64{}}
+	w := &writer{engine: r.Engine, out: out, capture: c, recorded: map[string]uint64{}, earlier: out.Reasons()}
 	why := w.compile()
 	stop, err := r.Engine.Watch(w.take)
 	var unavailable *drops.UnavailableError
@@ -106,7 +107,8 @@ type writer struct {
 	stream *pcapfile.Stream
 	buffer bytes.Buffer // what the stream writes, until it is whole
 
-	before   map[reason]uint64 // when the capture began
+	earlier  []capture.DropReason // of parts of the capture before this one
+	before   map[reason]uint64    // when this part began
 	now      map[reason]uint64
 	recorded map[string]uint64 // by reason
 
@@ -284,22 +286,22 @@ func (w *writer) look() {
 
 // tell brings what the status says up to date, the reason of most packets first.
 func (w *writer) tell() {
-	var list []capture.DropReason
+	list := slices.Clone(w.earlier)
 	for r, n := range w.now {
-		if n > w.before[r] {
-			list = append(list, capture.DropReason{Reason: r.name, Noise: r.noise, Packets: n - w.before[r]})
+		if n <= w.before[r] {
+			continue
 		}
-	}
-	for i := range list {
-		if c := &list[i]; !c.Noise {
-			c.Recorded = w.recorded[c.Reason]
+		i := slices.IndexFunc(list, func(c capture.DropReason) bool { return c.Reason == r.name && c.Noise == r.noise })
+		if i < 0 {
+			i, list = len(list), append(list, capture.DropReason{Reason: r.name, Noise: r.noise})
+		}
+		list[i].Packets += n - w.before[r]
+		if !r.noise {
+			list[i].Recorded += w.recorded[r.name]
 		}
 	}
 	slices.SortFunc(list, func(a, b capture.DropReason) int {
-		if a.Packets != b.Packets {
-			return int(int64(b.Packets) - int64(a.Packets))
-		}
-		return strings.Compare(a.Reason, b.Reason)
+		return cmp.Or(cmp.Compare(b.Packets, a.Packets), strings.Compare(a.Reason, b.Reason))
 	})
 	w.out.SetReasons(list)
 }
