@@ -43,7 +43,7 @@ func Test32Bit(t *testing.T) {
 	}
 	unknown := []string{"accept without address, closed at once", "lifetime below 1 ms", "forked child serves",
 		"child of another image serves", "connection passed by its server", "connection passed by its server, accept without address"}
-	JudgeFlows(trial.Truths, trial.Flows).hold(t, func(*Tally) float64 { return 99.5 })
+	JudgeFlows(trial.Truths, trial.Flows, Lateness).hold(t, func(*Tally) float64 { return 99.5 })
 	score := Judge(trial.Truths, trial.Records)
 	score.hold(t, func(y *Tally) float64 {
 		if y.Event == string(ports.Accepted) && slices.Contains(unknown, y.Class) {

@@ -56,7 +56,7 @@ func TestFull(t *testing.T) {
 	t.Parallel()
 	trial := watched(t, ports.Options{Tier: ports.Full})
 	Judge(trial.Truths, trial.Records).hold(t, func(*Tally) float64 { return 99.5 })
-	flows := JudgeFlows(trial.Truths, trial.Flows)
+	flows := JudgeFlows(trial.Truths, trial.Flows, Lateness)
 	flows.hold(t, func(*Tally) float64 { return 99.5 })
 	if sum := flows.Sum(); sum.Truths < len(trial.Truths)/3 {
 		t.Errorf("only %d of %d truths are of packets", sum.Truths, len(trial.Truths))
@@ -74,7 +74,7 @@ func TestWithoutAccept(t *testing.T) {
 	trial := watched(t, ports.Options{Tier: ports.WithoutAccept})
 	unknown := []string{"accept without address, closed at once", "lifetime below 1 ms", "forked child serves",
 		"connection passed by its server, accept without address"}
-	JudgeFlows(trial.Truths, trial.Flows).hold(t, func(*Tally) float64 { return 0 })
+	JudgeFlows(trial.Truths, trial.Flows, Lateness).hold(t, func(*Tally) float64 { return 0 })
 	Judge(trial.Truths, trial.Records).hold(t, func(y *Tally) float64 {
 		if y.Event == string(ports.Accepted) && slices.Contains(unknown, y.Class) {
 			return 0
@@ -91,7 +91,7 @@ func TestPolling(t *testing.T) {
 	if len(trial.Status.Blind) == 0 {
 		t.Errorf("%+v", trial.Status)
 	}
-	JudgeFlows(trial.Truths, trial.Flows).hold(t, func(*Tally) float64 { return 0 })
+	JudgeFlows(trial.Truths, trial.Flows, Lateness).hold(t, func(*Tally) float64 { return 0 })
 	Judge(trial.Truths, trial.Records).hold(t, func(y *Tally) float64 {
 		if y.Event == string(ports.Held) {
 			return 100
@@ -119,7 +119,7 @@ func TestUncounted(t *testing.T) {
 			t.Fatalf("sums or a last user are invented: %+v", r)
 		}
 	}
-	JudgeFlows(trial.Truths, trial.Flows).hold(t, func(y *Tally) float64 {
+	JudgeFlows(trial.Truths, trial.Flows, Lateness).hold(t, func(y *Tally) float64 {
 		if strings.Contains(y.Class, "UDP") {
 			return 50
 		}

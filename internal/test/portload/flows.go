@@ -20,12 +20,13 @@ type flowEnds struct {
 var talking = []ports.Event{ports.Connected, ports.Accepted, ports.Flowed, ports.Refused, ports.TimedOut, ports.Failed,
 	ports.Aborted, ports.Closed}
 
-// lateness is how long after an act its process may say it, and a packet may come.
-const lateness = 100 * time.Millisecond
+// Lateness is how long after an act its process may say it, and a packet may come, on a machine whose
+// processors are not emulated.
+const Lateness = 100 * time.Millisecond
 
 // JudgeFlows asks the flows whose packets each truth's socket sends and gets at its time. A flow that
-// has ended counts for a moment longer, as the last packets do.
-func JudgeFlows(truths []truth.Truth, flows []ports.Flow) *Score {
+// has ended counts for so much longer, as the last packets do.
+func JudgeFlows(truths []truth.Truth, flows []ports.Flow, late time.Duration) *Score {
 	at := map[flowEnds][]ports.Flow{}
 	for _, f := range current(flows) {
 		k := flowEnds{f.NetNS, f.Protocol, netip.AddrPortFrom(netip.Addr{}, f.Local.Port()), f.Remote}
@@ -44,7 +45,7 @@ func JudgeFlows(truths []truth.Truth, flows []ports.Flow) *Score {
 			s.Tallies = append(s.Tallies, y)
 		}
 		t.Sent, t.Received = nil, nil
-		if f := owner(t, at); f == nil {
+		if f := owner(t, at, late); f == nil {
 			y.add(t, nil)
 		} else {
 			y.add(t, &ports.Record{Event: "flow", Time: f.From, LocalAddress: f.Local.Addr(), LocalPort: f.Local.Port(),
@@ -55,13 +56,13 @@ func JudgeFlows(truths []truth.Truth, flows []ports.Flow) *Score {
 }
 
 // owner returns the flow of the truth's ends and time, the youngest if several are.
-func owner(t truth.Truth, at map[flowEnds][]ports.Flow) *ports.Flow {
+func owner(t truth.Truth, at map[flowEnds][]ports.Flow, late time.Duration) *ports.Flow {
 	local := netip.AddrPortFrom(netip.Addr{}, t.Local.Port())
 	remote := netip.AddrPortFrom(t.Remote.Addr().Unmap(), t.Remote.Port())
 	var best *ports.Flow
 	for _, r := range []netip.AddrPort{remote, {}} {
 		for i, f := range at[flowEnds{t.NetNS, ports.Protocol(t.Protocol), local, r}] {
-			if !same(t.Local, f.Local.Addr()) || f.From.After(t.Time) || !f.Until.IsZero() && t.Time.Sub(f.Until) > lateness {
+			if !same(t.Local, f.Local.Addr()) || f.From.After(t.Time) || !f.Until.IsZero() && t.Time.Sub(f.Until) > late {
 				continue
 			}
 			if best == nil || f.From.After(best.From) {

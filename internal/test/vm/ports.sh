@@ -1,6 +1,7 @@
 #!/bin/bash
 # ports.sh [PART]...: what diagsh sees of sockets, processes and drops on this machine. PARTs are
-# unit, captures, rights and tiers; all of them if none is named. It fails for a wrong process.
+# unit, captures, rights and tiers; all of them if none is named. It fails for a wrong process, and
+# for a capture that names none.
 set -u
 chmod 755 /usr/local/bin/diagsh /job/load /job/score
 failed=0
@@ -14,6 +15,17 @@ say() {
 	timeout 120 diagsh -c "$*"
 	status=$?
 	[ $status = 0 ] || echo "[exit $status]"
+}
+
+# must says a line and its output, which has to match a pattern.
+must() {
+	pattern=$1
+	shift
+	said=$(say "$*")
+	echo "$said"
+	grep -qE "$pattern" <<<"$said" && return
+	echo "nothing there is of $pattern"
+	failed=1
 }
 
 # only says a line's status and what matters of what it says, on one line each.
@@ -75,16 +87,18 @@ captures() {
 	say packetcapture start name whose interface lo format pcapng processes yes
 	talk
 	say packetcapture stop whose
-	say packetcapture show whose processes yes
+	must '^ *process=socat .* to process=socat ' packetcapture show whose process socat filter tcp
+	must '^ *process=socat [^ ]* user=root exe=[^ ]*$' packetcapture show whose filter udp
 	say packetcapture start name its interface lo process socat
 	talk
-	say packetcapture stop its
+	must ' 10 written' packetcapture stop its
 	say packetcapture start name lost interface lo drops yes
 	talk
-	say packetcapture stop lost
-	(sleep 2; echo hi | socat - UDP:127.0.0.1:7778 2>/dev/null) &
-	say netstat drops seconds 8
-	say netstat sockets processes yes
+	must 'Drops: .*NO_SOCKET' packetcapture stop lost
+	while sleep 0.5; do echo hi | socat - UDP:127.0.0.1:7778 2>/dev/null; done &
+	must NO_SOCKET netstat drops all yes seconds 8
+	kill $!
+	must '2222.*[0-9]/diagsh.*root' netstat sockets processes yes
 }
 
 # rights takes one capability after the other away.
@@ -109,7 +123,7 @@ CapabilityBoundingSet=$(echo "$all" | tr ' ' '\n' | grep -vx "$right" | tr '\n' 
 }
 
 tiers() {
-	/job/score -load /job/load $size || failed=1
+	/job/score -load /job/load $size -late 2s || failed=1
 }
 
 uname -r

@@ -28,6 +28,7 @@ import (
 type options struct {
 	load      portload.Load
 	program   string // of the workload; empty: it is built
+	late      time.Duration
 	page      string
 	log, said string // files of a run that is over
 }
@@ -40,6 +41,7 @@ func main() {
 	flag.Float64Var(&load.Seconds, "seconds", 2, "how long it lasts")
 	flag.StringVar(&load.Classes, "classes", "", "a pattern: only these")
 	flag.StringVar(&o.program, "load", "", "the workload's program; it is built if none is given")
+	flag.DurationVar(&o.late, "late", portload.Lateness, "how long after an act its process may say it")
 	flag.StringVar(&o.page, "page", "", "the page whose table is replaced")
 	flag.StringVar(&o.log, "log", "", "a log of NDJSON that is scored")
 	flag.StringVar(&o.said, "truth", "", "what the workload said while the log was written")
@@ -83,7 +85,7 @@ func (o options) run() error {
 			return fmt.Errorf("this kernel does not take the programs of tier %s", tier)
 		}
 		s := portload.Judge(trial.Truths, trial.Records)
-		scores, packets = append(scores, s), append(packets, portload.JudgeFlows(trial.Truths, trial.Flows))
+		scores, packets = append(scores, s), append(packets, portload.JudgeFlows(trial.Truths, trial.Flows, o.late))
 		fmt.Fprintf(os.Stderr, "tier %s: %d truths, %d records, %d events, %d lost, %d without a truth\n", tier, len(trial.Truths),
 			len(trial.Records), trial.Status.Events, trial.Status.Lost, len(s.Surplus))
 		if tier == ports.Full {
@@ -96,10 +98,17 @@ func (o options) run() error {
 	}
 	table := portload.Compare(scores, packets, control)
 	fmt.Print(table)
-	if o.page == "" {
-		return nil
+	if o.page != "" {
+		if err := portload.Replace(o.page, "scores", "make ports-score", table); err != nil {
+			return err
+		}
 	}
-	return portload.Replace(o.page, "scores", "make ports-score", table)
+	for _, s := range append(scores, packets...) {
+		if s.Sum().Wrong > 0 {
+			return errors.New("there are wrong processes")
+		}
+	}
+	return nil
 }
 
 // judge scores a log by what the workload said meanwhile.
