@@ -20,6 +20,9 @@ type FileBeside struct {
 	// Stopped says why the file ended before the capture; empty if it did not.
 	Stopped string `json:"stopped,omitempty"`
 
+	// Blind are of a table of flows: sentences, each on what it cannot have on this machine, and why.
+	Blind []string `json:"blind,omitempty"`
+
 	// Reasons are of a file of drops: why the kernel dropped packets during the capture.
 	Reasons []DropReason `json:"reasons,omitempty"`
 }

@@ -53,7 +53,7 @@ func startCommand(s captureService) *menu.Command {
 			if status.State == capture.NotStarted {
 				out.Printf("Capture %s is planned.\n", status.Name)
 			} else {
-				out.Printf("Capture %s started.\n%s", status.Name, menu.Text(captures.Whereabouts(status)+captures.Awaited(status)))
+				out.Printf("Capture %s started.\n%s", status.Name, menu.Text(captures.Whereabouts(status)+captures.Awaited(status)+captures.Unseen(status)))
 			}
 			return out.Record(status)
 		},

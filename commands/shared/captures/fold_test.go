@@ -39,6 +39,7 @@ func TestTextsFitIn80Columns(t *testing.T) {
 	Exports(&b, []capture.Export{{File: "mx1-web-20261120-101502.pcapng", Target: "archive",
 		State: "waiting", Bytes: 1 << 40}})
 	b.WriteString(EffectiveFilter(s) + Whereabouts(s) +
+		Unseen(capture.Status{FilesBeside: []capture.FileBeside{{Blind: []string{strings.Repeat("sockets of others ", 9), "second"}}}}) +
 		Whereabouts(capture.Status{Options: capture.Options{Mode: capture.Ring}}))
 	for line := range strings.Lines(b.String()) {
 		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > columns &&

@@ -170,6 +170,9 @@ func extras(w io.Writer, s capture.Status) {
 	line(s.OnInterfaceGone == capture.GoneWaits, "Interface", "when one is removed the capture waits for it")
 	line(s.Precision == capture.Microsecond, "Precision", "microseconds")
 	line(s.Processes, "Processes", "kept beside the file; show, summary and watch name them")
+	for _, sentence := range blind(s) {
+		line(true, "Not seen", "%s", menu.Clean(sentence))
+	}
 	line(s.Persistent, "Persistent", "resumes when the appliance starts again")
 	line(s.Drops, "Drops", "%s", drops(s))
 	line(s.Protect, "Protected", "the files are not deleted to make room")
@@ -214,6 +217,28 @@ func process(s capture.Status) string {
 		text += fmt.Sprintf("; packets are missing: no room in the kernel for %d of its processes, sockets and ports", n)
 	}
 	return text
+}
+
+// blind returns what the processes of a capture are not known for, a sentence each.
+func blind(s capture.Status) (list []string) {
+	for _, f := range s.FilesBeside {
+		list = append(list, f.Blind...)
+	}
+	return list
+}
+
+// Unseen says what the processes of a capture that began are not known for, "" if they are for all.
+func Unseen(s capture.Status) string {
+	list := blind(s)
+	if len(list) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fold(&b, "Not seen:", indent, "%s", menu.Clean(list[0]))
+	if len(list) > 1 {
+		b.WriteString("Its status says what else is not seen of processes.\n")
+	}
+	return b.String()
 }
 
 // Awaited says that the process of a capture does not run yet, "" if it does.

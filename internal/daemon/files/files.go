@@ -82,9 +82,10 @@ type Options struct {
 
 // A Directory is the diagnostic directory. Its methods may be called from any goroutine.
 type Directory struct {
-	o      Options
-	root   *os.Root
-	owners []Owner
+	o       Options
+	root    *os.Root
+	owners  []Owner
+	needing []func() []string
 
 	trimming sync.Mutex  // held while a file is deleted to stay below the quota
 	ahead    atomic.Bool // that is done ahead of the need
@@ -107,6 +108,10 @@ func Open(o Options) (*Directory, error) {
 // Register adds an owner. The first one that describes a file owns it. It is called before anything
 // else.
 func (d *Directory) Register(owner Owner) { d.owners = append(d.owners, owner) }
+
+// Spare adds a room that needs files of others: needed returns those that are not deleted without
+// asking now. It is called like the methods of an Owner, and Spare before anything else.
+func (d *Directory) Spare(needed func() []string) { d.needing = append(d.needing, needed) }
 
 // Close waits for files that are being deleted and closes the directory.
 func (d *Directory) Close(context.Context) error {

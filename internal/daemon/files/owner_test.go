@@ -228,6 +228,28 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// What a room needs that does not own it stays, also if the need came after it was listed: neither the
+// quota nor its age deletes it.
+func TestSpared(t *testing.T) {
+	const mib = 1 << 20
+	first := time.Unix(1, 0)
+	s := &shelf{suffix: ".a", old: map[string]time.Time{"1.a": first, "2.a": first.Add(1), "3.a": first.Add(2)}}
+	d, _ := newDirectory(t, Options{QuotaBytes: 50 * mib, DeleteOldest: true, KeepFor: time.Hour}, s)
+	needed := []string{"1.a"}
+	d.Spare(func() []string { return needed })
+	s.slow = func() { needed = []string{"1.a", "2.a"} } // from when the first file is taken
+	s.old["0.a"] = time.Unix(0, 0)
+	d.put(t, 10*mib, "0.a", "1.a", "2.a", "3.a")
+	roomtest.WantCode(t, d.Room(30*mib, 0), 0)
+	d.Sweep(time.Now())
+	if d.Exists("0.a") || !d.Exists("1.a") || !d.Exists("2.a") || d.Exists("3.a") {
+		t.Errorf("deleted are %q", s.told())
+	}
+	roomtest.WantCode(t, d.Room(35*mib, 0), menu.State)
+	needed, s.slow = nil, nil
+	roomtest.WantCode(t, d.Room(35*mib, 0), 0)
+}
+
 // A file gets its name when it is whole, and takes no other file's place.
 func TestCreateAndRename(t *testing.T) {
 	d, _ := newDirectory(t, Options{})

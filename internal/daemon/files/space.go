@@ -146,7 +146,7 @@ func (d *Directory) trimOne(most int64, candidates *[]Expendable) (name string, 
 	for len(*candidates) > 0 {
 		e := (*candidates)[0]
 		*candidates = (*candidates)[1:]
-		if e.Take() {
+		if d.take(e) {
 			if d.Discard(e.Name, e.Of, "to stay below the quota") {
 				return e.Name, false, true
 			}
@@ -154,6 +154,18 @@ func (d *Directory) trimOne(most int64, candidates *[]Expendable) (name string, 
 		}
 	}
 	return "", false, false
+}
+
+// take takes an expendable file out of its owner's hands. It reports false if the file may not go any
+// more, or another room needs it by now.
+func (d *Directory) take(e Expendable) bool { return !slices.Contains(d.needed(), e.Name) && e.Take() }
+
+// needed returns the files that rooms need which do not own them.
+func (d *Directory) needed() (names []string) {
+	for _, needed := range d.needing {
+		names = append(names, needed()...)
+	}
+	return names
 }
 
 // expendable returns what may go of all owners, the oldest first.
@@ -172,7 +184,7 @@ func (d *Directory) Sweep(now time.Time) {
 	}
 	var deleted []string
 	for _, e := range d.expendable() {
-		if now.Sub(e.Since) > d.o.KeepFor && e.Take() && d.Discard(e.Name, e.Of, "because it was older than files are kept") {
+		if now.Sub(e.Since) > d.o.KeepFor && d.take(e) && d.Discard(e.Name, e.Of, "because it was older than files are kept") {
 			deleted = append(deleted, e.Name)
 		}
 	}

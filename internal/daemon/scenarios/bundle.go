@@ -19,6 +19,23 @@ import (
 	"diagsh/internal/menu"
 )
 
+// needed returns the files of captures whose reports are due or are being made. Until then no other
+// capture takes their place on the disk.
+func (r *Room) needed() (names []string) {
+	for _, s := range r.Captures() {
+		switch s.ReportState {
+		case "":
+			if !s.Report { // else it ended before its job was noted
+				continue
+			}
+		case capture.ReportMade, capture.ReportFailed:
+			continue
+		}
+		names = append(names, s.FileNames()...)
+	}
+	return names
+}
+
 // makeReports makes the reports that are due, one after the other.
 func (r *Room) makeReports() {
 	for j, s := range r.look() {

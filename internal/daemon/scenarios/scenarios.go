@@ -4,8 +4,8 @@
 //
 // A Room learns from the table of captures that one began or ended, however that came, also while
 // the appliance was down. What it has to do for a capture is a job, which is on the disk before it is
-// done: after the death of the appliance it is done again. One goroutine reads tables, another one
-// makes reports; nothing of it is on the way of a packet.
+// done: after the death of the appliance it is done again. The tables of a few captures are read at a
+// time, and one report is made; nothing of it is on the way of a packet.
 package scenarios
 
 import (
@@ -88,10 +88,12 @@ type Room struct {
 	read   chan struct{} // wakes the reader of tables
 	make   chan struct{} // wakes the maker of reports
 	making chan struct{} // has one element while a report is made
+	slots  chan struct{} // has one element for each capture whose tables are being read
 
 	storing sync.Mutex // held while the jobs are written; taken before mu
 	mu      sync.Mutex
 	jobs    []*job
+	busy    map[*job]bool // their tables are being read
 
 	logBegun  time.Time    // as in the file
 	beginning atomic.Int32 // captures that have no job yet, and for which the port log may have begun already
@@ -111,6 +113,7 @@ func Open(o Options) (*Room, error) {
 		return nil, err
 	}
 	r := &Room{o: o, root: root, read: make(chan struct{}, 1), make: make(chan struct{}, 1), making: make(chan struct{}, 1),
+		slots: make(chan struct{}, atOnce), busy: map[*job]bool{},
 		file: store.JSON[jobsFile]{Path: filepath.Join(o.Dir, "scenarios.json"), Version: 1, SetAside: o.SetAside}}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	if r.own, err = readFolder(o.Own); err != nil {
@@ -122,6 +125,7 @@ func Open(o Options) (*Room, error) {
 	}
 	r.logBegun = file.LogBegun
 	r.jobs = slices.DeleteFunc(file.Jobs, func(j *job) bool { return j == nil })
+	o.Files.Spare(r.needed)
 	return r, nil
 }
 

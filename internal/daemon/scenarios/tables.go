@@ -32,9 +32,13 @@ const (
 	tableTime  = 30 * time.Second // that a table may take
 	tableBytes = 4 << 20          // of its text, and of its records
 	jobBytes   = 32 << 20         // of all tables of a job at one moment
+
+	// atOnce is of how many captures the tables are read at a time: they mostly wait, for servers and
+	// for the kernel, and those of a capture are to be of its beginning.
+	atOnce = 4
 )
 
-// readTables reads the tables that are due.
+// readTables has the tables read that are due, those of each capture by a goroutine of its own.
 func (r *Room) readTables() {
 	known := r.look()
 	r.holdLog(known)
@@ -42,16 +46,56 @@ func (r *Room) readTables() {
 		if r.ctx.Err() != nil || r.boundaryOf() == nil {
 			return
 		}
-		if j.Folder == "" && s.State != capture.NotStarted {
-			r.readFirst(j, s)
-		}
-		if !j.Read && j.Folder != "" && r.ended(s) {
-			if list, ok := r.readAll(j, "after"); ok {
-				r.change(j, func() { j.After, j.Read = list, true })
-			}
+		if first, last := r.dueTables(j, s); first || last {
+			r.tasks.Go(func() { r.readOf(j, s.StartTime, first) })
 		}
 	}
 	r.wakeMaker()
+}
+
+// dueTables reports which tables of a job are due: those of the beginning of its capture, or of its
+// end. They are being read from then on.
+func (r *Room) dueTables(j *job, s capture.Status) (first, last bool) {
+	ended := r.ended(s)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy[j] {
+		return false, false
+	}
+	first = j.Folder == "" && s.State != capture.NotStarted
+	last = !first && j.Folder != "" && !j.Read && ended
+	if first || last {
+		r.busy[j] = true
+	}
+	return first, last
+}
+
+// readOf reads tables of a job when few others are being read, and lets look what is due then. begun is
+// when its capture began; another one may have the name by now.
+func (r *Room) readOf(j *job, begun time.Time, first bool) {
+	select {
+	case r.slots <- struct{}{}:
+	case <-r.ctx.Done():
+		return
+	}
+	read := false
+	switch s, err := r.o.Captures.Capture(j.Capture); {
+	case err != nil || !s.StartTime.Equal(begun):
+	case first:
+		read = r.readFirst(j, s)
+	default:
+		var list []reading
+		if list, read = r.readAll(j, "after"); read {
+			r.change(j, func() { j.After, j.Read = list, true })
+		}
+	}
+	<-r.slots
+	r.mu.Lock()
+	delete(r.busy, j)
+	r.mu.Unlock()
+	if read { // what failed is tried again when a capture changes
+		r.wake()
+	}
 }
 
 func (r *Room) boundaryOf() Boundary {
@@ -67,18 +111,19 @@ func (r *Room) wakeMaker() {
 	}
 }
 
-// readFirst reads the tables of a capture that began. One that has ended by now has none of before.
-func (r *Room) readFirst(j *job, s capture.Status) {
+// readFirst reads the tables of a capture that began. One that has ended by now has none of before. It
+// reports false if that is to be tried again.
+func (r *Room) readFirst(j *job, s capture.Status) bool {
 	folder := fmt.Sprintf("%s-%d", j.Capture, s.StartTime.UnixNano())
 	if err := r.root.RemoveAll(folder); err != nil {
 		r.o.Log.Error("the tables of a capture cannot be kept", "capture", j.Capture, "error", err)
-		return
+		return false
 	}
 	var list []reading
 	if s.State == capture.Running {
 		if err := r.root.MkdirAll(folder, 0o700); err != nil {
 			r.o.Log.Error("the tables of a capture cannot be kept", "capture", j.Capture, "error", err)
-			return
+			return false
 		}
 		r.mu.Lock()
 		j.Folder = folder // so that it is removed with the job
@@ -88,10 +133,11 @@ func (r *Room) readFirst(j *job, s capture.Status) {
 			r.mu.Lock()
 			j.Folder = ""
 			r.mu.Unlock()
-			return
+			return false
 		}
 	}
 	r.change(j, func() { j.Folder, j.Before, j.Begun = folder, list, s.StartTime })
+	return true
 }
 
 // readAll reads the tables of a job. It reports false if the appliance is being stopped.

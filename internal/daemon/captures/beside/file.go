@@ -24,6 +24,7 @@ type File struct {
 	bytes   int64
 	asked   int64 // the size up to which there is room
 	stopped string
+	blind   []string
 	reasons []capture.DropReason
 }
 
@@ -89,7 +90,7 @@ func (f *File) stop(why string) error {
 func (f *File) info() capture.FileBeside {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return capture.FileBeside{Name: f.name, Kind: f.kind.word(), Bytes: f.bytes, Stopped: f.stopped, Reasons: f.reasons}
+	return capture.FileBeside{Name: f.name, Kind: f.kind.word(), Bytes: f.bytes, Stopped: f.stopped, Blind: f.blind, Reasons: f.reasons}
 }
 
 // Reasons returns what a status says of packets that were dropped: at first what it says of earlier
@@ -105,6 +106,13 @@ func (f *File) SetReasons(list []capture.DropReason) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reasons = list
+}
+
+// setBlind sets what a status says of what is not in the file.
+func (f *File) setBlind(sentences []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.blind = sentences
 }
 
 // close brings the file to the disk and gives it its name.

@@ -35,6 +35,7 @@ const (
 // A Watched tells what happens to sockets. It is a *ports.Engine.
 type Watched interface {
 	Watch(context.Context, ports.Watcher) (stop func(), err error)
+	Status() (s ports.Status, runs bool)
 }
 
 // A FlowRecorder writes the tables of flows beside captures, and has tables for those who look
@@ -53,6 +54,9 @@ func (r FlowRecorder) Begin(_ Capture, out *File) (end func(), err error) {
 	stop, err := r.follow(w, flowsEvery)
 	if err != nil {
 		return nil, err
+	}
+	if s, runs := r.Ports.Status(); runs {
+		out.setBlind(s.Blind)
 	}
 	return func() {
 		stop()

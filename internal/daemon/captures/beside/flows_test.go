@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,12 +17,17 @@ import (
 // An engine is told by the test what happens.
 type engine struct {
 	ports.Watcher
-	left bool
+	left  bool
+	blind []string
 }
 
 func (e *engine) Watch(_ context.Context, w ports.Watcher) (func(), error) {
 	e.Watcher = w
 	return func() { e.left = true }, nil
+}
+
+func (e *engine) Status() (ports.Status, bool) {
+	return ports.Status{Tier: ports.Polling, Blind: e.blind}, true
 }
 
 func flow(netns uint64, from, until time.Time, pid int) ports.Flow {
@@ -45,7 +51,7 @@ func TestFlowsBesideACapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	e := &engine{}
+	e := &engine{blind: []string{"The kernel tells nothing"}}
 	netns, err := networkNamespace()
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +68,9 @@ func TestFlowsBesideACapture(t *testing.T) {
 	e.Records([]ports.Record{{Event: ports.Gap, Time: from.Add(time.Minute)}})
 	if err := s.Close(); err != nil || !e.left {
 		t.Fatal(e.left, err)
+	}
+	if list := s.Files(); len(list) != 1 || !slices.Equal(list[0].Blind, e.blind) {
+		t.Errorf("the status does not say what is not seen: %+v", list)
 	}
 	file, err := os.Open(filepath.Join(dir, "x.flows"))
 	if err != nil {

@@ -29,7 +29,7 @@ func Recover(dir *os.Root, path, file string, known []capture.FileBeside) (list 
 		f := capture.FileBeside{Name: name, Kind: k.word(), Bytes: info.Size()}
 		for _, before := range known {
 			if before.Name == name {
-				f.Stopped, f.Reasons = before.Stopped, before.Reasons
+				f.Stopped, f.Blind, f.Reasons = before.Stopped, before.Blind, before.Reasons
 			}
 		}
 		list = append(list, f)
