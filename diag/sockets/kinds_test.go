@@ -250,7 +250,7 @@ func listed(t *testing.T, each func(yield func(*Socket) error) error) (all []str
 		} else {
 			s.Drops, s.DropsKnown, s.SendQ = 0, false, 0
 		}
-		s.Unknown = 0
+		s.Unknown, s.Cookie = 0, 0
 		all = append(all, fmt.Sprintf("%+v", *s))
 		return nil
 	}); err != nil {
