@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,8 +27,19 @@ func (t *Table) beginBeside(r *entry, interfaces []capture.Interface, before *ca
 	}
 	return beside.Begin(beside.Options{
 		Dir: t.root, File: r.File, Recorders: t.recorders, MostBytes: mostBeside, Before: before,
-		Room: func() error { return t.roomBeside(r.Spec) },
+		Room: func() error { return t.roomBeside(r.Spec) }, Oldest: func() time.Time { return t.oldestPacket(r) },
 	}, beside.Capture{Name: r.Spec.Name, Options: r.Spec.Options, Filter: filter, Interfaces: interfaces})
+}
+
+// oldestPacket returns the time of the oldest packet that a capture still has. It is zero if none went,
+// or that is not known.
+func (t *Table) oldestPacket(r *entry) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := r.status(); s.FilesRemoved > 0 && len(s.Files) > 0 {
+		return s.Files[0].First
+	}
+	return time.Time{}
 }
 
 // roomBeside returns an error for users when files beside a capture may not grow on. They leave the

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"diagsh/capture"
 	"diagsh/internal/daemon/captures/beside"
@@ -167,5 +168,22 @@ func TestFilesBesideAreContinued(t *testing.T) {
 	const once = "begin one\nend\n"
 	if got, err := os.ReadFile(filepath.Join(b.d.Path(), last.FilesBeside[0].Name)); string(got) != once+once {
 		t.Errorf("the file says %q, %v", got, err)
+	}
+}
+
+// The oldest packet counts from when the ring has deleted others.
+func TestOldestPacketOfARing(t *testing.T) {
+	first := time.Unix(1_750_000_000, 0)
+	room, r := &Table{}, &entry{Status: capture.Status{Files: []capture.FileInfo{{Name: "a", First: first}}}}
+	if got := room.oldestPacket(r); !got.IsZero() {
+		t.Errorf("of all packets the oldest is of %v", got)
+	}
+	r.Status.FilesRemoved = 1
+	if got := room.oldestPacket(r); !got.Equal(first) {
+		t.Errorf("of the packets left the oldest is of %v", got)
+	}
+	r.Status.Files = nil
+	if got := room.oldestPacket(r); !got.IsZero() {
+		t.Errorf("of no packets the oldest is of %v", got)
 	}
 }

@@ -4,7 +4,8 @@
 //
 // A file begins before the capture takes its first packet, and ends after its last one. While it
 // grows it has a hidden name, as the files of packets have. All that was written one second ago
-// survives the death of the appliance. A file that grows too large, or finds the disk low, ends by
+// survives the death of the appliance. A table of flows is written anew without what is over when it
+// has half of its most bytes. A file that grows too large all the same, or finds the disk low, ends by
 // itself and says why: the capture goes on.
 package beside
 
@@ -15,6 +16,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"diagsh/capture"
 )
@@ -89,6 +91,9 @@ type Options struct {
 	// may be written; it is asked before each Step bytes.
 	MostBytes int64
 	Room      func() error
+
+	// Oldest returns the time of the oldest packet that the capture still has; zero if none went.
+	Oldest func() time.Time
 
 	// Before is the status of the capture whose files are continued; nil: there is none.
 	Before *capture.Status
@@ -166,6 +171,7 @@ func begin(o Options, k Kind) (*File, error) {
 	name := Name(o.File, k)
 	f := &File{options: o, name: name, kind: k}
 	part := capture.PartName(name)
+	o.Dir.Remove(freshName(name)) // of one who died
 	switch err := rename(o.Dir, name, part); {
 	case err == nil && o.Before != nil:
 		f.continued, f.reasons = true, reasonsOf(o.Before, name)

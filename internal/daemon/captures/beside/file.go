@@ -25,7 +25,12 @@ type File struct {
 	asked   int64 // the size up to which there is room
 	stopped string
 	blind   []string
-	reasons []capture.DropReason
+	closing bool // it is not written anew any more
+
+	shorten    shortener     // nil: it is not written anew
+	shortening chan struct{} // closed when it has been written anew; nil: it is not being
+	shortened  int64         // the size that it had then
+	reasons    []capture.DropReason
 }
 
 // Continued reports whether the file was there before, with what an earlier part of the capture
@@ -62,6 +67,7 @@ func (f *File) Write(b []byte) (int, error) {
 		return 0, f.stop("it cannot be written: " + bare(err).Error())
 	}
 	f.bytes += int64(n)
+	f.shortenIfLarge()
 	return n, nil
 }
 
@@ -117,6 +123,7 @@ func (f *File) setBlind(sentences []string) {
 
 // close brings the file to the disk and gives it its name.
 func (f *File) close() error {
+	f.keepAsIs()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	err := errors.Join(f.file.Sync(), f.file.Close())
@@ -139,6 +146,7 @@ func (f *File) discard() {
 		f.close()
 		return
 	}
+	f.keepAsIs()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.file.Close()

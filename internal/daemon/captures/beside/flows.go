@@ -50,6 +50,7 @@ func (FlowRecorder) Wanted(o capture.Options) bool { return o.Processes }
 
 // Begin implements Recorder. The network namespace is that of the calling thread.
 func (r FlowRecorder) Begin(_ Capture, out *File) (end func(), err error) {
+	out.shortenBy(shortenFlows)
 	w := &flowWriter{out: out}
 	stop, err := r.follow(w, flowsEvery)
 	if err != nil {

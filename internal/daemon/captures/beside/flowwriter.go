@@ -33,6 +33,12 @@ type flowID struct {
 	local, remote netip.AddrPort
 }
 
+// idOf returns what stays the same of a flow that is told again.
+func idOf(f *owners.Flow) flowID {
+	return flowID{f.Socket, f.From.UnixNano(), f.Protocol, netip.AddrPortFrom(f.LocalAddress, f.LocalPort),
+		netip.AddrPortFrom(f.RemoteAddress, f.RemotePort)}
+}
+
 func (w *flowWriter) tell(l owners.Line) {
 	if l.Event == owners.Known {
 		w.last = l.Time // written after the flows that it is about
@@ -49,8 +55,7 @@ func (w *flowWriter) flows(list []owners.Flow) {
 		w.index = map[flowID]int{}
 	}
 	for _, f := range list {
-		id := flowID{f.Socket, f.From.UnixNano(), f.Protocol, netip.AddrPortFrom(f.LocalAddress, f.LocalPort),
-			netip.AddrPortFrom(f.RemoteAddress, f.RemotePort)}
+		id := idOf(&f)
 		if at, waits := w.index[id]; waits {
 			w.pending[at] = f
 			continue

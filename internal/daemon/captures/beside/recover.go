@@ -46,6 +46,7 @@ func FinishStray(dir *os.Root, path, name string) (ours bool, err error) {
 	if whole == nil {
 		return false, nil
 	}
+	dir.Remove(freshName(name))
 	bytes, err := whole(filepath.Join(path, part))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
