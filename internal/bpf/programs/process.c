@@ -174,6 +174,7 @@ static __always_inline __u64 address(const void *pointer)
 
 #define AF_INET 2
 #define AF_INET6 10
+#define STREAM 1
 #define ESTABLISHED 1
 #define SYN_SENT 2
 #define CLOSE_WAIT 8
@@ -1095,6 +1096,9 @@ int egress(struct __sk_buff *skb)
 		return 1;
 	sk = address(s);
 	ours = settle(s, sk, user_socket(sk));
+	READ(state, ((struct sock *)sk)->__sk_common.skc_state);
+	if (!ours && s->type == STREAM && state == ESTABLISHED) // the most, and it begins nothing
+		return 1;
 	if (!parse(skb, 0, &p) || p.later || p.kind == COMPLAINS || p.kind == NOBODYS)
 		return 1;
 	from_source(&p, &f);
@@ -1112,7 +1116,6 @@ int egress(struct __sk_buff *skb)
 		bpf_map_update_elem(&flows, &f, &o, BPF_ANY);
 	if (h && !h->counted) {
 		READ(port, ((struct sock *)sk)->__sk_common.skc_dport);
-		READ(state, ((struct sock *)sk)->__sk_common.skc_state);
 		if (is_datagram(p.protocol) ? port == 0 : p.protocol == TCP && state == LISTEN)
 			count_port(sk);
 	}

@@ -143,9 +143,12 @@ func (w *worker) tell(t truth.Truth) {
 	w.note(t)
 }
 
-// note is tell with the lock held.
+// note is tell with the lock held. An act without a time is of now.
 func (w *worker) note(t truth.Truth) {
-	t.Class, t.Time, t.NetNS = w.Class, time.Now(), w.netns
+	t.Class, t.NetNS = w.Class, w.netns
+	if t.Time.IsZero() {
+		t.Time = time.Now()
+	}
 	if t.PID == 0 {
 		t.PID, t.Process, t.Exe = w.pid, w.name, w.exe
 	}

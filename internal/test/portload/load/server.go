@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -198,12 +199,15 @@ func (w *worker) answer(fd, index int) error {
 
 // fork has a child serve, which is this image: as daemons of old do it. The child may call nothing
 // but raw system calls, since it has one thread of the runtime's. It begins when its parent has let
-// go of the connection.
+// go of the connection, and says when it closes it: on a busy machine its parent learns of its end
+// much later.
 func (w *worker) fork(fd, index int) error {
-	var begin [2]int
-	if err := unix.Pipe(begin[:]); err != nil {
+	var begin, end [2]int
+	if err := errors.Join(unix.Pipe(begin[:]), unix.Pipe(end[:])); err != nil {
 		return err
 	}
+	var closing unix.Timespec
+	when := unsafe.Slice((*byte)(unsafe.Pointer(&closing)), unsafe.Sizeof(closing))
 	greeting, reply := make([]byte, hello), answer(index)
 	syscall.ForkLock.Lock()
 	pid, _, errno := syscall.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0)
@@ -212,6 +216,8 @@ func (w *worker) fork(fd, index int) error {
 		syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(pointer(greeting)), hello)
 		syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(pointer(reply)), uintptr(len(reply)))
 		syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(pointer(greeting)), 1)
+		syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_REALTIME, uintptr(pointer(when)), 0)
+		syscall.RawSyscall(unix.SYS_WRITE, uintptr(end[1]), uintptr(pointer(when)), uintptr(len(when)))
 		syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 		for {
 			syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
@@ -226,15 +232,25 @@ func (w *worker) fork(fd, index int) error {
 	}
 	c := count{sent: uint64(len(reply)), received: hello}
 	by := truth.Truth{Index: index, Event: "use", Of: "connect", Far: true, PID: int(pid), Process: w.name, Exe: w.exe}
-	w.tell(by)
+	// In one piece, as answer does.
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.note(by)
 	if _, err := unix.Write(begin[1], []byte{1}); err != nil {
 		return err
 	}
 	if _, err := unix.Wait4(int(pid), nil, 0, nil); err != nil {
 		return os.NewSyscallError("wait4", err)
 	}
-	w.tell(w.closed(by, c))
-	return errors.Join(unix.Close(begin[0]), unix.Close(begin[1]))
+	if err := unix.Close(end[1]); err != nil {
+		return err
+	}
+	if n, err := unix.Read(end[0], when); err != nil || n < len(when) {
+		return fmt.Errorf("the child did not say when it closed the connection: %w", err)
+	}
+	by.Time = time.Unix(closing.Unix())
+	w.note(w.closed(by, c))
+	return errors.Join(unix.Close(begin[0]), unix.Close(begin[1]), unix.Close(end[0]))
 }
 
 // spawn has a child of another image serve.
