@@ -112,7 +112,7 @@ var rooms = []room{
 		modules: []string{modSys},
 		why:     "what grows beside a capture is closed, kept and deleted by the captures; who writes it is handed to it"},
 	{name: "internal/daemon/captures/outgoing",
-		imports: []string{"internal/daemon/captures/notes", "internal/access", "internal/menu", "capture/"},
+		imports: []string{"internal/daemon/captures/notes", "internal/daemon/captures/beside", "internal/access", "internal/menu", "capture/"},
 		why:     "which files there are and who had their conversations, the captures tell it"},
 	{name: "internal/daemon/captures/dropped",
 		imports: []string{"internal/daemon/captures/beside", "internal/menu", "capture/"},

@@ -82,7 +82,8 @@ func dropsCommand(s Services) *menu.Command {
 			"a closed socket, messages of Unix and netlink sockets. Packets for other machines have no flow and no interface " +
 			"here: a capture sees them. What the appliance's own captures do not take is never shown. Of more than 8,192 " +
 			"flows the oldest are forgotten; the rows by reason have all packets. The process is that which the " +
-			"packet was for, or else that which sent it, if it is known for sure.",
+			"packet was for, or else that which sent it, as of packets to a neighbour that does not answer, if it is known for " +
+			"sure. A flow that several processes had one after another names none.",
 		Role: menu.ReadOnly,
 		Suggest: func(_ context.Context, _ menu.Caller, _ dropsArgs, name, _ string) []menu.Choice {
 			return suggestDrops(s, name)

@@ -135,6 +135,7 @@ func Open(o Options) (*Table, error) {
 	}
 	machine, system := machine()
 	t.outgoing = outgoing.New(outgoing.Options{Open: t.directory.OpenFile, Notes: t.notes, Owners: t.Owners, Revision: t.flowsRevision,
+		Drops:  t.dropsOf,
 		Header: capture.FileHeader{Machine: machine, System: system, Application: t.product}})
 	stored := settingsFile{firstSettings()}
 	known, err := t.settingsFile.Load(&stored)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,6 +84,21 @@ func TestDropsBesideACapture(t *testing.T) {
 	merged := filepath.Join(t.TempDir(), "merged.pcapng")
 	tool(t, "mergecap", "-w", merged, file, b.file(s.Files[0].Name))
 	said(t, merged, want)
+	status, joined := b.API("", http.MethodGet, "/v1/files/"+s.Files[0].Name+"?format=pcapng", "")
+	if status != http.StatusOK {
+		t.Fatalf("the file as pcapng: %d %s", status, joined)
+	}
+	taken := filepath.Join(t.TempDir(), "taken.pcapng")
+	if err := os.WriteFile(taken, []byte(joined), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said(t, taken, want)
+	if times := strings.Fields(tool(t, "tshark", "-r", taken, "-T", "fields", "-e", "frame.time_epoch")); !slices.IsSorted(times) {
+		t.Errorf("the packets are not in the order of their times: %s", times)
+	}
+	if frames := tool(t, "tshark", "-r", taken, "-Y", "!(frame.interface_name == \"drops\")"); strings.Count(frames, "\n") != int(s.PacketsWritten) {
+		t.Errorf("of the capture are %d packets; want %d", strings.Count(frames, "\n"), s.PacketsWritten)
+	}
 }
 
 // A capture that is appended to goes on counting what the kernel drops, in the status and in the file.

@@ -1,5 +1,6 @@
 // Package outgoing writes files of packets anew for who takes them: in another format, and in pcapng
-// with what users noted at packets and with the processes that the packets are of.
+// with what users noted at packets, with the processes that the packets are of, and with the packets
+// that the kernel dropped meanwhile.
 package outgoing
 
 import (
@@ -30,6 +31,10 @@ type Options struct {
 	// what tells one state of that from another, "" without.
 	Owners   func(file string) (*owners.Table, error)
 	Revision func(file string) string
+
+	// Drops opens the packets that the kernel dropped while a file was written, nil if nobody kept
+	// them. wanted reports whether one of a time belongs to the file.
+	Drops func(file string) (drops *os.File, wanted func(nanoseconds int64) bool)
 }
 
 // A Writer writes files of packets anew.
@@ -53,7 +58,7 @@ func (w *Writer) Look(name string, as access.Form) (c access.Conversion, err err
 			WithHint("The formats are pcap and pcapng")
 	case format == capture.PCAPNG:
 		flows = w.o.Revision(name)
-		c.Revision = w.o.Notes.Revision(name) + flows
+		c.Revision = w.o.Notes.Revision(name) + flows + w.dropsRevision(name)
 	}
 	switch {
 	case as.AppleBlocks && format != capture.PCAPNG:
@@ -106,17 +111,19 @@ func (w *Writer) Write(ctx context.Context, name string, as access.Form, out io.
 	}
 	defer file.Close()
 	buffered := bufio.NewWriterSize(out, 256<<10)
+	into, merged := w.merging(name, as, buffered)
 	format := capture.Format(as.Format)
 	say, err := w.saying(name, as)
 	switch {
 	case err != nil:
 	case r.Format() == capture.PCAPNG && format == capture.PCAPNG && say != nil:
-		err = pcapfile.CopyCommented(until{ctx, buffered}, io.NewSectionReader(file, 0, 1<<62), say)
+		err = pcapfile.CopyCommented(until{ctx, into}, io.NewSectionReader(file, 0, 1<<62), say)
 	default:
 		h := w.o.Header
 		h.Format, h.SnapLength, h.MaxBytes, h.Start = format, capture.MaxSnapLength, capture.Unlimited, time.Now()
-		err = r.Convert(ctx, h, buffered, say)
+		err = r.Convert(ctx, h, into, say)
 	}
+	err = merged(err)
 	if errors.Is(err, capture.ErrMixedLinkTypes) {
 		return menu.Errorf(menu.State, "The packets of %s are of several link types, which do not fit into one pcap file",
 			menu.Quoted(name)).WithHint("Take it as pcapng")
