@@ -196,10 +196,15 @@ func (r *Room) ended(s capture.Status) bool {
 	switch {
 	case s.State == capture.Running, s.State == capture.NotStarted:
 		return false
-	case s.Persistent && (s.StopReason == capture.Interrupted || s.StopReason == capture.Shutdown):
+	case goesOn(s):
 		return false
 	}
 	return !slices.ContainsFunc(s.Files, func(f capture.FileInfo) bool { return r.o.Files.Growing(f.Name) })
+}
+
+// goesOn reports whether a capture that does not run goes on when the appliance starts again.
+func goesOn(s capture.Status) bool {
+	return s.Persistent && (s.StopReason == capture.Interrupted || s.StopReason == capture.Shutdown)
 }
 
 // callerOf returns for whom a job is done, with the present rights.

@@ -51,13 +51,33 @@ func (r *Room) beginLog(j *job, caller menu.Caller, persistent bool) {
 	r.mu.Unlock()
 }
 
+// keepLog takes the port log of the room for what it was before the start of the appliance, if the log
+// went on by itself: it runs since then.
+func (r *Room) keepLog() {
+	r.holding.Lock()
+	defer r.holding.Unlock()
+	since, runs := r.o.PortLog.LogRuns()
+	if !runs || !r.logWasOurs {
+		return
+	}
+	r.mu.Lock()
+	r.logBegun = since
+	r.mu.Unlock()
+	if err := r.save(); err != nil {
+		r.o.Log.Error("the jobs of captures cannot be written", "error", err)
+	}
+}
+
 // holdLog begins the port log again for captures that go on after a start of the appliance, and ends
 // the one that the room began when no capture wants it any more.
 func (r *Room) holdLog(known map[*job]capture.Status) {
 	wanted := false
 	for j, s := range known {
-		if j.PortLog && s.State == capture.Running {
-			wanted = true
+		if !j.PortLog {
+			continue
+		}
+		wanted = wanted || s.State == capture.Running || goesOn(s)
+		if s.State == capture.Running {
 			if !j.logTried {
 				if caller, err := r.callerOf(j); err == nil {
 					r.beginLog(j, caller, s.Persistent)

@@ -102,6 +102,15 @@ func (r reader) OpenWithin(_ menu.Caller, name string) (*os.File, error) {
 	return r.files.OpenFile(name)
 }
 
+// A noLog is a port log that does not run.
+type noLog struct{}
+
+func (noLog) LogRuns() (since time.Time, runs bool) { return time.Time{}, false }
+
+func (noLog) BeginLog(menu.Caller, bool) error { return nil }
+
+func (noLog) EndLog(menu.Caller) error { return nil }
+
 // A bed is a Room with captures that are none, and the rooms that it needs.
 type bed struct {
 	*Room
@@ -129,7 +138,7 @@ func openBed(t *testing.T, dir string, s *shelf, line func(ctx context.Context, 
 	if b.reports, err = reports.Open(reports.Options{Dir: dir, Files: b.files, Hostname: func() string { return "mx1" }, Log: log}); err != nil {
 		t.Fatal(err)
 	}
-	b.Room, err = Open(Options{Dir: dir, Captures: s, Files: b.files, Reports: b.reports, Log: log, System: silent,
+	b.Room, err = Open(Options{Dir: dir, Captures: s, Files: b.files, Reports: b.reports, PortLog: noLog{}, Log: log, System: silent,
 		CallerOf: func(c menu.Caller) (menu.Caller, error) { return c, nil }})
 	if err != nil {
 		t.Fatal(err)

@@ -41,7 +41,8 @@ type Captures interface {
 
 // A PortLog is the one port log, which others begin and end too.
 type PortLog interface {
-	// LogRuns returns since when the port log runs. It reports false if it does not.
+	// LogRuns returns since when the port log runs. It reports false if it does not; since is when it
+	// ran last then.
 	LogRuns() (since time.Time, runs bool)
 	BeginLog(caller menu.Caller, persistent bool) error
 	EndLog(caller menu.Caller) error
@@ -95,9 +96,10 @@ type Room struct {
 	jobs    []*job
 	busy    map[*job]bool // their tables are being read
 
-	logBegun  time.Time    // as in the file
-	beginning atomic.Int32 // captures that have no job yet, and for which the port log may have begun already
-	holding   sync.Mutex   // held while the port log is begun or ended; taken before mu
+	logBegun   time.Time    // as in the file
+	logWasOurs bool         // before this start of the appliance
+	beginning  atomic.Int32 // captures that have no job yet, and for which the port log may have begun already
+	holding    sync.Mutex   // held while the port log is begun or ended; taken before mu
 
 	changed store.Notifier // of jobs
 }
@@ -124,6 +126,9 @@ func Open(o Options) (*Room, error) {
 		return nil, err
 	}
 	r.logBegun = file.LogBegun
+	if since, _ := o.PortLog.LogRuns(); !since.IsZero() {
+		r.logWasOurs = since.Equal(r.logBegun)
+	}
 	r.jobs = slices.DeleteFunc(file.Jobs, func(j *job) bool { return j == nil })
 	o.Files.Spare(r.needed)
 	return r, nil
@@ -141,6 +146,7 @@ func (r *Room) ReadWith(b Boundary) {
 // Start begins with what is to be done.
 func (r *Room) Start() {
 	r.removeStrays()
+	r.keepLog()
 	r.tasks.Go(func() { r.loop(r.read, r.readTables) })
 	r.tasks.Go(func() { r.loop(r.make, r.makeReports) })
 	r.wake()
