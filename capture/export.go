@@ -34,7 +34,8 @@ const (
 
 // Export is the copying of one file to a target.
 type Export struct {
-	File     string      `json:"file"`
+	File     string      `json:"file"`                 // its name at the target
+	Source   string      `json:"sourceFile,omitempty"` // whose packets it has, with their processes; empty: File is copied as it is
 	Capture  string      `json:"capture,omitempty"`
 	Target   string      `json:"target"`
 	State    ExportState `json:"state"`

@@ -13,7 +13,7 @@ import (
 type exportService interface {
 	target.Service
 	Exports() []capture.Export
-	ExportPackets(caller menu.Caller, name, target string) ([]capture.Export, error)
+	ExportPackets(caller menu.Caller, name, target string, processes bool) ([]capture.Export, error)
 	Captures() []capture.Status
 	FileNames(begun string, most int) []string
 }
@@ -21,6 +21,8 @@ type exportService interface {
 type exportArgs struct {
 	Name   menu.Packets `arg:"name,positional:1,required" ask:"Capture or file" help:"Name of a capture that has ended, or of a file of the diagnostic directory."`
 	Target string       `arg:"target,positional:2,required" ask:"Target" help:"Name of the target (target list)."`
+
+	Processes bool `arg:"processes" default:"no" help:"Copy files in which each packet says its processes, as NAME.processes.pcapng, instead of the files as they are."`
 }
 
 func exportCommand(s exportService) *menu.Command {
@@ -43,7 +45,7 @@ func exportCommand(s exportService) *menu.Command {
 		},
 		Suggest: suggestFiles[exportArgs](func(begun string, most int) []string { return s.FileNames(begun, most) }),
 		Run: func(_ context.Context, caller menu.Caller, a exportArgs, out *menu.Out[captures.Queued]) error {
-			list, err := s.ExportPackets(caller, string(a.Name), a.Target)
+			list, err := s.ExportPackets(caller, string(a.Name), a.Target, a.Processes)
 			if err != nil {
 				return err
 			}

@@ -257,10 +257,15 @@ func (d *Daemon) applied(committed config.Document) {
 	d.ApplyCertificates(committed)
 }
 
+// openJoined opens a copy of a file of packets that says their processes.
+func (d *Daemon) openJoined(ctx context.Context, name string) (*os.File, error) {
+	return d.OpenJoined(ctx, name)
+}
+
 // openCaptures opens the queue of copies, and the captures, whose files it copies.
 func (d *Daemon) openCaptures(o Options) (err error) {
 	d.Queue, err = exports.Open(exports.Options{
-		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, Hostname: d.Hostname, System: d.System,
+		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, OpenJoined: d.openJoined, Hostname: d.Hostname, System: d.System,
 		OnDone: func(file string) { d.Released(file) }, OnTargetGone: func(target string) { d.TargetGone(target) },
 		Tell: d.Teller(exportsTopic), TellTargets: d.Teller(targetsTopic), SetAside: d.setAside,
 	})

@@ -61,7 +61,7 @@ func TestFactoryValuesForgetTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"large.pcap", "small.pcap"} {
-		if _, err := d.ExportPackets(roomtest.Admin, name, "owner1"); err != nil {
+		if _, err := d.ExportPackets(roomtest.Admin, name, "owner1", false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -119,7 +119,7 @@ func TestDeletedTargetGetsNoMore(t *testing.T) {
 	if _, err := d.AddTarget(t.Context(), roomtest.Admin, target, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.ExportPackets(roomtest.Admin, "large.pcap", "owner1"); err != nil {
+	if _, err := d.ExportPackets(roomtest.Admin, "large.pcap", "owner1", false); err != nil {
 		t.Fatal(err)
 	}
 	<-began

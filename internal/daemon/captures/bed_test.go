@@ -79,7 +79,7 @@ func open(o roomOptions, log *slog.Logger) (*rooms, error) {
 		return nil, err
 	}
 	if d.Queue, err = exports.Open(exports.Options{
-		Dir: o.Dir, Log: log, OpenFile: d.OpenFile, Hostname: d.Hostname, System: d.System,
+		Dir: o.Dir, Log: log, OpenFile: d.OpenFile, OpenJoined: func(ctx context.Context, name string) (*os.File, error) { return d.OpenJoined(ctx, name) }, Hostname: d.Hostname, System: d.System,
 		OnDone: func(file string) { d.Released(file) }, OnTargetGone: func(target string) { d.TargetGone(target) },
 	}); err != nil {
 		return nil, err

@@ -121,7 +121,7 @@ func TestFilesBesideAreCopied(t *testing.T) {
 	if !slices.Equal(target.has(), began.FileNames()) || string(target.content(ended.FilesBeside[0].Name)) != "begin one\nend\n" {
 		t.Errorf("copied are %q", target.has())
 	}
-	copies, err := b.d.ExportPackets(roomtest.Admin, "one", "keep")
+	copies, err := b.d.ExportPackets(roomtest.Admin, "one", "keep", false)
 	if err != nil || len(copies) != 2 {
 		t.Errorf("again are copied %+v, %v", copies, err)
 	}

@@ -1,6 +1,8 @@
 package captures
 
 import (
+	"context"
+	"os"
 	"slices"
 	"time"
 
@@ -11,8 +13,9 @@ import (
 
 // The copies of what captures write: what is queued, and what may go when it is copied.
 
-// ExportPackets queues the files of a capture that has ended, or a file.
-func (t *Table) ExportPackets(caller menu.Caller, name, target string) ([]capture.Export, error) {
+// ExportPackets queues the files of a capture that has ended, or a file. With processes it queues
+// copies of the files of packets that say them.
+func (t *Table) ExportPackets(caller menu.Caller, name, target string, processes bool) ([]capture.Export, error) {
 	if err := t.queue.CheckTarget(target); err != nil {
 		return nil, err
 	}
@@ -32,8 +35,36 @@ func (t *Table) ExportPackets(caller menu.Caller, name, target string) ([]captur
 		}
 		of = name
 		files = status.FileNames()
+		if processes {
+			files = slices.DeleteFunc(files, func(f string) bool {
+				return slices.ContainsFunc(status.FilesBeside, func(b capture.FileBeside) bool { return b.Name == f })
+			})
+		}
+	}
+	if processes {
+		copies, err := t.outgoing.Copies(of, files)
+		if err != nil {
+			return nil, err
+		}
+		return t.queue.AddCopies(copies, target, caller.User)
 	}
 	return t.queue.Add(of, files, target, caller.User)
+}
+
+// OpenJoined writes a copy of a file of packets that says their processes, and opens it. It has no
+// name, so that nothing is left of it when it is closed.
+func (t *Table) OpenJoined(ctx context.Context, name string) (*os.File, error) {
+	return t.outgoing.OpenJoined(ctx, t.root, name, func() error {
+		t.mu.Lock()
+		i := slices.IndexFunc(t.entries, func(r *entry) bool { return r.has(name) })
+		if i < 0 {
+			t.mu.Unlock()
+			return t.directory.Allowance()
+		}
+		spec := t.entries[i].Spec
+		t.mu.Unlock()
+		return t.roomBeside(spec)
+	})
 }
 
 // exportFile queues a file that a running capture has just closed, for the targets that want all.

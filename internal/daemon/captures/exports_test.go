@@ -366,7 +366,7 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 	if err := b.d.DeleteTarget(roomtest.Admin, "away"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.d.ExportPackets(roomtest.Admin, file, "away"); menu.AsError(err).Code != menu.NotFound {
+	if _, err := b.d.ExportPackets(roomtest.Admin, file, "away", false); menu.AsError(err).Code != menu.NotFound {
 		t.Errorf("a copy to no target: %v", err)
 	}
 	// It is over for retention when the disk knows it too.

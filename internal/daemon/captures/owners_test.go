@@ -16,6 +16,7 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/captures/beside"
+	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/roomtest"
 )
@@ -110,6 +111,46 @@ func TestPacketsSayTheirProcesses(t *testing.T) {
 	}
 	if again, _ := b.d.Owners(name); again != table {
 		t.Error("the same table is read again")
+	}
+}
+
+// A copy with processes to a target has what a download has, by its name, and leaves nothing here.
+func TestExportsWithProcesses(t *testing.T) {
+	target := newFakeTarget(t)
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
+	b.d.recorders = []beside.Recorder{clerk{}}
+	b.mustStart(ask("one", capture.Options{Processes: true}))
+	b.mustStart(ask("plain", capture.Options{}))
+	for _, name := range []string{"one", "plain"} {
+		if _, err := b.d.StopCapture(roomtest.Admin, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	target.target(b, "keep")
+	target.opens()
+	s, err := b.d.Capture("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _ := os.ReadDir(b.d.Path())
+	if _, err := b.d.ExportPackets(roomtest.Admin, "plain", "keep", true); menu.AsError(err).Code != menu.State {
+		t.Errorf("without processes: %v", err)
+	}
+	copies, err := b.d.ExportPackets(roomtest.Admin, "one", "keep", true)
+	name := strings.TrimSuffix(s.Files[0].Name, ".pcapng") + ".processes.pcapng"
+	if err != nil || len(copies) != 1 || copies[0].File != name || copies[0].Source != s.Files[0].Name {
+		t.Fatalf("queued are %+v, %v", copies, err)
+	}
+	await.Until(t, "the copy is there", func() bool { return slices.Contains(target.has(), name) })
+	var want bytes.Buffer
+	if err := b.d.Convert(t.Context(), s.Files[0].Name, access.Form{Format: "pcapng"}, &want); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(target.content(name), want.Bytes()) {
+		t.Error("the copy is another one than a download")
+	}
+	if after, _ := os.ReadDir(b.d.Path()); len(after) != len(before) {
+		t.Errorf("there are %v, were %v", after, before)
 	}
 }
 

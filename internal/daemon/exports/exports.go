@@ -35,6 +35,9 @@ type Options struct {
 
 	// OpenFile opens a finished file. An error of the kind NotFound ends its copy for good.
 	OpenFile func(name string) (*os.File, error)
+	// OpenJoined opens a copy of a file of packets that says their processes. It is gone when it is
+	// closed.
+	OpenJoined func(ctx context.Context, name string) (*os.File, error)
 	// Hostname names the appliance in the comment of its key.
 	Hostname func() string
 	// System writes into the audit log.

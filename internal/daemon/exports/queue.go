@@ -1,6 +1,7 @@
 package exports
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -19,17 +20,28 @@ func finished(e *capture.Export) bool {
 // If the disk cannot have them, copies that a user asks for are not added. Those of access.System
 // stay: their files may not be deleted, and the next time that the queue is written has them.
 func (q *Queue) Add(of string, files []string, target, owner string) ([]capture.Export, error) {
+	var copies []capture.Export
+	for _, f := range files {
+		copies = append(copies, capture.Export{File: f, Capture: of})
+	}
+	return q.AddCopies(copies, target, owner)
+}
+
+// AddCopies adds copies as Add does, of which the names are given.
+func (q *Queue) AddCopies(copies []capture.Export, target, owner string) ([]capture.Export, error) {
 	var added []capture.Export
 	var fresh []*capture.Export
 	q.mu.Lock()
 	if owner != access.System {
 		delete(q.resting, target)
 	}
-	for _, f := range files {
-		i := slices.IndexFunc(q.queue, func(e *capture.Export) bool { return e.File == f && e.Target == target && !finished(e) })
+	for _, c := range copies {
+		i := slices.IndexFunc(q.queue, func(e *capture.Export) bool {
+			return e.File == c.File && e.Source == c.Source && e.Target == target && !finished(e)
+		})
 		if i < 0 {
 			i = len(q.queue)
-			q.queue = append(q.queue, &capture.Export{File: f, Capture: of, Target: target, State: capture.ExportWaiting,
+			q.queue = append(q.queue, &capture.Export{File: c.File, Source: c.Source, Capture: c.Capture, Target: target, State: capture.ExportWaiting,
 				Queued: time.Now(), Owner: owner})
 			fresh = append(fresh, q.queue[i])
 		}
@@ -68,8 +80,11 @@ func (q *Queue) takeBack(copies []*capture.Export) {
 func (q *Queue) Waiting(file string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.ContainsFunc(q.queue, func(e *capture.Export) bool { return e.File == file && (!finished(e) || e == q.ending) })
+	return slices.ContainsFunc(q.queue, func(e *capture.Export) bool { return source(e) == file && (!finished(e) || e == q.ending) })
 }
+
+// source returns the file of the diagnostic directory that a copy needs.
+func source(e *capture.Export) string { return cmp.Or(e.Source, e.File) }
 
 // Pending returns the files that are still to be copied.
 func (q *Queue) Pending() map[string]bool {
@@ -78,7 +93,7 @@ func (q *Queue) Pending() map[string]bool {
 	files := make(map[string]bool)
 	for _, e := range q.queue {
 		if !finished(e) {
-			files[e.File] = true
+			files[source(e)] = true
 		}
 	}
 	return files

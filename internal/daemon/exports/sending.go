@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -80,7 +81,7 @@ func (q *Queue) try(ctx context.Context, e *capture.Export) {
 		message = "The file was not copied to the target " + now.Target + ": " + now.Error
 	}
 	q.o.System(now.File, message, map[string]string{"target": now.Target, "sha256": now.SHA256, "owner": now.Owner})
-	q.o.OnDone(now.File)
+	q.o.OnDone(source(&now))
 }
 
 // tried notes how a try went. The copy is the ending one until the disk knows it too.
@@ -124,6 +125,14 @@ func textOf(err error) string {
 	return "the copy failed"
 }
 
+// open opens what is copied.
+func (q *Queue) open(ctx context.Context, e *capture.Export) (*os.File, error) {
+	if e.Source != "" {
+		return q.o.OpenJoined(ctx, e.Source)
+	}
+	return q.o.OpenFile(e.File)
+}
+
 // send copies the file. A *menu.Error of the kind NotFound is for good.
 func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 	q.mu.Lock()
@@ -151,7 +160,7 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 			return err
 		}
 	}
-	f, err := q.o.OpenFile(e.File)
+	f, err := q.open(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -160,7 +169,7 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 	if err != nil {
 		return err
 	}
-	if sum == "" || summed != info.Size() {
+	if sum == "" || summed != info.Size() || e.Source != "" { // which is made for each try
 		if sum, err = sumOf(ctx, f, info.Size()); err != nil {
 			return err
 		}
