@@ -34,7 +34,8 @@ func Names(open Opener) (names []string, err error) {
 	for members := tar.NewReader(unpacked); ; {
 		header, err := members.Next()
 		if errors.Is(err, io.EOF) {
-			return names, nil
+			_, err = io.Copy(io.Discard, unpacked) // the sum of the archive is behind its last member
+			return names, err
 		}
 		if err != nil {
 			return nil, err

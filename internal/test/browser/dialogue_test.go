@@ -44,8 +44,8 @@ func TestDialogue(t *testing.T) {
 	othersCapture(t, a, p)
 	p.Choose("article.active button[aria-label^='Stop capture']")
 	p.WaitText("td", "A user stopped it")
-	p.Wait("the file", "document.querySelector('a[download]')")
-	file := browser.Eval[string](p, "document.querySelector('a[download]').download")
+	p.Wait("the file", "document.querySelector('td a[download]')")
+	file := browser.Eval[string](p, "document.querySelector('td a[download]').download")
 
 	p.Choose("th a[href*='" + file + "']")
 	p.WaitText(".counts", " packets")
@@ -137,7 +137,7 @@ func packetsByKeyboard(t *testing.T, p *browser.Page) {
 // downloads compares what the browser saves with what other ways give: sftp, and the API.
 func downloads(t *testing.T, a *appliance.Appliance, p *browser.Page, file string) {
 	t.Helper()
-	name, content := p.Downloaded(func() { p.Choose("a[download]") })
+	name, content := p.Downloaded(func() { p.Choose("td a[download]") })
 	client, err := sftp.NewClient(a.Login("op"))
 	if err != nil {
 		t.Fatal(err)
