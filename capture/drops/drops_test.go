@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/udptest"
 )
 
 // A provoked is a way to have packets dropped.
@@ -41,7 +42,7 @@ func TestProvoked(t *testing.T) {
 			"NETFILTER_DROP", []string{"nft_do_chain", "nf_hook_slow"}, "lo", true},
 		{"reject", func(t *testing.T) int { return rule(t, tool, "input", "reject") },
 			"NETFILTER_DROP", []string{"nft_do_chain", "nf_hook_slow"}, "lo", false},
-		{"receiver that does not read", fill, "SOCKET_RCVBUFF", []string{"udp_queue_rcv_one_skb"}, "lo", true},
+		{"receiver that does not read", func(t *testing.T) int { return udptest.Overfill(t) }, "SOCKET_RCVBUFF", []string{"udp_queue_rcv_one_skb"}, "lo", true},
 		{"bad checksum", badChecksum, "TCP_CSUM", []string{"tcp_v4_rcv"}, "lo", false},
 		{"no neighbour", silentNeighbour, "NEIGH_FAILED", []string{"neigh_invalidate", "arp_error_report"}, "left", true},
 	} {
@@ -163,35 +164,6 @@ func rule(t *testing.T, tool, chain, verdict string) int {
 		t.Fatalf("%s", out)
 	}
 	return sendFrom(t, "127.0.0.1:9", 3)
-}
-
-// fill sends 50 datagrams to a socket that has room for a few and is not read meanwhile. What is
-// dropped is what cannot be read later.
-func fill(t *testing.T) int {
-	l, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	if err := l.SetReadBuffer(1); err != nil { // the kernel takes the smallest that it allows
-		t.Fatal(err)
-	}
-	c, err := net.DialUDP("udp4", nil, l.LocalAddr().(*net.UDPAddr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	for range 50 {
-		if _, err := c.Write(make([]byte, 100)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	l.SetReadDeadline(time.Now().Add(time.Second)) // what arrived is there at once
-	for n := 50; ; n-- {
-		if _, err := l.Read(make([]byte, 100)); err != nil {
-			return n
-		}
-	}
 }
 
 // badChecksum sends a segment whose checksum is wrong.

@@ -10,6 +10,7 @@ import (
 
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/udptest"
 )
 
 // A shownDrop is a row of netstat drops.
@@ -40,7 +41,7 @@ func TestDropsAreCounted(t *testing.T) {
 	go func() { // until the command is seen to watch
 		defer close(probing)
 		for tick := time.NewTicker(50 * time.Millisecond); ; {
-			network.Do(t, func() { datagrams(t, probed, 1) })
+			network.Do(t, func() { udptest.Send(t, probed, 1) })
 			select {
 			case <-tick.C:
 			case <-stop:
@@ -55,14 +56,14 @@ func TestDropsAreCounted(t *testing.T) {
 	<-probing
 	full := 0
 	network.Do(t, func() {
-		datagrams(t, closed, 7)
+		udptest.Send(t, closed, 7)
 		for range 5 {
 			if c, err := net.Dial("tcp4", "127.0.0.1:9"); err == nil {
 				c.Close()
 				t.Error("somebody listens")
 			}
 		}
-		full = fill(t)
+		full = udptest.Overfill(t)
 	})
 	counted := map[string]uint64{}
 	var table time.Time
@@ -89,42 +90,6 @@ func TestDropsAreCounted(t *testing.T) {
 		}
 	}
 	t.Errorf("%v of 7 udp, 5 tcp and %d full", counted, full)
-}
-
-// datagrams sends some to a port of this host.
-func datagrams(t testing.TB, port, times int) {
-	c, err := net.ListenUDP("udp4", nil)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer c.Close()
-	for range times {
-		if _, err := c.WriteToUDP([]byte("x"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// fill sends 50 datagrams to a socket that is not read, and returns how many it did not take.
-func fill(t testing.TB) int {
-	l, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	if err := l.SetReadBuffer(1); err != nil { // the kernel takes the least that it allows
-		t.Fatal(err)
-	}
-	datagrams(t, l.LocalAddr().(*net.UDPAddr).Port, 50)
-	if err := l.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	for n := 50; ; n-- {
-		if _, err := l.Read(make([]byte, 10)); err != nil {
-			return n
-		}
-	}
 }
 
 // Without the rights both commands say which are missing, and end with the status for that.

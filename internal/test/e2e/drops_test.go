@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,11 +11,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
+	"diagsh/internal/test/udptest"
 )
 
 // What the kernel drops while a capture runs is in a file beside it: each packet that matches the
@@ -37,11 +36,11 @@ func TestDropsBesideACapture(t *testing.T) {
 		if out, err := nft.CombinedOutput(); err != nil {
 			t.Fatalf("%s", out)
 		}
-		datagrams(t, 9, 7)
-		datagrams(t, 11, 3)
-		datagrams(t, 12, 4) // which the filter leaves out
-		datagrams(t, 13, 2)
-		datagrams(t, 14, 2)
+		udptest.Send(t, 9, 7)
+		udptest.Send(t, 11, 3)
+		udptest.Send(t, 12, 4) // which the filter leaves out
+		udptest.Send(t, 13, 2)
+		udptest.Send(t, 14, 2)
 		damaged(t)
 		for range 5 {
 			if c, err := net.Dial("tcp4", "127.0.0.1:9"); err == nil {
@@ -49,7 +48,7 @@ func TestDropsBesideACapture(t *testing.T) {
 				t.Error("somebody listens")
 			}
 		}
-		full = overfilled(t)
+		full = udptest.Overfill(t)
 	})
 	b.do("op", "packetcapture stop one")
 	s := b.capture("one")
@@ -108,7 +107,7 @@ func TestDropsOfAnAppendedCapture(t *testing.T) {
 	b := newBed(t)
 	for part := 1; part <= 2; part++ {
 		b.do("op", "packetcapture start one interfaces lo drops yes mode append")
-		b.ns.Do(t, func() { datagrams(t, 9, 2*part) })
+		b.ns.Do(t, func() { udptest.Send(t, 9, 2*part) })
 		b.do("op", "packetcapture stop one")
 	}
 	s := b.capture("one")
@@ -167,21 +166,6 @@ func own(t *testing.T) string {
 	return strings.TrimSpace(string(name))
 }
 
-// datagrams sends some to a port of this host.
-func datagrams(t testing.TB, port, times int) {
-	c, err := net.ListenUDP("udp4", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	for range times {
-		_, err := c.WriteToUDP([]byte("x"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-		if err != nil && !errors.Is(err, unix.EPERM) { // which a firewall says
-			t.Fatal(err)
-		}
-	}
-}
-
 // damaged sends a segment of a connection whose checksum is wrong.
 func damaged(t testing.TB) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -212,26 +196,5 @@ func damaged(t testing.TB) {
 	packet[32], packet[33], packet[36] = 0x50, 0x10, 0xff
 	if err := unix.Sendto(fd, packet, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// overfilled sends 50 datagrams to a socket that is not read, and returns how many it did not take.
-func overfilled(t testing.TB) int {
-	l, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	if err := l.SetReadBuffer(1); err != nil { // the kernel takes the least that it allows
-		t.Fatal(err)
-	}
-	datagrams(t, l.LocalAddr().(*net.UDPAddr).Port, 50)
-	if err := l.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	for n := 50; ; n-- {
-		if _, err := l.Read(make([]byte, 10)); err != nil {
-			return n
-		}
 	}
 }
