@@ -33,7 +33,7 @@ func (j *Joiner) Join(p *capture.Packet, link capture.LinkType) Owners {
 	target := netip.AddrPortFrom(networks[0].Target.Addr(), h.Outer.TargetPort)
 	const handshake = headers.SYN | headers.ACK | headers.RST | headers.FIN
 	q := query{
-		protocol: h.Outer.Transport, time: p.Time, payload: h.Outer.Payload,
+		protocol: h.Outer.Transport, time: p.Time, payload: h.Outer.Payload || h.Outer.Transport == numbers[UDP],
 		begins: h.Outer.Flags&handshake == headers.SYN, answers: h.Outer.Flags&handshake == headers.SYN|headers.ACK,
 		refuses: h.Outer.Flags&headers.RST != 0 && h.Outer.Sequence == 0,
 	}

@@ -32,7 +32,7 @@ type query struct {
 	// Of TCP: the packet begins a connection, answers such a packet, or refuses it.
 	begins, answers, refuses bool
 
-	payload bool // the packet has data
+	payload bool // the packet has data, or is a datagram: a process sent it, not the kernel
 }
 
 // find returns who had the local end. It is nil if that is not known for sure. Called with the lock
@@ -181,14 +181,15 @@ func lingering(flows [3][]span, q query) (p *Process, found bool) {
 // in was taken only if the socket was there, which its flow with any end says.
 func coming(flows, any [3][]span, q query) *Process {
 	var first *span
+	var of []span
 	for _, spans := range flows {
 		i := last(spans, q.time) + 1
 		if i < len(spans) && spans[i].from-q.time <= int64(late) && (first == nil || spans[i].from < first.from) {
-			first = &spans[i]
+			first, of = &spans[i], spans
 		}
 	}
 	switch {
-	case first == nil, q.refuses && q.sends:
+	case first == nil, q.refuses && q.sends, takenOver(of, first, q):
 		return nil
 	case q.protocol == numbers[TCP] || q.sends || held(any, first.socket, q.time):
 		return known(first.process)

@@ -151,6 +151,7 @@ func TestJoin(t *testing.T) {
 		{"either of two", []Flow{had(TCP, 5, 10, 100), with(had(TCP, 6, 100, 0), func(f *Flow) { f.Socket = 5 })}, packet(99.9, tcp, us, them, ack, 1, 5), 0, 0},
 		{"either of two that had to wait for the processor", []Flow{had(TCP, 5, 10, 900), with(had(TCP, 6, 900, 0), func(f *Flow) { f.Socket = 5 })}, packet(15, tcp, us, them, ack, 1, 5), 0, 0},
 		{"either of two programs of a process", []Flow{had(TCP, 5, 10, 100), with(had(TCP, 5, 100, 0), func(f *Flow) { f.Exe = "/bin/other" })}, packet(99.9, tcp, us, them, ack, 1, 5), 0, 0},
+		{"either of two, of which one was told late", []Flow{had(UDP, 5, 15.5, 100), with(had(UDP, 6, 100, 0), func(f *Flow) { f.Socket = 5 })}, packet(15, udp_, us, them, 0, 0, 5), 0, 0},
 		{"nobody who is known", []Flow{had(TCP, 0, 10, 20)}, packet(15, tcp, us, them, ack, 1, 5), 0, 0},
 	} {
 		o := NewJoiner(newTestTable(test.flows...)).Join(test.packet, capture.Raw)

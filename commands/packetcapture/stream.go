@@ -85,6 +85,11 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 	if a.AppleBlocks && a.Format == string(capture.PCAP) {
 		return menu.BadArgument("appleblocks", "The format pcap has no place for blocks").WithHint("Give format pcapng")
 	}
+	joined, stop, err := a.JoinLive(s, a.says(s)) // before the first packet
+	if err != nil {
+		return err
+	}
+	defer stop()
 	from, err := a.open(ctx, s, caller)
 	if err != nil {
 		return err
@@ -96,12 +101,7 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 	if err != nil {
 		return err
 	}
-	w.blocks = a.AppleBlocks
-	var stop func()
-	if w.joined, stop, err = a.JoinLive(s, a.says(s, from.header.Format)); err != nil {
-		return err
-	}
-	defer stop()
+	w.blocks, w.joined = a.AppleBlocks, joined
 	_, err = follow(ctx, from.source, bounds{duration: a.Duration, whole: true}, func(batch []capture.Packet) error {
 		w.joined.Wait(ctx, batch)
 		return w.write(batch)
@@ -119,8 +119,8 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 }
 
 // says reports whether the stream says which processes its packets are of.
-func (a streamArgs) says(s packetService, format capture.Format) bool {
-	return a.Processes || a.AppleBlocks || format == capture.PCAPNG && keepsProcesses(s, a.Name)
+func (a streamArgs) says(s packetService) bool {
+	return a.Processes || a.AppleBlocks || a.Format != string(capture.PCAP) && keepsProcesses(s, a.Name)
 }
 
 // A tapped is where the packets of a stream come from.

@@ -87,6 +87,11 @@ func watchCommand(s packetService) *menu.Command {
 			if w.most, err = howMany(a.Count, a.Packets); err != nil {
 				return err
 			}
+			var stop func()
+			if w.joined, stop, err = a.JoinLive(s, keepsProcesses(s, a.Name)); err != nil { // before the first packet
+				return err
+			}
+			defer stop()
 			if w.source, w.present, w.unfit, err = a.open(ctx, caller, s); err != nil {
 				return err
 			}
@@ -100,11 +105,6 @@ func watchCommand(s packetService) *menu.Command {
 					return cannotFilter(err)
 				}
 			}
-			var stop func()
-			if w.joined, stop, err = a.JoinLive(s, keepsProcesses(s, a.Name)); err != nil {
-				return err
-			}
-			defer stop()
 			return w.watch(ctx)
 		},
 		Text: watchedText,

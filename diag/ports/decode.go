@@ -33,6 +33,7 @@ const (
 	flagReleased  = 32
 	flagBound     = 128
 	flagOld       = 512
+	flagTied      = 2048
 )
 
 // Sizes of what programs/ports.c writes.

@@ -218,36 +218,6 @@ func TestMPTCP(t *testing.T) {
 	}
 }
 
-// TestUDP: sockets of UDP are told when they are bound or send first, with whom they talk, and how
-// many bytes they carried.
-func TestUDP(t *testing.T) {
-	_, l, stop := watch(t, Full)
-	in, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := net.Dial("udp", in.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	out.Write([]byte("word"))
-	in.ReadFrom(make([]byte, 16))
-	out.Close()
-	in.Close()
-	stop()
-	server, client := portAt(in.LocalAddr()), portAt(out.LocalAddr())
-	for _, port := range []int{server, client} {
-		l.wait(t, "open", is(Opened, port))
-		l.wait(t, "flow", is(Flowed, port))
-	}
-	if r := l.wait(t, "close", is(Closed, client)); *r.BytesSent != 4 || *r.BytesReceived != 0 || int(r.RemotePort) != server {
-		t.Errorf("%+v", r)
-	}
-	if r := l.wait(t, "close", is(Closed, server)); *r.BytesSent != 0 || *r.BytesReceived != 4 {
-		t.Errorf("%+v", r)
-	}
-}
-
 // TestRefused: a connection to a port where nobody listens is told at both ends.
 func TestRefused(t *testing.T) {
 	_, l, stop := watch(t, Full)

@@ -2,6 +2,7 @@ package ports
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -72,7 +73,9 @@ func (t *table) opened(e *event) {
 	s.opened = t.people.actor(&e.who)
 	s.last = s.opened
 	t.record(s, Opened, at, s.opened)
-	t.begin(s, netip.AddrPort{}, at, s.opened)
+	if s.tied = s.protocol == UDP && s.remote.Port() != 0; !s.tied {
+		t.begin(s, netip.AddrPort{}, at, s.opened)
+	}
 }
 
 func (t *table) listens(s *socket, e *event) {
@@ -158,7 +161,8 @@ func (t *table) uses(s *socket, e *event) {
 	}
 }
 
-// talks tells of a remote end of a socket of UDP.
+// talks tells of a remote end of a socket of UDP. The flow began before its datagrams: with connect(2),
+// or when the first of them was handed to the kernel.
 func (t *table) talks(s *socket, e *event) {
 	at, who := t.clock.time(e.time), t.people.actor(&e.who)
 	if s == nil {
@@ -167,9 +171,30 @@ func (t *table) talks(s *socket, e *event) {
 	}
 	r := t.record(s, Flowed, at, who)
 	r.RemoteAddress, r.RemotePort = e.remote.Addr(), e.remote.Port()
+	from := t.clock.time(e.began)
+	t.ties(s, e.flags&flagTied != 0, from, who)
 	if len(s.spans) < mostPeers {
-		t.begin(s, e.remote, at, who)
+		t.begin(s, e.remote, from, who)
 	}
+}
+
+// ties notes whether a socket of UDP is connected: it takes datagrams from one end then, else from any.
+func (t *table) ties(s *socket, tied bool, from time.Time, who *actor) {
+	if tied == s.tied {
+		return
+	}
+	s.tied = tied
+	if !tied {
+		t.begin(s, netip.AddrPort{}, from, who)
+		return
+	}
+	s.spans = slices.DeleteFunc(s.spans, func(p span) bool {
+		if p.remote.Port() != 0 {
+			return false
+		}
+		t.flow(s, p, from)
+		return true
+	})
 }
 
 func (t *table) failed(s *socket, e *event) {

@@ -12,9 +12,9 @@ const (
 
 // A span is a flow that goes on.
 type span struct {
-	remote netip.AddrPort
-	from   time.Time
-	who    *actor
+	local, remote netip.AddrPort // when it began: connect(2) gives a socket of UDP another local address
+	from          time.Time
+	who           *actor
 }
 
 // A socket is one that is known of.
@@ -40,6 +40,7 @@ type socket struct {
 	accepted *actor
 	last     *actor
 	holders  []*actor
+	tied     bool // of UDP: it is connected
 	talked   bool // with more than one remote end, of UDP: then it has none
 	spans    []span
 }
@@ -109,6 +110,9 @@ func (t *table) learn(s *socket, e *event) {
 		s.inode = e.inode
 	}
 	if e.local.Port() != 0 {
+		if s.local.Port() != e.local.Port() { // it was disconnected, which took the port from it
+			t.end(s, t.clock.time(e.began))
+		}
 		s.local = e.local
 	}
 	if e.remote.Port() != 0 {
@@ -168,7 +172,7 @@ func (t *table) begin(s *socket, remote netip.AddrPort, from time.Time, who *act
 	if s.local.Port() == 0 || who.PID == 0 || s.loose {
 		return
 	}
-	p := span{remote, from, who}
+	p := span{s.local, remote, from, who}
 	s.spans = append(s.spans, p)
 	t.flow(s, p, time.Time{})
 }
@@ -203,7 +207,7 @@ func (t *table) flow(s *socket, p span, until time.Time) {
 	if !t.following {
 		return
 	}
-	t.flows = append(t.flows, Flow{NetNS: uint64(s.netns), Protocol: s.protocol, Local: s.local, Remote: p.remote,
+	t.flows = append(t.flows, Flow{NetNS: uint64(s.netns), Protocol: s.protocol, Local: p.local, Remote: p.remote,
 		From: p.from, Until: until, Socket: s.serial, Process: p.who.Process})
 }
 

@@ -59,6 +59,7 @@ type Joined struct {
 	table  *owners.Table
 	joiner *owners.Joiner // nil: no process is known
 	choice owners.Choice
+	since  *int64 // of packets that come: when they were first looked for, in nanoseconds since 1970
 }
 
 // Join returns the Joined of a capture or a file.
@@ -89,36 +90,62 @@ func (a Args) JoinLive(s Service, wanted bool) (j Joined, stop func(), err error
 	}
 	if j.table, stop, err = s.LiveOwners(); err == nil {
 		j.joiner = owners.NewJoiner(j.table)
+		now := time.Now().UnixNano()
+		j.since = &now
 	}
 	return j, stop, err
 }
 
+// early reports whether a packet of a capture came before its processes were looked for: a capture
+// hands on what waited in its ring. After the first that came later, none is.
+func (j Joined) early(p *capture.Packet) bool {
+	if j.since == nil || p.Time < *j.since {
+		return j.since != nil
+	}
+	*j.since = 0 // the time of the day may be stepped back
+	return false
+}
+
 // Of returns the owners of a packet, and whether it is wanted.
 func (j Joined) Of(p *capture.Packet, on capture.Interface) (o owners.Owners, wanted bool) {
+	if j.early(p) {
+		return o, false
+	}
 	if j.joiner != nil {
 		o = j.joiner.Join(p, on.LinkType)
 	}
 	return o, j.choice.Match(o)
 }
 
-// settle is how old a packet must be before its processes are looked up: what happened until then
-// is known.
-const settle = 200 * time.Millisecond
+const (
+	// settle is how long after a packet all must be known before its processes are looked up: what
+	// tells whose it is may come after it.
+	settle = 50 * time.Millisecond
 
-// Wait waits until what is known is as late as the packets.
+	// mostSettling is how long is waited for that, and settleEvery how often is looked.
+	mostSettling = 2 * time.Second
+	settleEvery  = 20 * time.Millisecond
+)
+
+// Wait waits until what is known is as late as the packets. A packet for which that takes too long,
+// as on a machine that is overloaded, has no processes.
 func (j Joined) Wait(ctx context.Context, batch []capture.Packet) {
 	if j.joiner == nil || len(batch) == 0 {
 		return
 	}
-	left := time.Until(time.Unix(0, batch[len(batch)-1].Time).Add(settle))
-	if left <= 0 {
-		return
-	}
-	timer := time.NewTimer(min(left, settle))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	needed := time.Unix(0, batch[len(batch)-1].Time).Add(settle)
+	limit := time.NewTimer(mostSettling)
+	defer limit.Stop()
+	looks := time.NewTicker(settleEvery)
+	defer looks.Stop()
+	for j.table.Until().Before(needed) {
+		select {
+		case <-looks.C:
+		case <-limit.C:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -233,7 +233,7 @@ struct peer {
 	__u32 unused;
 };
 
-enum { ANNOUNCED = 1, CONNECTING = 2, ATTEMPTED = 4, INCOMING = 8, USED = 16, RELEASED = 32, ENDED = 64, BOUND = 128, TOLD = 256, OLD = 512, HINTED = 1024 };
+enum { ANNOUNCED = 1, CONNECTING = 2, ATTEMPTED = 4, INCOMING = 8, USED = 16, RELEASED = 32, ENDED = 64, BOUND = 128, TOLD = 256, OLD = 512, HINTED = 1024, TIED = 2048 };
 
 // What is kept beside a socket. A child of a listener gets a copy of the listener's, of which self
 // is the address.
@@ -634,8 +634,12 @@ static __always_inline void tell_end(struct known *k, struct sock *sk, __u64 coo
 	bpf_ringbuf_submit(c, 0);
 }
 
+// to makes a remote end the event's. TIED says that the socket is connected, which takes datagrams from
+// no other end than that.
 static __always_inline void to(struct event *e, struct peer *p)
 {
+	if (e->remote_port)
+		e->flags |= TIED;
 	e->remote_family = p->family;
 	e->remote_port = p->port;
 	__builtin_memcpy(e->remote, p->address, 16);
@@ -947,6 +951,7 @@ static __always_inline void talks(struct bpf_sock_addr *ctx, struct peer *p)
 	struct bpf_sock *sk = ctx->sk;
 	struct event *e;
 	struct known *k;
+	__u32 id;
 
 	if (!sk || !news((__u64)sk, cookie, p))
 		return;
@@ -954,6 +959,10 @@ static __always_inline void talks(struct bpf_sock_addr *ctx, struct peer *p)
 	if (!k)
 		return;
 	if (!sk->src_port || (!uncounted && !(k->flags & ANNOUNCED))) {
+		id = k->peer.family ? k->user.id : 0;
+		me(&k->user);
+		if (id != k->user.id) // else it began with connect(2)
+			k->began = bpf_ktime_get_ns();
 		k->peer = *p;
 		return;
 	}
@@ -965,6 +974,7 @@ static __always_inline void talks(struct bpf_sock_addr *ctx, struct peer *p)
 	e = begun(k, 0, FLOW, cookie);
 	if (!e)
 		return;
+	e->began = e->time;
 	me(&e->who);
 	to(e, p);
 	bpf_ringbuf_submit(e, 0);
@@ -1057,6 +1067,8 @@ static __always_inline void used(struct sock *sk, int n, int out)
 		return;
 	protocol = sk->sk_protocol;
 	cookie = bpf_get_socket_cookie(sk);
+	if (!stream(protocol) && (k->user.id != t->tgid || k->user.exec != (__u32)t->self_exec_id))
+		k->began = bpf_ktime_get_ns(); // another process connected it
 	if (!stream(protocol) && !(k->flags & ANNOUNCED)) {
 		again(&k->user, &k->user);
 		k->flags |= ANNOUNCED | USED;
