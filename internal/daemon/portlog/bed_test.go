@@ -24,7 +24,8 @@ import (
 
 // A teller is an engine whose events a test makes.
 type teller struct {
-	held []ports.Record // told to each watcher first
+	held  []ports.Record // told to each watcher first
+	enter func()         // is called before a watcher begins; may be nil
 
 	mu       sync.Mutex
 	watchers map[int]func([]ports.Record)
@@ -34,6 +35,9 @@ type teller struct {
 func (e *teller) Watch(ctx context.Context, w ports.Watcher) (func(), error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if e.enter != nil {
+		e.enter()
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -62,6 +66,13 @@ func (e *teller) tell(list ...ports.Record) {
 	for _, w := range e.watchers {
 		w(list)
 	}
+}
+
+// watched returns how many watchers there are.
+func (e *teller) watched() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.watchers)
 }
 
 // connect is a record of a connection.

@@ -172,6 +172,29 @@ func TestTwoSessions(t *testing.T) {
 	}
 }
 
+// A stop of the appliance while a log begins, when the engine is asked to tell what is open, ends that
+// log: who started it is told, its files are closed and the engine tells it nothing any more.
+func TestStopWhileItBegins(t *testing.T) {
+	b := open(t, t.TempDir(), files.Options{})
+	asked, release := make(chan struct{}), make(chan struct{})
+	b.enter = func() {
+		close(asked)
+		<-release
+	}
+	started := make(chan error)
+	go func() {
+		_, err := b.StartPortLog(roomtest.Admin, ports.LogRequest{})
+		started <- err
+	}()
+	<-asked
+	b.Stop()
+	close(release)
+	roomtest.WantCode(t, <-started, menu.State)
+	if s := b.PortLogStatus(); s.State != ports.LogStopped || s.StopReason != ports.LogShutdown || b.watched() > 0 {
+		t.Errorf("%+v, %d watchers", s, b.watched())
+	}
+}
+
 // Settings hold for logs to come, over restarts, and go with a reset.
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()

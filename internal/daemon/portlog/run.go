@@ -29,17 +29,17 @@ type run struct {
 	sets    *sets
 	first   string // how it began, for its first line
 
-	watching  chan struct{} // closed when the engine has told what there is
-	swept     chan time.Time
-	grown     chan struct{} // has a value when a set grew in the background
-	quit      chan struct{} // closed when the engine tells nothing any more
-	done      chan struct{} // closed when the files are
-	ends      sync.Once
-	stopWatch func()
+	watching chan struct{} // closed when the engine has told what there is
+	swept    chan time.Time
+	grown    chan struct{} // has a value when a set grew in the background
+	quit     chan struct{} // closed when the engine tells nothing any more
+	done     chan struct{} // closed when the files are
+	ends     sync.Once
 
 	mu                  sync.Mutex
-	reason              ports.LogStop
-	problem             string // why the log is paused; empty if it is not
+	stopWatch           func()        // nil: the engine is not watched
+	reason              ports.LogStop // empty: the run was not stopped
+	problem             string        // why the log is paused; empty if it is not
 	records, lost, gaps uint64
 }
 
@@ -50,19 +50,28 @@ func newRun(l *Log, o ports.LogOptions, first string) (*run, error) {
 		return nil, err
 	}
 	r := &run{log: l, options: o, filter: filter, queue: newQueue(), first: first,
-		watching: make(chan struct{}), swept: make(chan time.Time, 1), grown: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
-		stopWatch: func() {}}
+		watching: make(chan struct{}), swept: make(chan time.Time, 1), grown: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{})}
 	r.sets = newSets(l, o, r.head)
 	return r, nil
 }
 
-// watch begins to listen to the engine. Its error is the context's.
+// watch begins to listen to the engine. Its error is the engine's, or errStopping if the run was
+// stopped meanwhile.
 func (r *run) watch(ctx context.Context) error {
 	stop, err := r.log.o.Engine.Watch(ctx, ports.Watcher{Records: r.take})
 	if err != nil {
 		return err
 	}
-	r.stopWatch = stop
+	r.mu.Lock()
+	stopped := r.reason != ""
+	if !stopped {
+		r.stopWatch = stop
+	}
+	r.mu.Unlock()
+	if stopped {
+		stop()
+		return errStopping
+	}
 	close(r.watching)
 	return nil
 }
@@ -92,8 +101,11 @@ func (r *run) stop(reason ports.LogStop) {
 	r.ends.Do(func() {
 		r.mu.Lock()
 		r.reason = reason
+		stopWatch := r.stopWatch
 		r.mu.Unlock()
-		r.stopWatch()
+		if stopWatch != nil {
+			stopWatch()
+		}
 		close(r.quit)
 	})
 }
@@ -139,9 +151,10 @@ func (r *run) write() {
 	}
 }
 
-// day begins the day's set, and deletes what is too old.
+// day begins the day's set, and deletes what is too old. A clock that was set far back makes it
+// another day too: the midnight of the present set may be years ahead then.
 func (r *run) day(now time.Time) {
-	if !now.Before(r.sets.midnight) {
+	if !now.Before(r.sets.midnight) || now.Before(r.sets.opened.Add(-littleBack)) {
 		r.paused(r.sets.next(now))
 		return
 	}

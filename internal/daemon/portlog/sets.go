@@ -90,7 +90,7 @@ func newSets(l *Log, o ports.LogOptions, head func(time.Time) []ports.Record) *s
 
 // next begins the next set.
 func (s *sets) next(now time.Time) error {
-	s.opened = now
+	s.opened = now.Round(0) // as the clock of the day says, which may be set
 	local := now.In(s.log.location)
 	s.midnight = time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, s.log.location)
 	if back := s.begin.Sub(now); back > 0 && back < littleBack {

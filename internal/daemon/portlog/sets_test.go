@@ -112,6 +112,23 @@ func TestNewSetAtMidnight(t *testing.T) {
 	}
 }
 
+// A clock that was wrong by years and is set right leaves no set open until the midnight that was
+// meant then.
+func TestMidnightAfterTheClockWasSetBack(t *testing.T) {
+	b := open(t, t.TempDir(), files.Options{})
+	b.location = time.UTC
+	start(t, b, ports.LogOptions{})
+	now := time.Now()
+	ahead := now.AddDate(50, 0, 0)
+	b.tell(connect(ahead, 1))
+	b.written(t, 1)
+	b.Sweep(now)
+	await.Until(t, "the set of the right time", func() bool { return len(b.names(t)) == 3 })
+	b.Sweep(now.Add(25 * time.Hour))
+	await.Until(t, "the next day's set", func() bool { return len(b.names(t)) == 4 })
+	stop(t, b)
+}
+
 // A day of load stays below the bound all the time, keeps the newest, and says how far back it
 // reaches. In both formats the bound is that of all files.
 func TestDayOfLoad(t *testing.T) {

@@ -113,7 +113,7 @@ func (l *Log) begin(o ports.LogOptions, owner, first string, must bool) error {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		return menu.Errorf(menu.State, "The appliance is stopping")
+		return errStopping
 	}
 	before := l.last
 	l.last = ports.LogStatus{State: ports.LogRunning, Start: now, Owner: owner, LogOptions: o}
@@ -122,6 +122,7 @@ func (l *Log) begin(o ports.LogOptions, owner, first string, must bool) error {
 	// Saved before the start, so that a death in the next moment is known as one.
 	if err := errors.Join(l.save(), r.sets.next(now)); err != nil && must {
 		l.abandon(before)
+		close(r.done)
 		r.sets.close()
 		return menu.Failing("begin the files of the port log", err)
 	}
@@ -147,7 +148,10 @@ func (l *Log) abandon(before ports.LogStatus) {
 	}
 }
 
-var errNotRunning = menu.Errorf(menu.State, "The port log is not running").WithHint("Start it with start")
+var (
+	errStopping   = menu.Errorf(menu.State, "The appliance is stopping")
+	errNotRunning = menu.Errorf(menu.State, "The port log is not running").WithHint("Start it with start")
+)
 
 // StopPortLog ends the log. It returns when the files are finished, at most after stopWait.
 func (l *Log) StopPortLog(menu.Caller) (ports.LogStatus, error) {
