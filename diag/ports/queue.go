@@ -1,6 +1,7 @@
 package ports
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -28,14 +29,24 @@ type queue struct {
 	ended   bool // nothing comes any more
 
 	// While records are lost: how many were, the serial number of the last socket that the watcher
-	// knows of, and what ended of those that it knows.
+	// knows of, what ended of those that it knows, and of which flows that is.
 	lost  uint64
 	known uint64
 	ends  batch
+	over  map[flowOf]bool
+}
+
+// A flowOf tells the flows apart that a watcher knows when it begins to lose some. A flow that is the
+// same but for its time began later: processes that take turns with a socket make many of them.
+type flowOf struct {
+	socket        uint64
+	local, remote netip.AddrPort
+	pid           int
+	exe           string
 }
 
 func newQueue(w Watcher, f feed) *queue {
-	q := &queue{watcher: w, feed: f, done: make(chan struct{})}
+	q := &queue{watcher: w, feed: f, done: make(chan struct{}), over: map[flowOf]bool{}}
 	q.ready.L = &q.mu
 	return q
 }
@@ -84,7 +95,10 @@ func (q *queue) miss(records []Record, flows []Flow) {
 		}
 	}
 	for i := range flows {
-		if f := &flows[i]; !f.Until.IsZero() && f.Socket <= q.known {
+		f := &flows[i]
+		key := flowOf{f.Socket, f.Local, f.Remote, f.PID, f.Exe}
+		if !f.Until.IsZero() && f.Socket <= q.known && !q.over[key] {
+			q.over[key] = true
 			q.ends.flows = append(q.ends.flows, *f)
 		} else {
 			q.lost++
@@ -156,6 +170,7 @@ func (q *queue) resume(records []Record, flows []Flow) {
 	}
 	q.learn(b.records, b.flows)
 	q.lost, q.ends = 0, batch{}
+	clear(q.over)
 	q.batches = append(q.batches, b)
 	q.waiting += len(b.records) + len(b.flows)
 }

@@ -2,6 +2,7 @@ package ports
 
 import (
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -53,6 +54,44 @@ func TestStalled(t *testing.T) {
 	}
 	if lost := l.records[2+queued]; lost.Lost != 3 {
 		t.Errorf("%d are lost", lost.Lost)
+	}
+}
+
+// TestStalledFlows: of processes that take turns with a socket while a watcher takes nothing, only the
+// flow is kept that the watcher knows, however often they do.
+func TestStalledFlows(t *testing.T) {
+	now := time.Now()
+	s := &source{flows: []Flow{{Socket: 1, From: now, Process: Process{PID: 9}}}}
+	l, begun, hold := &listening{}, make(chan struct{}), make(chan struct{})
+	w := l.watcher()
+	w.Records = nil
+	keep, once := w.Flows, sync.OnceFunc(func() { close(begun) })
+	w.Flows = func(flows []Flow) {
+		once()
+		<-hold
+		keep(flows)
+	}
+	q := newQueue(w, s)
+	go q.run()
+	turn := func(n int) Flow {
+		return Flow{Socket: 1, From: now.Add(time.Duration(n)), Process: Process{PID: 7 + n%2}}
+	}
+	q.put(nil, []Flow{turn(0)})
+	<-begun
+	q.put(nil, make([]Flow, queued))
+	const turns = 10_000
+	for n := range turns {
+		end := turn(n)
+		end.Until = now.Add(time.Hour)
+		q.put(nil, []Flow{end, turn(n + 1)})
+	}
+	if len(q.ends.flows) != 2 || q.lost != 2*turns-2 { // one of each process
+		t.Errorf("%d ends are kept, %d flows are lost", len(q.ends.flows), q.lost)
+	}
+	close(hold)
+	q.end()
+	if last := l.flows[len(l.flows)-3:]; !last[0].From.Equal(now) || last[0].Until.IsZero() || last[2].PID != 9 {
+		t.Errorf("at last %+v", last)
 	}
 }
 
