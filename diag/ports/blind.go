@@ -63,6 +63,9 @@ func (k *kernel) blind(o Options, untold []string) []string {
 	if !bpf.Capable(unix.CAP_SYS_PTRACE) {
 		all = append(all, "The files of other users' processes are not seen: the appliance lacks CAP_SYS_PTRACE")
 	}
+	if k.cgroup != "" && !bpf.Capable(unix.CAP_DAC_READ_SEARCH) { // which open_by_handle_at(2) takes
+		all = append(all, "The cgroup of a process that ended at once is not known: the appliance lacks CAP_DAC_READ_SEARCH")
+	}
 	return all
 }
 

@@ -363,13 +363,13 @@ func TestLost(t *testing.T) {
 
 // rights are the capabilities with which the engine needs no root.
 var rights = map[string]uintptr{"CAP_BPF": unix.CAP_BPF, "CAP_PERFMON": unix.CAP_PERFMON, "CAP_NET_ADMIN": unix.CAP_NET_ADMIN,
-	"CAP_SYS_PTRACE": unix.CAP_SYS_PTRACE}
+	"CAP_SYS_PTRACE": unix.CAP_SYS_PTRACE, "CAP_DAC_READ_SEARCH": unix.CAP_DAC_READ_SEARCH}
 
-// TestRights: a user with four capabilities sees everything but the end of accept(2). Without one of
+// TestRights: a user with five capabilities sees everything but the end of accept(2). Without one of
 // them what is missing is said in a sentence that names it.
 func TestRights(t *testing.T) {
 	needRoot(t)
-	for _, without := range []string{"", "CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_SYS_PTRACE"} {
+	for _, without := range []string{"", "CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"} {
 		s := unprivileged(t, without)
 		want := WithoutAccept
 		if without == "CAP_BPF" || without == "CAP_PERFMON" {

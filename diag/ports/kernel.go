@@ -173,7 +173,8 @@ func (k *kernel) read() {
 		}
 		if err != nil {
 			sample = nil
-		} else {
+		}
+		if !errors.Is(err, bpf.ErrFlushed) {
 			rest := unix.NsecToTimespec(int64(napAfter(sample, read)))
 			unix.Nanosleep(&rest, nil) // the thread is this goroutine's: time.Sleep would wake another one
 		}

@@ -22,7 +22,7 @@ const (
 	mostUsers     = 4096
 	mostCgroups   = 4096
 	mostTries     = 3
-	mostParents   = 16 // that are asked for the file of a child that never executed one
+	mostParents   = 16 // who are asked for the file of a child that never executed one
 )
 
 // An actor is a process as it was when it did something. It does not change.
@@ -157,7 +157,10 @@ func (p *people) read(known *person, w *task, file []byte) {
 		known.exe = sameFile(string(file), w)
 	}
 	parent := known.parent
-	for n := 0; n < mostParents && known.exe == "" && parent != nil && parent.key.exec == known.key.exec; n++ {
+	for n := 1; known.exe == "" && parent != nil && parent.key.exec == known.key.exec; n++ {
+		if n == mostParents {
+			parent.parent = nil // whoever forks and ends again and again makes no chain without end
+		}
 		known.exe, parent = parent.exe, parent.parent
 	}
 	// A process that changes its user may not be read for a moment.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/diag/sockets"
+	"diagsh/internal/bpf"
 )
 
 // A poller is the feed of a kernel that takes no programs. It reads the table of sockets and who
@@ -199,18 +200,10 @@ func (p *poller) status() Status {
 	if p.destroyed < 0 {
 		s.Blind = append(s.Blind, "This kernel does not tell which sockets end, so most short connections are not seen at all")
 	}
-	if !mayTrace() {
-		s.Blind = append(s.Blind, "Processes of other users are not known, because the right CAP_SYS_PTRACE is missing")
+	if !bpf.Capable(unix.CAP_SYS_PTRACE) { // with which /proc shows descriptors of others (ptrace(2))
+		s.Blind = append(s.Blind, "Processes of other users are not known: the appliance lacks CAP_SYS_PTRACE")
 	}
 	return s
-}
-
-// mayTrace reports whether /proc shows the descriptors of other users' processes (ptrace(2)).
-func mayTrace() bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	err := unix.Capget(&header, &sets[0])
-	return err != nil || sets[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0
 }
 
 // read reads the table and tells what is new.
