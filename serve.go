@@ -27,6 +27,7 @@ import (
 	"diagsh/commands"
 	"diagsh/internal/access"
 	"diagsh/internal/api"
+	"diagsh/internal/bpf"
 	"diagsh/internal/daemon"
 	"diagsh/internal/hostkeys"
 	"diagsh/internal/menu"
@@ -79,17 +80,12 @@ func serve(args []string) int {
 // missingCapabilities returns the capabilities that capturing needs and this process lacks,
 // separated by blanks (capabilities(7)).
 func missingCapabilities() string {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if unix.Capget(&header, &data[0]) != nil {
-		return ""
-	}
 	var missing []string
 	for _, c := range []struct {
-		bit  int
-		name string
+		number uint
+		name   string
 	}{{unix.CAP_NET_RAW, "cap_net_raw"}, {unix.CAP_NET_ADMIN, "cap_net_admin"}} {
-		if data[c.bit/32].Effective&(1<<(c.bit%32)) == 0 {
+		if !bpf.Capable(c.number) {
 			missing = append(missing, c.name)
 		}
 	}
