@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/internal/bpf"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
 )
 
@@ -143,10 +144,10 @@ func TestOnlyCounted(t *testing.T) {
 		frame := make([]byte, 60)
 		copy(frame, []byte{2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 46})
 		sendFrame(t, "left", frame, 20)
-		stopAll := time.Now().Add(10 * time.Second)
-		for n, _ := of(t, e, "OTHERHOST"); n < 20 && time.Now().Before(stopAll); n, _ = of(t, e, "OTHERHOST") {
-			time.Sleep(time.Millisecond)
-		}
+		await.Until(t, "all are counted", func() bool { // of which nothing tells
+			n, _ := of(t, e, "OTHERHOST")
+			return n >= 20
+		})
 		if n, told := of(t, e, "OTHERHOST"); n != 20 || told != 0 {
 			t.Errorf("%d packets are counted, %d told", n, told)
 		}

@@ -184,9 +184,12 @@ func begin(o Options, k Kind) (*File, error) {
 	if f.file, err = o.Dir.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
 		return nil, bare(err)
 	}
-	if info, err := f.file.Stat(); err == nil {
-		f.bytes = info.Size()
+	info, err := f.file.Stat()
+	if err != nil {
+		f.file.Close()
+		return nil, bare(err)
 	}
+	f.bytes = info.Size()
 	return f, nil
 }
 

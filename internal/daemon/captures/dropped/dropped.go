@@ -113,7 +113,14 @@ type writer struct {
 	recorded map[string]uint64 // by reason
 
 	mu      sync.Mutex // guards what follows
-	waiting []drops.Drop
+	waiting []waiting
+}
+
+// A waiting is a packet that is not written yet, and when it was told. That is how long it waits: the
+// clock of the day, in which it was dropped, may be set meanwhile.
+type waiting struct {
+	drops.Drop
+	told time.Time
 }
 
 // A reason is what is counted together.
@@ -168,7 +175,7 @@ func (w *writer) take(d *drops.Drop) {
 	if !w.wanted(d) {
 		return
 	}
-	kept := *d
+	kept := waiting{*d, time.Now()}
 	kept.Data = slices.Clone(w.kept(d.Data))
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -219,12 +226,12 @@ func (w *writer) run(over <-chan struct{}) {
 	}
 }
 
-// write writes the packets that were dropped before a time; zero is all.
+// write writes the packets that were told before a time; zero is all.
 func (w *writer) write(before time.Time) {
 	w.mu.Lock()
 	n := len(w.waiting)
 	if !before.IsZero() {
-		if at := slices.IndexFunc(w.waiting, func(d drops.Drop) bool { return d.Time.After(before) }); at >= 0 {
+		if at := slices.IndexFunc(w.waiting, func(d waiting) bool { return d.told.After(before) }); at >= 0 {
 			n = at
 		}
 	}
@@ -237,7 +244,7 @@ func (w *writer) write(before time.Time) {
 		if d.Incoming {
 			p.Direction = capture.Incoming
 		}
-		w.stream.WriteCommented(&p, append([]string{comment(d)}, w.processes(&p)...)...)
+		w.stream.WriteCommented(&p, append([]string{comment(&d.Drop)}, w.processes(&p)...)...)
 		size := w.buffer.Len()
 		if written, _ := w.out.Write(w.buffer.Bytes()); written == size {
 			w.recorded[d.Reason]++
