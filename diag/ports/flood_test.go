@@ -35,6 +35,15 @@ func TestFlood(t *testing.T) {
 	defer flood.Wait()
 	defer close(over)
 	r := l.wait(t, "gap", func(r Record) bool { return r.Event == Gap })
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	client := exchange(t, busy)
+	for _, like := range []func(Record) bool{is(Connected, client), is(Closed, client), is(Accepted, portAt(busy.Addr()))} {
+		l.wait(t, "a connection amid the attempts", like)
+	}
 	if r.Lost == 0 || r.Reason == "" {
 		t.Errorf("%+v", r)
 	}
