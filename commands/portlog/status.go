@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"diagsh/commands/shared/captures"
 	"diagsh/commands/shared/tables"
 	"diagsh/diag/ports"
 	"diagsh/internal/menu"
@@ -57,13 +58,13 @@ func writeStatus(w io.Writer, s ports.LogStatus) {
 		writeEngine(w, *e)
 	}
 	if !s.Start.IsZero() {
-		row(w, "Records:", "%d written, %d lost, %s", s.Records, s.RecordsLost, count(s.GapsWritten, "gap"))
+		row(w, "Records:", "%d written, %d lost, %s", s.Records, s.RecordsLost, captures.Count(int(s.GapsWritten), "gap"))
 	}
 	reach := ""
 	if !s.Oldest.IsZero() {
 		reach = ", back to " + menu.UTC(s.Oldest)
 	}
-	row(w, "Files:", "%s, %s%s", count(uint64(s.Sets), "set"), size(s.Bytes), reach)
+	row(w, "Files:", "%s, %s%s", captures.Count(s.Sets, "set"), captures.Bytes(s.Bytes), reach)
 	if s.File != "" {
 		row(w, "Writing:", "%s", s.File)
 	}
@@ -72,7 +73,7 @@ func writeStatus(w io.Writer, s ports.LogStatus) {
 
 func writeEngine(w io.Writer, e ports.Status) {
 	row(w, "Watching:", "%s", tiers[e.Tier])
-	row(w, "Sockets:", "%d held; %d events, %d lost, in %s", e.Sockets, e.Events, e.Lost, count(e.Gaps, "gap"))
+	row(w, "Sockets:", "%d held; %d events, %d lost, in %s", e.Sockets, e.Events, e.Lost, captures.Count(int(e.Gaps), "gap"))
 	if e.Cgroup != "" {
 		row(w, "Cgroup:", "%s", e.Cgroup)
 	}
@@ -92,7 +93,7 @@ var tiers = map[ports.Tier]string{
 func writeOptions(w io.Writer, o ports.LogOptions) {
 	days := ""
 	if o.Days > 0 {
-		days = ", " + count(uint64(o.Days), "day")
+		days = ", " + captures.Count(int(o.Days), "day")
 	}
 	row(w, "Keeps:", "%s%s", menu.Size(o.SizeBytes), days)
 	row(w, "Format:", "%s%s", formats[o.Format], map[bool]string{true: ", one line a connection"}[o.Coalesce])
@@ -129,7 +130,7 @@ var reasons = map[ports.LogStop]string{
 func brief(w io.Writer, s ports.LogStatus, settings ports.LogSettings) {
 	text := state(s)
 	if s.State == ports.LogRunning {
-		text += fmt.Sprintf(" (%s, %s)", size(s.Bytes), count(s.Records, "record"))
+		text += fmt.Sprintf(" (%s, %s)", captures.Bytes(s.Bytes), captures.Count(int(s.Records), "record"))
 	}
 	if s.Problem != "" {
 		text += ". " + s.Problem
@@ -137,23 +138,4 @@ func brief(w io.Writer, s ports.LogStatus, settings ports.LogSettings) {
 	tables.Line(w, briefly, "%-*s%s", briefly, "Port log:", menu.Clean(text))
 	tables.Line(w, briefly, "%-*s%s", briefly, "Settings:",
 		menu.Clean(fmt.Sprintf("%s | %s | %s", settings.InWords(), menu.Size(settings.SizeBytes), formats[settings.Format])))
-}
-
-// size returns a size in the largest fitting unit: 118 KB.
-func size(n int64) string {
-	switch {
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%d B", n)
-}
-
-// count returns a number with its noun: 1 set, 2 sets.
-func count(n uint64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
