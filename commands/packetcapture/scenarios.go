@@ -18,9 +18,6 @@ type scenarioService interface {
 	Scenario(name string) (access.Scenario, error)
 }
 
-// noScenario is the name that means none.
-const noScenario = "NONE"
-
 type scenariosArgs struct {
 	Scenario string `arg:"name,positional:1" alias:"scenario" help:"Name of a scenario, whose options and tables are shown; without it, all."`
 }
@@ -69,9 +66,17 @@ func suggestScenarios(s scenarioService) (choices []menu.Choice) {
 	return choices
 }
 
+// suggestScenario offers the scenarios, and none of them, where that is the argument.
+func suggestScenario(s scenarioService, argument string) []menu.Choice {
+	if argument != "scenario" {
+		return nil
+	}
+	return append(suggestScenarios(s), menu.Choice{Value: access.NoScenario, Help: "No scenario."})
+}
+
 // checkScenario returns an error for a name that no scenario has.
 func checkScenario(s scenarioService, name string) error {
-	if name == "" || strings.EqualFold(name, noScenario) {
+	if name == "" || strings.EqualFold(name, access.NoScenario) {
 		return nil
 	}
 	_, err := s.Scenario(name)

@@ -7,6 +7,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/commands/shared/captures"
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -62,8 +63,7 @@ func setupCommand(s captureService) *menu.Command {
 			case "servers":
 				return checkEach(ctx, s, name, a.Servers, "host", "is not an address",
 					"Give IPv4 or IPv6 addresses, or names that can be looked up")
-			}
-			if name == "scenario" {
+			case "scenario":
 				return checkScenario(s, a.Scenario)
 			}
 			return captures.CheckOption(a.Options, name)
@@ -72,10 +72,7 @@ func setupCommand(s captureService) *menu.Command {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Suggest: func(_ context.Context, _ menu.Caller, _ setupArgs, argument, _ string) []menu.Choice {
-			if argument != "scenario" {
-				return nil
-			}
-			return append(suggestScenarios(s), menu.Choice{Value: noScenario, Help: "No scenario."})
+			return suggestScenario(s, argument)
 		},
 		Run: func(_ context.Context, caller menu.Caller, a setupArgs, out *menu.Out[capture.Settings]) error {
 			if err := s.SetCaptureSettings(caller, a.given()); err != nil {
@@ -177,7 +174,7 @@ func (a setupArgs) given() capture.Partial {
 			p.Mode = capture.Single
 		}
 	}
-	if strings.EqualFold(p.Scenario, noScenario) {
+	if strings.EqualFold(p.Scenario, access.NoScenario) {
 		p.Scenario, p.Given = "", append(p.Given, "scenario")
 	}
 	if p.Gives("filter") {

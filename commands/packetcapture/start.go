@@ -39,10 +39,7 @@ func startCommand(s captureService) *menu.Command {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
 		Suggest: func(_ context.Context, _ menu.Caller, _ capture.Request, argument, _ string) []menu.Choice {
-			if argument != "scenario" {
-				return nil
-			}
-			return append(suggestScenarios(s), menu.Choice{Value: noScenario, Help: "No scenario."})
+			return suggestScenario(s, argument)
 		},
 		Run: func(_ context.Context, caller menu.Caller, r capture.Request, out *menu.Out[capture.Status]) error {
 			r.Filter = captures.Cleared(r.Filter)

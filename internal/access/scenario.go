@@ -2,6 +2,9 @@ package access
 
 import "time"
 
+// NoScenario is the name that means no scenario, in any case.
+const NoScenario = "NONE"
+
 // A Scenario is a named bundle for captures: options, and lines of commands whose output before and
 // after a capture tells what was so and what changed.
 type Scenario struct {

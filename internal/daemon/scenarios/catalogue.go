@@ -18,9 +18,6 @@ import (
 	"diagsh/internal/menu"
 )
 
-// None is the name that means no scenario.
-const None = "NONE"
-
 const (
 	suffix   = ".yaml" // of the files of scenarios
 	maxFile  = 64 << 10
@@ -42,7 +39,7 @@ func parse(name string, text []byte) (access.Scenario, error) {
 	}
 	s := access.Scenario{Name: name, Description: file.Description, Options: file.Options, PortLog: file.PortLog, Tables: file.Tables}
 	switch {
-	case !capture.PlainName("x"+name) || strings.EqualFold(name, None): // all is a name here
+	case !capture.PlainName("x"+name) || strings.EqualFold(name, access.NoScenario): // all is a name here
 		return s, fmt.Errorf("%q is not a name for a scenario", name)
 	case s.Description == "":
 		return s, errors.New("it needs a description")
@@ -152,5 +149,5 @@ func (r *Room) Scenario(name string) (access.Scenario, error) {
 	if near := menu.Nearest(name, names); near != "" {
 		return access.Scenario{}, e.WithHint("Did you mean %s?", near)
 	}
-	return access.Scenario{}, e.WithHint("There are %s; %s for none", strings.Join(names, ", "), None)
+	return access.Scenario{}, e.WithHint("There are %s; %s for none", strings.Join(names, ", "), access.NoScenario)
 }

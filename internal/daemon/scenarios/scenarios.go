@@ -274,9 +274,9 @@ func (r *Room) allTables() []access.Table {
 // allName is the scenario that has all tables.
 const allName = "all"
 
-// named returns the name of a scenario, "" for None.
+// named returns the name of a scenario, "" for access.NoScenario.
 func named(name string) string {
-	if strings.EqualFold(name, None) {
+	if strings.EqualFold(name, access.NoScenario) {
 		return ""
 	}
 	return name
