@@ -229,7 +229,8 @@ func readLog(ctx context.Context, open archive.Opener, member string, from, to t
 		return err
 	}
 	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan() && ctx.Err() == nil; {
+	lines := bufio.NewScanner(f)
+	for lines.Scan() && ctx.Err() == nil {
 		var r ports.Record
 		if json.Unmarshal(lines.Bytes(), &r) != nil || r.Time.Before(from) || r.Time.After(to) {
 			continue
@@ -238,7 +239,7 @@ func readLog(ctx context.Context, open archive.Opener, member string, from, to t
 			return err
 		}
 	}
-	return ctx.Err()
+	return cmp.Or(ctx.Err(), lines.Err())
 }
 
 // ownNetNS is the network namespace of the appliance, whose packets it captures; 0 if it is unknown.
@@ -320,11 +321,11 @@ func (v *flowView) collect(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return menu.Failing("read the port log of that time", err)
 	}
 	for _, open := range v.drops {
-		if err := v.collectDrops(open, from); err != nil {
-			return err
+		if err := v.collectDrops(ctx, open, from); err != nil {
+			return menu.Failing("read what the kernel dropped meanwhile", err)
 		}
 	}
 	slices.SortStableFunc(v.events, func(a, b shown) int { return cmp.Compare(a.nanoseconds(), b.nanoseconds()) })
@@ -348,7 +349,7 @@ func (r shown) nanoseconds() int64 {
 }
 
 // collectDrops reads the packets of a file of drops.
-func (v *flowView) collectDrops(open replay.Opener, from time.Time) error {
+func (v *flowView) collectDrops(ctx context.Context, open replay.Opener, from time.Time) error {
 	f, err := open()
 	if err != nil {
 		return nil // it was deleted
@@ -356,7 +357,9 @@ func (v *flowView) collectDrops(open replay.Opener, from time.Time) error {
 	defer f.Close()
 	flows, number := summary.NewFlows(), int64(0)
 	return pcapfile.EachSaid(f, func(p *capture.Packet, on capture.Interface, said pcapfile.Said) error {
-		number++
+		if number++; number%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		flows.Add(number, p, on.LinkType)
 		flow, _ := flows.Latest()
 		if flow == nil || !sameEnds(flow, v.flow) || p.Time < from.UnixNano() || p.Time > v.until.UnixNano() {
