@@ -23,7 +23,7 @@ func TestPortLogOfAReport(t *testing.T) {
 		fails   bool
 	}{
 		line("01", "1") + line("02", "2") + "torn\n" + line("09", "3"): {2, false},
-		line("01", "1") + strings.Repeat("x", 1<<20):                    {1, true},
+		line("01", "1") + strings.Repeat("x", 1<<20):                   {1, true},
 	} {
 		var packed bytes.Buffer
 		zipped := gzip.NewWriter(&packed)
