@@ -181,7 +181,7 @@ func (b *bed) portsRound(ctx context.Context, load string) (r portsRound, err er
 	return r, r.take(text)
 }
 
-// take reads the report of the load, which is behind its first line.
+// take reads the report of the load, which comes after its first line.
 func (r *portsRound) take(text []byte) error {
 	var report struct {
 		Connections int     `json:"connections"`

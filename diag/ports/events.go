@@ -328,12 +328,14 @@ func (t *table) found(e *event, began uint64) {
 	}
 }
 
-// mostUnaccepted is how long a connection waits for accept(2) before it is doubted, behind lost
-// events, that it still does: iterating does not find what no process has open. Its packets are
-// nobody's then, until it is accepted after all. So many are kept.
 const (
+	// mostUnaccepted is how long a connection waits for accept(2) until it is doubted, after events
+	// were lost, that it still does: iterating does not find what no process has open. Its packets
+	// are nobody's then, until it is accepted after all.
 	mostUnaccepted = time.Minute
-	mostDoubted    = 8192
+
+	// mostDoubted is how many connections in doubt are kept.
+	mostDoubted = 8192
 )
 
 // doubt notes that a socket may have ended.

@@ -17,14 +17,14 @@ import (
 
 const (
 	// nap is how long events gather before they are read: each reading costs wake-ups, however many
-	// they are. Where few come it is longNap; but not behind the start of a process, whose file must
+	// they are. Where few come it is longNap; but not after the start of a process, whose file must
 	// be read before it ends.
 	nap     = 25 * time.Millisecond
 	longNap = 50 * time.Millisecond
 	few     = 16 // events in a reading
 
-	// second is how often is looked for lost events, for steps of the clock, and for processes that
-	// ended.
+	// second is how often the engine looks whether events were lost, the clock was stepped, and
+	// processes ended.
 	second = time.Second
 
 	// portion is how many events are read before they are told.
@@ -198,7 +198,7 @@ func (k *kernel) read() {
 	}
 }
 
-// napAfter returns how long more events gather behind the first, when the reading before had so many.
+// napAfter returns how long more events gather after the first, when the reading before had so many.
 func napAfter(sample []byte, before uint64) time.Duration {
 	if before >= few || len(sample) > 0 && (sample[0] == kindFork || sample[0] == kindExec) {
 		return nap

@@ -13,15 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How many processes are remembered, and how long behind their end.
+// How many are remembered, and how long.
 const (
 	mostProcesses = 16384
-	keepUsed      = 60 * time.Second
-	keepUnused    = 5 * time.Second
-	keepUsers     = time.Minute
+	keepUsed      = 60 * time.Second // after the end of a process that did something with a socket
+	keepUnused    = 5 * time.Second  // after the end of any other
+	keepUsers     = time.Minute      // the name of a user, which may change
 	mostUsers     = 4096
 	mostCgroups   = 4096
-	mostTries     = 3
+	mostTries     = 3  // to read the file of a process
 	mostParents   = 16 // who are asked for the file of a child that never executed one
 )
 

@@ -15,12 +15,13 @@ import (
 	"diagsh/internal/menu"
 )
 
-// The processes of packets: whose packets a command shows, and what it says of them.
-
 // A Service knows which process is at the ends of packets.
 type Service interface {
-	// Owners is nil for what was captured without processes.
+	// Owners returns the table of a capture or a file. It is nil for what was captured without
+	// processes.
 	Owners(name string) (*owners.Table, error)
+
+	// LiveOwners returns a table of what happens from now on, until stop is called.
 	LiveOwners() (table *owners.Table, stop func(), err error)
 }
 

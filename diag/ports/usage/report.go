@@ -89,22 +89,26 @@ type Program struct {
 	Exe  string `json:"exe,omitempty"`
 }
 
+// A ProcessUse is the use of the network by a program.
 type ProcessUse struct {
 	Program
 	Use
 }
 
+// An AddressUse is the use of an address at the other end.
 type AddressUse struct {
 	Address netip.Addr `json:"address"`
 	Use
 }
 
+// A UserUse is the use of the network by the processes of a user.
 type UserUse struct {
 	User string `json:"user,omitempty"`
 	UID  uint32 `json:"uid"`
 	Use
 }
 
+// An HourUse is the use of the network in the hour that begins at a time, in UTC.
 type HourUse struct {
 	Hour time.Time `json:"hourTime"`
 	Use

@@ -43,7 +43,7 @@ type trouble struct {
 func (t *trouble) Error() string { return t.sentence }
 func (t *trouble) Unwrap() error { return t.cause }
 
-// disk makes a trouble of an error of the file system.
+// diskTrouble makes a *trouble of an error of the file system; nil stays nil.
 func diskTrouble(err error) error {
 	if err == nil {
 		return nil

@@ -35,7 +35,7 @@ func TestScenariosAreRead(t *testing.T) {
 
 type table = Captures // so that its method of that name is not hidden
 
-// A table of captures whose machine drops nothing that it can tell of.
+// A blind is a table of captures on a machine that does not tell what it drops.
 type blind struct {
 	table
 	begun capture.Request

@@ -121,7 +121,7 @@ func clock() string {
 	return fmt.Sprintf("synchronised, wrong by at most %s", c.Error)
 }
 
-// socketRow is a row of the sockets. No row waits for those behind it, of which there may be hundreds of
+// socketRow is a row of the sockets. No row waits for those after it, of which there may be hundreds of
 // thousands.
 const socketRow = "%-5s  %6v  %6v  %-23s  %-23s  %-11s  %-24s  %s\n"
 

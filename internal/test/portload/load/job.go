@@ -71,7 +71,7 @@ type worker struct {
 	truths []truth.Truth
 }
 
-// truthFile is the descriptor that the parent hands over; given is the one behind it.
+// truthFile is the descriptor that the parent hands over; given is the next one.
 const (
 	truthFile = 3
 	given     = 4
