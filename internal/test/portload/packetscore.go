@@ -212,12 +212,7 @@ func JudgePackets(packets []Packet, truths []truth.Truth, netns uint64, local []
 			s.Of[p.Key]++
 		}
 	}
-	first := map[string]int{}
-	for i, t := range truths {
-		if _, ok := first[t.Class]; !ok {
-			first[t.Class] = i
-		}
-	}
+	first := classOrder(truths)
 	first[elsewhere] = len(truths)
 	slices.SortFunc(s.Tallies, func(a, b *PacketTally) int { return cmp.Compare(first[a.Class], first[b.Class]) })
 	return s

@@ -84,7 +84,11 @@ func Judge(truths []truth.Truth, records []ports.Record) *Score {
 		}
 		tally.add(t, &records[matches[i]])
 	}
-	s.sort()
+	first := classOrder(truths)
+	slices.SortFunc(s.Tallies, func(a, b *Tally) int {
+		return cmp.Or(cmp.Compare(first[a.Class], first[b.Class]),
+			cmp.Compare(slices.Index(ports.Events, ports.Event(a.Event)), slices.Index(ports.Events, ports.Event(b.Event))))
+	})
 	for i, r := range records {
 		if !used[i] && own[r.PID] && slices.Contains(counted, r.Event) {
 			s.Surplus = append(s.Surplus, r)
@@ -139,18 +143,15 @@ func match(truths []truth.Truth, records []ports.Record) (matches []int, used []
 	return matches, used
 }
 
-// sort puts the events of each class in the order in which the log names them.
-func (s *Score) sort() {
+// classOrder returns the place of the first truth of each class: the order in which tables list them.
+func classOrder(truths []truth.Truth) map[string]int {
 	first := map[string]int{}
-	for i, t := range s.Tallies {
+	for i, t := range truths {
 		if _, ok := first[t.Class]; !ok {
 			first[t.Class] = i
 		}
 	}
-	slices.SortFunc(s.Tallies, func(a, b *Tally) int {
-		return cmp.Or(cmp.Compare(first[a.Class], first[b.Class]),
-			cmp.Compare(slices.Index(ports.Events, ports.Event(a.Event)), slices.Index(ports.Events, ports.Event(b.Event))))
-	})
+	return first
 }
 
 // A pair is a truth and a record that may be of it, and how far apart their times are.

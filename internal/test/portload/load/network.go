@@ -91,18 +91,29 @@ func raise(name, address string) error {
 	return errors.Join(netlink.LinkSetUp(lo), netlink.LinkSetUp(l), netlink.AddrAdd(l, a))
 }
 
-// believe enters the neighbour that does not exist, and waits until the cable carries packets.
+// believe waits until the cable carries packets, and enters the neighbour that does not exist.
 func (n *network) believe() error {
+	news, over := make(chan netlink.LinkUpdate, 64), make(chan struct{})
+	defer close(over)
+	if err := netlink.LinkSubscribe(news, over); err != nil {
+		return err
+	}
 	l, err := netlink.LinkByName("left")
 	if err != nil {
 		return err
 	}
-	for end := time.Now().Add(10 * time.Second); l.Attrs().OperState != netlink.OperUp; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
+	late := time.After(10 * time.Second)
+	for l.Attrs().OperState != netlink.OperUp {
+		select {
+		case u, ok := <-news:
+			if !ok {
+				return errors.New("the kernel tells no more of its links")
+			}
+			if u.Attrs().Index == l.Attrs().Index {
+				l = u.Link
+			}
+		case <-late:
 			return errors.New("the veth pair does not come up")
-		}
-		if l, err = netlink.LinkByName("left"); err != nil {
-			return err
 		}
 	}
 	return netlink.NeighAdd(&netlink.Neigh{LinkIndex: l.Attrs().Index, State: netlink.NUD_PERMANENT,
