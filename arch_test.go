@@ -108,7 +108,7 @@ var rooms = []room{
 	{name: "internal/daemon/captures/management",
 		why: "which packets are of management sessions follows from ports and addresses"},
 	{name: "internal/daemon/captures/beside",
-		imports: []string{"capture/", "diag/netlink", "diag/ports"},
+		imports: []string{"internal/daemon/store", "capture/", "diag/netlink", "diag/ports"},
 		modules: []string{modSys},
 		why:     "what grows beside a capture is closed, kept and deleted by the captures; who writes it is handed to it"},
 	{name: "internal/daemon/captures/outgoing",

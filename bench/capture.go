@@ -348,9 +348,10 @@ func figuresOf(what string, results map[string][]result, g goals) []figure {
 	})
 }
 
-func middleOf(results []result, of func(result) time.Duration) time.Duration {
+// middleOf returns the median of a figure of the rounds.
+func middleOf[R any](rounds []R, of func(R) time.Duration) time.Duration {
 	var all []time.Duration
-	for _, r := range results {
+	for _, r := range rounds {
 		all = append(all, of(r))
 	}
 	return median(all)

@@ -93,7 +93,7 @@ func (b *bed) loggedRound(ctx context.Context, load, start string) (r portsRound
 // perRecord returns what the appliance needs more for each record.
 func perRecord(with, without []portsRound) time.Duration {
 	own := func(r portsRound) time.Duration { return r.appliance }
-	return (middle(with, own) - middle(without, own)) / time.Duration(max(with[len(with)-1].records, 1))
+	return (middleOf(with, own) - middleOf(without, own)) / time.Duration(max(with[len(with)-1].records, 1))
 }
 
 // portsAtRest measures what the log takes while the bench gives no load. Other programs may.
@@ -198,20 +198,11 @@ func (r *portsRound) take(text []byte) error {
 	return nil
 }
 
-// middle returns the median of a figure of the rounds.
-func middle(rounds []portsRound, of func(portsRound) time.Duration) time.Duration {
-	var all []time.Duration
-	for _, r := range rounds {
-		all = append(all, of(r))
-	}
-	return median(all)
-}
-
 func portsFigures(with, without []portsRound, lost int, tier string) []figure {
 	load := func(r portsRound) time.Duration { return r.load }
 	last := with[len(with)-1]
 	records := max(last.records, 1)
-	kernel := middle(with, load) - middle(without, load)
+	kernel := middleOf(with, load) - middleOf(without, load)
 	ours := perRecord(with, without)
 	kernel /= time.Duration(records)
 	var most int64
@@ -220,14 +211,14 @@ func portsFigures(with, without []portsRound, lost int, tier string) []figure {
 	}
 	before := without[0].memory // no log ran yet, whose memory the appliance would keep for a while
 	what := fmt.Sprintf("port log, %d connections/s for %d s (tier %s)", portsRate, portsSeconds, tier)
-	a := time.Duration(last.connections)
+	a := time.Duration(max(last.connections, 1))
 	return []figure{
 		{what: what + ": CPU a record, the kernel's share included",
 			ours: fmt.Sprintf("%.2f µs (appliance %.2f, kernel %.2f; %d records)", micros(kernel+ours), micros(ours), micros(kernel), records),
 			peer: "-", goal: "at most 10 µs", met: kernel+ours <= portsPerRecord},
 		{what: what + ": CPU a connection of the processes at both ends",
-			ours: fmt.Sprintf("%.1f µs", micros(middle(with, load)/a)),
-			peer: fmt.Sprintf("without it: %.1f µs", micros(middle(without, load)/a))},
+			ours: fmt.Sprintf("%.1f µs", micros(middleOf(with, load)/a)),
+			peer: fmt.Sprintf("without it: %.1f µs", micros(middleOf(without, load)/a))},
 		{what: what + ": records lost", ours: strconv.Itoa(lost), peer: "-", goal: "none", met: lost == 0},
 		{what: what + ": memory of the whole appliance, at most (PSS)", ours: fmt.Sprintf("%.1f MB", float64(most)/1e6),
 			peer: fmt.Sprintf("without it: %.1f MB", float64(before)/1e6), goal: "at most 40 MB more", met: most-before <= portsMemory},

@@ -120,6 +120,8 @@ func (r *Room) removeFolder(j *job) {
 // removeStrays removes what tables said for jobs that are not there any more.
 func (r *Room) removeStrays() {
 	entries, err := fs.ReadDir(r.root.FS(), ".")
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, e := range entries {
 		if !slices.ContainsFunc(r.jobs, func(j *job) bool { return j.Folder == e.Name() }) {
 			err = errors.Join(err, r.root.RemoveAll(e.Name()))

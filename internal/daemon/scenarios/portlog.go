@@ -15,12 +15,15 @@ import (
 	"diagsh/internal/menu"
 )
 
-// portLogPart is how the names of the port log's files are told from others, and their end.
 const (
+	// portLogPart and portLogEnd are what the names of the port log's files have, and no others.
 	portLogPart = "-portlog-"
 	portLogEnd  = ".ndjson"
 
 	spoolEnd = ".part.making" // the reports remove what a death leaves of it
+
+	// portLogTime is how much the port log may be late with what it writes, and a clock may differ.
+	portLogTime = time.Second
 )
 
 // PortLogName reports whether a file of the diagnostic directory is one of the port log.

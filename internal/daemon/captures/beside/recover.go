@@ -10,6 +10,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
+	"diagsh/internal/daemon/store"
 )
 
 // Recover finishes the files beside a capture whose appliance died: it cuts off what is not a whole
@@ -94,17 +95,8 @@ func trimLines(path string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for piece := make([]byte, 64<<10); end > 0; {
-		from := max(end-int64(len(piece)), 0)
-		n, err := f.ReadAt(piece[:end-from], from)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return 0, err
-		}
-		if at := strings.LastIndexByte(string(piece[:n]), '\n'); at >= 0 {
-			end = from + int64(at) + 1
-			break
-		}
-		end = from
+	if end, err = store.LineBefore(f, end); err != nil {
+		return 0, err
 	}
 	return end, errors.Join(f.Truncate(end), f.Sync())
 }
