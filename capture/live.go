@@ -14,6 +14,9 @@ type LiveConfig struct {
 	Present    func() ([]Interface, error)
 	Joins      func(Interface) bool
 
+	// Options are what was asked for, which Live.Options returns.
+	Options Options
+
 	// Format is the format that the packets will have: in pcap all have one link type.
 	Format Format
 
@@ -56,6 +59,9 @@ func OpenLive(c LiveConfig) (*Live, error) {
 	}
 	return l, nil
 }
+
+// Options returns what was asked for.
+func (l *Live) Options() Options { return l.config.Options }
 
 // Interfaces returns the interfaces in the order of Packet.Interface. Only the goroutine that reads
 // may call it.

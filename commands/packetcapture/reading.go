@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"diagsh/capture"
+	"diagsh/capture/drops"
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
@@ -24,6 +25,9 @@ type packetService interface {
 	PacketFiles(name string) ([]replay.Opener, error)
 	PacketFileNames(begun string, most int) []string
 	MatchFilter(ctx context.Context, expression string) (*replay.Filter, error)
+
+	// Drops sees what the kernel drops.
+	Drops() *drops.Engine
 }
 
 // A liveService takes packets from the network for a user who watches. It writes no file.

@@ -4,17 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"diagsh/capture"
-	"diagsh/capture/owners"
-	"diagsh/capture/pcapfile"
+	"diagsh/capture/drops"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
 	"diagsh/commands/shared/owned"
+	"diagsh/commands/shared/streams"
 	"diagsh/internal/menu"
 )
 
@@ -32,6 +31,7 @@ type streamArgs struct {
 	Management  bool           `arg:"management" help:"Show the packets of management sessions too, this one among them."`
 	Processes   bool           `arg:"processes" default:"no" help:"Say in comments of the packets which processes they are of; a capture with processes does so without it, unless the format is pcap."`
 	AppleBlocks bool           `arg:"appleblocks" label:"Apple blocks" default:"no" help:"Name the processes in blocks as those of macOS's tcpdump too, which Wireshark from 4.6 on shows as fields and columns."`
+	Drops       bool           `arg:"drops" default:"no" help:"Have the packets that the kernel drops meanwhile among them, with the reason, from an interface drops; a capture with drops does so without it, unless the format is pcap."`
 	owned.Args
 }
 
@@ -45,7 +45,8 @@ func streamCommand(s packetService) *menu.Command {
 		Details: "It ends when the reader ends. Interfaces that appear meanwhile join ALL, in pcap " +
 			"those of the same link type. The packets go into no file of the appliance. A reader that is too " +
 			"slow loses packets, and is told how many: in pcapng in the statistics of the interfaces after the " +
-			"last packet. Where processes are asked for, packets come a moment later: when their processes are known.",
+			"last packet. Where processes are asked for, packets come a moment later: when their processes are known. packets " +
+			"does not count those that the kernel drops; of a flood of them the stream has a sample.",
 		Terminal: "On your own machine: ssh HOST 'packetcapture stream interfaces eth0 filter \"port 25\"' | " +
 			"wireshark -k -i -. How many packets were lost is also told on standard error. To see packets here, use " +
 			"packetcapture watch.",
@@ -79,11 +80,8 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 	if err != nil {
 		return err
 	}
-	if a.Processes && a.Format == string(capture.PCAP) {
-		return menu.BadArgument("processes", "The format pcap has no place for processes").WithHint("Give format pcapng")
-	}
-	if a.AppleBlocks && a.Format == string(capture.PCAP) {
-		return menu.BadArgument("appleblocks", "The format pcap has no place for blocks").WithHint("Give format pcapng")
+	if err := a.fits(); err != nil {
+		return err
 	}
 	joined, stop, err := a.JoinLive(s, a.says(s)) // before the first packet
 	if err != nil {
@@ -97,25 +95,88 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 	defer from.source.Close()
 	told := from.unfit()
 	out.Printf("%s", menu.Text(captures.LeftOut(told)))
-	w, err := newStreamer(out, from, most)
-	if err != nil {
+	o := streams.Options{Header: from.header, Source: from.source, Present: from.present, Chosen: from.chosen,
+		Joined: joined, Blocks: a.AppleBlocks, Most: uint64(most)}
+	if o.Drops, err = a.openDrops(ctx, s, from, out); err != nil {
 		return err
 	}
-	w.blocks, w.joined = a.AppleBlocks, joined
-	_, err = follow(ctx, from.source, bounds{duration: a.Duration, whole: true}, func(batch []capture.Packet) error {
-		w.joined.Wait(ctx, batch)
-		return w.write(batch)
+	if o.Drops != nil {
+		defer o.Drops.Stop()
+	}
+	w, err := streams.New(out, o)
+	if err != nil {
+		return mixed(err)
+	}
+	if err := a.write(ctx, w, o); err != nil {
+		return err
+	}
+	sayLeftOut(from.chosen, out.Printf)
+	out.Printf("%s\n", streamed(total(from.source.Counters()), w.Written(), from.chosen != nil || !a.Any()))
+	if o.Drops != nil {
+		out.Printf("%s\n", streamedDrops(w.Dropped(), o.Drops.Missed()))
+	}
+	out.Printf("%s", menu.Text(leftOut(from.late(), told, from.unfit(), from.header)))
+	return nil
+}
+
+// write hands packets on until a bound is met.
+func (a streamArgs) write(ctx context.Context, w *streams.Writer, o streams.Options) error {
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := w.WriteDrops(cancel)
+	_, err := follow(reading, o.Source, bounds{duration: a.Duration, whole: true}, func(batch []capture.Packet) error {
+		o.Joined.Wait(reading, batch)
+		full, err := w.Write(batch)
+		if err == nil && full {
+			err = errEnough
+		}
+		return err
 	})
+	stop()
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
-	if ending := w.end(); err == nil {
+	if ending := w.End(ctx); err == nil {
 		err = ending
 	}
-	sayLeftOut(from.chosen, out.Printf)
-	out.Printf("%s\n", streamed(total(from.source.Counters()), w.written, from.chosen != nil || !a.Any()))
-	out.Printf("%s", menu.Text(leftOut(from.late(), told, from.unfit(), from.header)))
 	return err
+}
+
+// fits reports what the format has no place for.
+func (a streamArgs) fits() error {
+	if a.Format != string(capture.PCAP) {
+		return nil
+	}
+	for _, one := range []struct {
+		asked    bool
+		argument string
+		what     string
+	}{{a.Processes, "processes", "processes"}, {a.AppleBlocks, "appleblocks", "blocks"}, {a.Drops, "drops", "packets that the kernel drops"}} {
+		if one.asked {
+			return menu.BadArgument(one.argument, "The format pcap has no place for %s", one.what).WithHint("Give format pcapng")
+		}
+	}
+	return nil
+}
+
+// openDrops begins to see what the kernel drops, nil if that is not wanted.
+func (a streamArgs) openDrops(ctx context.Context, s packetService, from tapped, out *menu.Out[struct{}]) (*drops.Feed, error) {
+	kept := from.header.Format == capture.PCAPNG && a.Name != "" && from.options.Drops
+	if !a.Drops && !kept {
+		return nil, nil
+	}
+	o := from.options
+	o.Interfaces = []string{capture.All} // which there are is known when packets are written
+	selection, unfit := drops.Select(ctx, o, from.header.Filter)
+	feed, err := s.Drops().Feed(selection)
+	var unavailable *drops.UnavailableError
+	if errors.As(err, &unavailable) {
+		return nil, &menu.Error{Code: menu.Unsupported, Argument: "drops", Message: unavailable.Reason, Hint: "Leave drops out"}
+	}
+	if err == nil && unfit != nil {
+		out.Printf("The filter asks for more than IP, so packets that the kernel drops are here that do not match it.\n")
+	}
+	return feed, err
 }
 
 // says reports whether the stream says which processes its packets are of.
@@ -127,6 +188,7 @@ func (a streamArgs) says(s packetService) bool {
 type tapped struct {
 	source  capture.Source
 	header  capture.FileHeader
+	options capture.Options
 	present func() []capture.Interface // by Packet.Interface
 	unfit   func() []capture.LeftOut   // interfaces that the filter cannot be applied to
 	late    func() []capture.Interface // that appeared later and could not join
@@ -142,7 +204,7 @@ func (a streamArgs) open(ctx context.Context, s packetService, caller menu.Calle
 	if err != nil {
 		return tapped{}, err
 	}
-	return tapped{source: live, header: header, present: live.Interfaces, unfit: unfit, late: live.LeftOut}, nil
+	return tapped{source: live, header: header, options: live.Options(), present: live.Interfaces, unfit: unfit, late: live.LeftOut}, nil
 }
 
 // openCapture taps a running capture, whose packets come cut off and filtered as it writes them.
@@ -157,6 +219,9 @@ func (a streamArgs) openCapture(ctx context.Context, s packetService) (from tapp
 	}
 	from.unfit, from.late = func() []capture.LeftOut { return nil }, func() []capture.Interface { return nil }
 	from.header, err = s.CaptureHeader(name)
+	if status, missing := s.Capture(name); err == nil {
+		from.options, err = status.Options, missing
+	}
 	from.header.Format, from.header.Interfaces = capture.PCAPNG, from.present()
 	if a.Format != "" {
 		from.header.Format = capture.Format(a.Format)
@@ -174,76 +239,22 @@ func (a streamArgs) openCapture(ctx context.Context, s packetService) (from tapp
 	return from, err
 }
 
-// A streamer writes the packets of a tapped.
-type streamer struct {
-	tapped
-	stream     *pcapfile.Stream
-	interfaces []capture.Interface // that the stream has
-	most       int64               // packets to write; 0: no limit
-	written    uint64
-	joined     owned.Joined
-	matching   []capture.Packet // of one batch
-	of         []owners.Owners  // theirs
-	blocks     bool             // say processes in blocks too
-}
-
-func newStreamer(out io.Writer, from tapped, most int64) (*streamer, error) {
-	stream, err := pcapfile.NewStream(out, from.header)
+// mixed says that interfaces do not fit into one stream.
+func mixed(err error) error {
 	if errors.Is(err, capture.ErrMixedLinkTypes) {
-		err = menu.BadArgument("format", "Interfaces of different kinds do not fit into one pcap stream").
+		return menu.BadArgument("format", "Interfaces of different kinds do not fit into one pcap stream").
 			WithHint("Give format pcapng")
 	}
-	return &streamer{tapped: from, stream: stream, interfaces: from.header.Interfaces, most: most}, err
-}
-
-// write writes the packets of a batch that are wanted. It returns errEnough when the last
-// one wanted is among them.
-func (w *streamer) write(batch []capture.Packet) error {
-	if err := w.introduce(); err != nil {
-		return err
-	}
-	w.matching, w.of = w.matching[:0], w.of[:0]
-	for n := range batch {
-		on := w.interfaces[batch[n].Interface]
-		if w.chosen != nil && !w.chosen.Match(&batch[n], on) {
-			continue
-		}
-		if of, wanted := w.joined.Of(&batch[n], on); wanted {
-			w.matching, w.of = append(w.matching, batch[n]), append(w.of, of)
-		}
-	}
-	if left := uint64(w.most) - w.written; w.most > 0 && uint64(len(w.matching)) > left {
-		w.matching = w.matching[:left]
-	}
-	w.written += uint64(len(w.matching))
-	if err := w.stream.WriteSaying(w.matching, func(n int) pcapfile.Said { return w.of[n].Said(w.blocks) }); err != nil {
-		return err
-	}
-	if w.most > 0 && w.written == uint64(w.most) {
-		return errEnough
-	}
-	return nil
-}
-
-// introduce writes new interfaces, before their packets.
-func (w *streamer) introduce() error {
-	for present := w.present(); len(w.interfaces) < len(present); {
-		next := present[len(w.interfaces)]
-		if err := w.stream.AddInterface(next); err != nil {
-			return err
-		}
-		w.interfaces = append(slices.Clone(w.interfaces), next)
-	}
-	return nil
-}
-
-// end writes the statistics, if they are known for each interface.
-func (w *streamer) end() error {
-	err := w.introduce()
-	if counters := w.source.Counters(); err == nil && len(counters) == len(w.interfaces) {
-		err = w.stream.End(counters)
-	}
 	return err
+}
+
+// streamedDrops returns how many packets of the stream the kernel dropped.
+func streamedDrops(written, missed uint64) string {
+	text := captures.Count(int(written), "packet") + " that the kernel dropped written"
+	if missed > 0 {
+		text += fmt.Sprintf(", %d not seen because the reader was too slow", missed)
+	}
+	return text + "."
 }
 
 // streamed returns how many packets matched the filter, and what happened to them, in numbers that
@@ -297,7 +308,7 @@ func (a streamArgs) request() capture.Request {
 		o.Filter = captures.Cleared(*a.Filter)
 	}
 	given := append(a.Given, "promiscuous")
-	if (a.Processes || a.AppleBlocks) && a.Format == "" {
+	if (a.Processes || a.AppleBlocks || a.Drops) && a.Format == "" {
 		o.Format, given = capture.PCAPNG, append(given, "format")
 	}
 	return capture.Request{Partial: capture.Partial{Options: o, Given: given}}

@@ -86,6 +86,7 @@ func (t *Table) liveConfig(
 	config := capture.LiveConfig{
 		Interfaces: f.interfaces,
 		Present:    afpacket.Interfaces,
+		Options:    spec.Options,
 		Format:     format,
 		Tap: func(i capture.Interface) (capture.Tap, error) {
 			program, err := f.program(ctx, i)

@@ -10,13 +10,10 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"diagsh/capture"
 	"diagsh/capture/drops"
-	"diagsh/capture/filter"
-	"diagsh/capture/headers"
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/daemon/captures/beside"
 	"diagsh/internal/menu"
@@ -42,9 +39,6 @@ const (
 	// every is how often packets are written. countEvery is how often they are counted.
 	every      = 250 * time.Millisecond
 	countEvery = time.Second
-
-	// most is how many packets wait at a time. More are only counted.
-	most = 20_000
 )
 
 // Kind implements beside.Recorder.
@@ -56,8 +50,8 @@ func (Recorder) Wanted(o capture.Options) bool { return o.Drops }
 // Begin implements beside.Recorder.
 func (r Recorder) Begin(c beside.Capture, out *beside.File) (end func(), err error) {
 	w := &writer{engine: r.Engine, out: out, capture: c, recorded: map[string]uint64{}, earlier: out.Reasons()}
-	why := w.compile()
-	stop, err := r.Engine.Watch(w.take)
+	selection, unfit := drops.Select(context.Background(), c.Options, c.Filter)
+	w.feed, err = r.Engine.Feed(selection)
 	var unavailable *drops.UnavailableError
 	if errors.As(err, &unavailable) {
 		return nil, &menu.Error{Code: menu.Unsupported, Argument: "drops", Message: unavailable.Reason,
@@ -73,10 +67,10 @@ func (r Recorder) Begin(c beside.Capture, out *beside.File) (end func(), err err
 		}
 	}
 	if w.before, err = w.count(); err == nil {
-		err = w.begin(r, why)
+		err = w.begin(r, unfit != nil)
 	}
 	if err != nil {
-		stop()
+		w.feed.Stop()
 		forget()
 		return nil, err
 	}
@@ -89,7 +83,7 @@ func (r Recorder) Begin(c beside.Capture, out *beside.File) (end func(), err err
 		close(over)
 		<-ended
 		w.look()
-		stop()
+		w.feed.Stop()
 		forget()
 		w.write(time.Time{})
 		w.tell()
@@ -101,7 +95,7 @@ type writer struct {
 	engine  *drops.Engine
 	out     *beside.File
 	capture beside.Capture
-	program *filter.Program // nil: each packet matches
+	feed    *drops.Feed
 
 	owners func(*capture.Packet) []string // nil: no processes are known
 	stream *pcapfile.Stream
@@ -111,16 +105,6 @@ type writer struct {
 	before   map[reason]uint64    // when this part began
 	now      map[reason]uint64
 	recorded map[string]uint64 // by reason
-
-	mu      sync.Mutex // guards what follows
-	waiting []waiting
-}
-
-// A waiting is a packet that is not written yet, and when it was told. That is how long it waits: the
-// clock of the day, in which it was dropped, may be set meanwhile.
-type waiting struct {
-	drops.Drop
-	told time.Time
 }
 
 // A reason is what is counted together.
@@ -129,28 +113,14 @@ type reason struct {
 	noise bool
 }
 
-// compile makes the program of the capture's filter for packets that begin with the header of IP. A
-// filter that asks for what is before it is not applied: why says so then.
-func (w *writer) compile() (why string) {
-	if w.capture.Filter == "" {
-		return ""
-	}
-	program, err := filter.CompileContext(context.Background(), w.capture.Filter,
-		filter.Target{LinkType: filter.Raw, Kind: filter.Savefile, NetmaskUnknown: true})
-	if err != nil {
-		return "The filter of the capture asks for more than IP, so packets are here that do not match it"
-	}
-	w.program = program
-	return ""
-}
-
-// begin writes the beginning of the file, or of its next part.
-func (w *writer) begin(r Recorder, why string) (err error) {
+// begin writes the beginning of the file, or of its next part. unfit reports that the filter asks for
+// what is before the header of IP.
+func (w *writer) begin(r Recorder, unfit bool) (err error) {
 	lines := []string{"Packets that the kernel dropped during the capture " + w.capture.Name}
 	blind, _ := w.engine.Running()
 	lines = append(lines, blind...)
-	if why != "" {
-		lines = append(lines, why)
+	if unfit {
+		lines = append(lines, "The filter of the capture asks for more than IP, so packets are here that do not match it")
 	}
 	w.stream, err = pcapfile.NewStream(&w.buffer, capture.FileHeader{
 		Format: capture.PCAPNG, Interfaces: []capture.Interface{drops.Interface}, SnapLength: drops.SnapLength,
@@ -168,45 +138,6 @@ func (w *writer) begin(r Recorder, why string) (err error) {
 func (w *writer) flush() {
 	w.out.Write(w.buffer.Bytes())
 	w.buffer.Reset()
-}
-
-// take is told of a packet by the engine.
-func (w *writer) take(d *drops.Drop) {
-	if !w.wanted(d) {
-		return
-	}
-	kept := waiting{*d, time.Now()}
-	kept.Data = slices.Clone(w.kept(d.Data))
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.waiting) < most {
-		w.waiting = append(w.waiting, kept)
-	}
-}
-
-// wanted reports whether a packet belongs to the capture, as far as that is known of it.
-func (w *writer) wanted(d *drops.Drop) bool {
-	o := w.capture.Options
-	switch {
-	case d.Noise, !d.Source.IsValid():
-		return false
-	case o.Direction == capture.In && !d.Incoming, o.Direction == capture.Out && d.Incoming:
-		return false
-	case d.Interface != "" && !o.AllInterfaces() && !slices.Contains(o.Interfaces, d.Interface):
-		return false
-	}
-	return w.program == nil || w.program.Match(d.Data, filter.Metadata{Length: uint32(d.Length)}) > 0
-}
-
-// kept returns the part of a packet that the capture may keep.
-func (w *writer) kept(data []byte) []byte {
-	if w.capture.Options.HeadersOnly {
-		data = headers.Only(data, capture.Raw)
-	}
-	if n := w.capture.Options.SnapLength; n > 0 {
-		data = data[:min(len(data), n)]
-	}
-	return data
 }
 
 func (w *writer) run(over <-chan struct{}) {
@@ -228,23 +159,9 @@ func (w *writer) run(over <-chan struct{}) {
 
 // write writes the packets that were told before a time; zero is all.
 func (w *writer) write(before time.Time) {
-	w.mu.Lock()
-	n := len(w.waiting)
-	if !before.IsZero() {
-		if at := slices.IndexFunc(w.waiting, func(d waiting) bool { return d.told.After(before) }); at >= 0 {
-			n = at
-		}
-	}
-	due := slices.Clone(w.waiting[:n])
-	w.waiting = append(w.waiting[:0], w.waiting[n:]...)
-	w.mu.Unlock()
-	for i := range due {
-		d := &due[i]
-		p := capture.Packet{Time: d.Time.UnixNano(), Data: d.Data, Length: uint32(d.Length), Direction: capture.Outgoing}
-		if d.Incoming {
-			p.Direction = capture.Incoming
-		}
-		w.stream.WriteCommented(&p, append([]string{comment(&d.Drop)}, w.processes(&p)...)...)
+	for _, d := range w.feed.Take(before) {
+		p := d.Packet()
+		w.stream.WriteCommented(&p, append([]string{d.Comment()}, w.processes(&p)...)...)
 		size := w.buffer.Len()
 		if written, _ := w.out.Write(w.buffer.Bytes()); written == size {
 			w.recorded[d.Reason]++
@@ -259,19 +176,6 @@ func (w *writer) processes(p *capture.Packet) []string {
 		return nil
 	}
 	return w.owners(p)
-}
-
-// comment says why a packet was dropped, and where.
-func comment(d *drops.Drop) string {
-	var b strings.Builder
-	b.WriteString("dropped: " + d.Reason)
-	if d.Place != "" {
-		b.WriteString(" at " + d.Place)
-	}
-	if d.Interface != "" {
-		b.WriteString(" (interface " + menu.Clean(d.Interface) + ")")
-	}
-	return b.String()
 }
 
 // count returns what was dropped since the engine runs.
