@@ -16,8 +16,9 @@ const (
 	// way before the call that sent it returns, and the stamps are of two clocks.
 	late = 20 * time.Millisecond
 
-	// handover is how long after data was sent the event may come that another process has the socket:
-	// who sends may have to wait for the processor before the call that sends returns.
+	// handover is how long after data was sent the event may come that another process has the socket,
+	// where it is not known when the process before used it last: who sends may have to wait for the
+	// processor before the call that sends returns.
 	handover = time.Second
 )
 
@@ -47,6 +48,9 @@ func (t *Table) find(q query) *Process {
 	}
 	tcp := q.protocol == numbers[TCP]
 	if p, found := lingering(exact, q); found && tcp {
+		if next := coming(exact, [3][]span{}, q); next != nil && p != next {
+			return nil // the same ends were used again at once: which connection it is of is not known
+		}
 		return p
 	}
 	any := t.ends(q, netip.AddrPort{})
@@ -138,18 +142,32 @@ func last(spans []span, time int64) int {
 	return sort.Search(len(spans), func(i int) bool { return spans[i].from > time }) - 1
 }
 
-// takenOver reports whether another process, or another program in the same process, took the socket
-// over right after it sent a packet with data: which of the two sent it is not known.
+// takenOver reports whether another process, or another program in the same process, may have had the
+// socket already when a packet with data was sent: it is told of when its first call returns. Which of
+// the two sent the data is not known.
 func takenOver(spans []span, now *span, q query) bool {
 	if !q.sends || !q.payload {
 		return false
 	}
-	for i := last(spans, q.time) + 1; i < len(spans) && spans[i].from-q.time <= int64(handover); i++ {
-		if spans[i].socket == now.socket && *spans[i].process != *now.process {
-			return true
+	next := successor(spans, now, q.time)
+	switch {
+	case next == nil:
+		return false
+	case next.idle == 0:
+		return next.from-q.time <= int64(handover)
+	}
+	return q.time >= next.idle.since(next.from)
+}
+
+// successor returns the span of the process that had the socket next, nil if there is none.
+func successor(spans []span, now *span, time int64) *span {
+	first := last(spans, time) + 1
+	for i := first; i < len(spans) && i-first < mostLooks; i++ {
+		if s := &spans[i]; s.socket == now.socket && *s.process != *now.process && s.process.PID != 0 {
+			return s
 		}
 	}
-	return false
+	return nil
 }
 
 // lingering returns who had the flow that ended last, if packets of it may still be under way.
@@ -158,7 +176,7 @@ func lingering(flows [3][]span, q query) (p *Process, found bool) {
 	if q.protocol != numbers[TCP] {
 		limit = queues
 	}
-	if q.begins || q.refuses || limit == queues && !q.sends {
+	if q.begins || q.answers && q.sends || q.refuses || limit == queues && !q.sends {
 		return nil, false // it found no socket
 	}
 	var end *span

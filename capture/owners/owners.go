@@ -44,8 +44,14 @@ type Flow struct {
 	RemoteAddress netip.Addr `json:"remoteAddress,omitzero"`
 	RemotePort    uint16     `json:"remotePort,omitempty"`
 
-	From   time.Time `json:"fromTime"`
-	Until  time.Time `json:"untilTime,omitzero"` // zero: it goes on
-	Socket uint64    `json:"socket"`             // different sockets have different numbers
+	From  time.Time `json:"fromTime"`
+	Until time.Time `json:"untilTime,omitzero"` // zero: it goes on
+
+	// Unused is when the process that had the socket before was last seen to use it. Data that was sent
+	// between then and From may be of either. It is zero if nobody had the socket before, or that is
+	// not known.
+	Unused time.Time `json:"unusedTime,omitzero"`
+
+	Socket uint64 `json:"socket"` // different sockets have different numbers
 	Process
 }

@@ -96,6 +96,9 @@ const (
 func TestJoin(t *testing.T) {
 	anyTCP := func(pid int, address string) Flow { return with(had(TCP, pid, 0, 0), listener(address)) }
 	anyUDP := func(pid int, address string) Flow { return with(had(UDP, pid, 0, 0), listener(address)) }
+	took := func(pid int, from, unused float64) Flow {
+		return with(had(TCP, pid, from, 0), func(f *Flow) { f.Socket, f.Unused = 5, at(unused) })
+	}
 	for _, test := range []struct {
 		name             string
 		flows            []Flow
@@ -112,7 +115,9 @@ func TestJoin(t *testing.T) {
 		// A port is used again: each time has its owner, also while the one before is in TIME_WAIT.
 		{"the first use", []Flow{had(TCP, 7, 10, 20), had(TCP, 8, 30, 40)}, packet(15, tcp, us, them, ack, 1, 5), 7, 0},
 		{"the second use", []Flow{had(TCP, 7, 10, 20), had(TCP, 8, 30, 40)}, packet(35, tcp, us, them, ack, 1, 5), 8, 0},
-		{"between them", []Flow{had(TCP, 7, 10, 20), had(TCP, 8, 30, 40)}, packet(25, tcp, us, them, ack, 1, 0), 7, 0},
+		{"between them", []Flow{had(TCP, 7, 10, 20), had(TCP, 8, 60, 70)}, packet(25, tcp, us, them, ack, 1, 0), 7, 0},
+		{"right before the second", []Flow{had(TCP, 7, 10, 20), had(TCP, 8, 60, 70)}, packet(59, tcp, us, them, ack, 1, 0), 0, 0},
+		{"the second's answer to SYN", []Flow{had(TCP, 7, 10, 20), had(TCP, 8, 60, 70), anyTCP(5, here)}, packet(59, tcp, us, them, synAck, 1, 0), 5, 0},
 
 		// What comes after the socket was closed.
 		{"TIME_WAIT", []Flow{had(TCP, 7, 10, 20)}, packet(59_000, tcp, us, them, ack, 1, 0), 7, 0},
@@ -152,6 +157,14 @@ func TestJoin(t *testing.T) {
 		{"either of two that had to wait for the processor", []Flow{had(TCP, 5, 10, 900), with(had(TCP, 6, 900, 0), func(f *Flow) { f.Socket = 5 })}, packet(15, tcp, us, them, ack, 1, 5), 0, 0},
 		{"either of two programs of a process", []Flow{had(TCP, 5, 10, 100), with(had(TCP, 5, 100, 0), func(f *Flow) { f.Exe = "/bin/other" })}, packet(99.9, tcp, us, them, ack, 1, 5), 0, 0},
 		{"either of two, of which one was told late", []Flow{had(UDP, 5, 15.5, 100), with(had(UDP, 6, 100, 0), func(f *Flow) { f.Socket = 5 })}, packet(15, udp_, us, them, 0, 0, 5), 0, 0},
+		{"the first's last data", []Flow{had(TCP, 5, 10, 900), took(6, 900, 400)}, packet(399, tcp, us, them, ack, 1, 5), 5, 0},
+		{"data of a call that took long", []Flow{had(TCP, 5, 10, 90_000), took(6, 90_000, 400)}, packet(500, tcp, us, them, ack, 1, 5), 0, 0},
+		{"no data meanwhile", []Flow{had(TCP, 5, 10, 90_000), took(6, 90_000, 400)}, packet(500, tcp, us, them, ack, 1, 0), 5, 0},
+		{"what came in meanwhile", []Flow{had(TCP, 5, 10, 90_000), took(6, 90_000, 400)}, packet(500, tcp, them, us, ack, 1, 5), 0, 5},
+		{"what came when the first had ended", []Flow{had(TCP, 5, 10, 500), with(had(TCP, 0, 500, 900), func(f *Flow) { f.Socket = 5 }), took(6, 900, 400)},
+			packet(600, tcp, them, us, ack, 1, 5), 0, 0},
+		{"its acknowledgement", []Flow{had(TCP, 5, 10, 500), with(had(TCP, 0, 500, 900), func(f *Flow) { f.Socket = 5 }), took(6, 900, 400)},
+			packet(600, tcp, us, them, ack, 1, 0), 0, 0},
 		{"nobody who is known", []Flow{had(TCP, 0, 10, 20)}, packet(15, tcp, us, them, ack, 1, 5), 0, 0},
 	} {
 		o := NewJoiner(newTestTable(test.flows...)).Join(test.packet, capture.Raw)

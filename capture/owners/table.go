@@ -44,7 +44,19 @@ type span struct {
 	most        int64 // the latest until of this span and those before it
 	socket      uint64
 	process     *Process
+	idle        idle
 }
+
+// An idle is how long before a flow Flow.Unused is: in milliseconds, rounded up, and one more. 0: that is
+// not known. A span has no room for a time.
+type idle uint32
+
+func idleOf(d time.Duration) idle {
+	return idle(min(max(0, (d+time.Millisecond-1)/time.Millisecond), 1<<32-2)) + 1
+}
+
+// since returns when the idle time before a flow began.
+func (i idle) since(from int64) int64 { return from - int64(i-1)*int64(time.Millisecond) }
 
 // A window is a time from the first moment to the last.
 type window struct{ from, until int64 }
@@ -137,6 +149,9 @@ func (t *Table) Add(f Flow) {
 	s := span{from: f.From.UnixNano(), until: forever, socket: f.Socket}
 	if !f.Until.IsZero() {
 		s.until = f.Until.UnixNano()
+	}
+	if !f.Unused.IsZero() {
+		s.idle = idleOf(f.From.Sub(f.Unused))
 	}
 	spans := t.flows[k]
 	at := sort.Search(len(spans), func(i int) bool { return spans[i].from >= s.from })

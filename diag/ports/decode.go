@@ -20,6 +20,7 @@ const (
 	kindClosed
 	kindFailed
 	kindRejected
+	kindShut
 	kindHeld
 	kindFork
 	kindExec
@@ -92,6 +93,7 @@ type event struct {
 	kindOfSock  uint16
 	errno       int32
 	time, began uint64 // of CLOCK_MONOTONIC
+	unused      uint64 // of kindUse: when the socket was used before; 0: it was not
 	inode       uint64
 	local       netip.AddrPort
 	remote      netip.AddrPort
@@ -155,8 +157,11 @@ func decodeEvent(b []byte, e *event) error {
 		e.born, e.sent, e.received = order.Uint64(rest), order.Uint64(rest[8:]), order.Uint64(rest[16:])
 		rest = rest[24:]
 		e.opener, e.user, e.accepter = decodeTask(rest), decodeTask(rest[sizeTask:]), decodeTask(rest[2*sizeTask:])
+	case kindUse:
+		e.unused, e.began = e.began, e.time
+		fallthrough
 	default:
-		if e.kind < kindOpen || e.kind > kindRejected || len(b) != sizeEvent {
+		if e.kind < kindOpen || e.kind > kindShut || len(b) != sizeEvent {
 			return fmt.Errorf("an event of kind %d has %d bytes", e.kind, len(b))
 		}
 	}

@@ -47,6 +47,10 @@ func (t *table) event(e *event) {
 		t.talks(s, e)
 	case kindFailed:
 		t.failed(s, e)
+	case kindShut:
+		if s != nil {
+			t.end(s, t.clock.time(e.time)) // who has it open has no packets of it any more
+		}
 	case kindClosed:
 		t.closed(s, e)
 	}
@@ -95,6 +99,7 @@ func (t *table) connected(s *socket, e *event) {
 	t.record(s, Connected, t.clock.time(e.time), s.last)
 	t.end(s, t.clock.time(e.began))
 	t.begin(s, s.remote, t.clock.time(e.began), s.last)
+	s.acted = e.time
 }
 
 // comes enters a connection from outside. It is its listener's until it is accepted.
@@ -102,6 +107,9 @@ func (t *table) comes(e *event) {
 	s := t.add(e)
 	s.incoming, s.came = true, e.time
 	s.last = t.people.actor(&e.who)
+	if t.left[s.last.key.process()] > 0 {
+		s.last = nobody // who has the listener now is not known
+	}
 	if s.remote.Port() == 0 { // of MPTCP: a flow without it would be one of a listener
 		s.waits = t.clock.time(e.began)
 		return
@@ -133,7 +141,7 @@ func (t *table) accepts(s *socket, e *event) {
 		t.record(s, Accepted, at, nobody)
 		t.record(s, Used, at, who)
 	}
-	t.passes(s, at, who)
+	t.passes(s, e, who)
 }
 
 func (t *table) uses(s *socket, e *event) {
@@ -157,7 +165,7 @@ func (t *table) uses(s *socket, e *event) {
 		if !known {
 			t.record(s, Used, at, who)
 		}
-		t.passes(s, at, who)
+		t.passes(s, e, who)
 	}
 }
 
@@ -193,6 +201,7 @@ func (t *table) ties(s *socket, tied bool, from time.Time, who *actor) {
 			return false
 		}
 		t.flow(s, p, from)
+		t.lose(s, p.who)
 		return true
 	})
 }

@@ -218,6 +218,7 @@ func (k *kernel) drain() {
 			k.tell(k.table.take())
 		}
 	}
+	k.table.settle(monotonic())
 	k.tell(k.table.take())
 }
 
@@ -230,7 +231,7 @@ func (k *kernel) handle(sample []byte) {
 	if kind := sample[0]; kind >= kindFork {
 		var c change
 		if decodeChange(sample, &c) == nil {
-			k.table.people.change(&c)
+			k.table.change(&c)
 		}
 		return
 	}

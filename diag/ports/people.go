@@ -29,6 +29,7 @@ const (
 type actor struct {
 	key processKey
 	Process
+	group  uint64 // number of its cgroup
 	cgroup string
 }
 
@@ -73,10 +74,10 @@ func (p *people) actor(w *task) *actor {
 	}
 	known := p.person(w.processKey)
 	known.used = true
-	if a := known.last; a != nil && a.UID == w.uid && a.Name == string(w.name) && (known.read || w.ino == 0) {
+	if a := known.last; a != nil && a.UID == w.uid && a.Name == string(w.name) && a.group == w.cgroup && (known.read || w.ino == 0) {
 		return a
 	}
-	a := &actor{key: w.processKey}
+	a := &actor{key: w.processKey, group: w.cgroup}
 	a.UID, a.cgroup = w.uid, p.cgroups.of(w.cgroup, int(w.pid))
 	a.User = p.user(w.uid)
 	if w.pid != 0 {
@@ -183,7 +184,7 @@ func executable(w *task) string {
 	if unix.Stat(path, &s) != nil || !started(w) {
 		return ""
 	}
-	if w.ino != 0 && s.Ino != w.ino && !aliased(path) {
+	if w.ino != 0 && s.Ino != w.ino {
 		return ""
 	}
 	if s.Nlink == 0 {
@@ -199,17 +200,6 @@ func sameFile(path string, w *task) string {
 		return ""
 	}
 	return path
-}
-
-// File systems on which stat(2) gives other numbers than the kernel has for a file.
-const (
-	overlay = 0x794c7630
-	btrfs   = 0x9123683e
-)
-
-func aliased(path string) bool {
-	var s unix.Statfs_t
-	return unix.Statfs(path, &s) == nil && (s.Type == overlay || s.Type == btrfs)
 }
 
 // started reports whether the process with that number now is the one of an event: they start at the

@@ -116,7 +116,7 @@ func TestDecodeLength(t *testing.T) {
 			if n > 0 {
 				b[0] = kind
 			}
-			want := n == sizeEvent && kind >= kindOpen && kind <= kindRejected && kind != kindClosed ||
+			want := n == sizeEvent && kind >= kindOpen && kind <= kindShut && kind != kindClosed ||
 				n == sizeClosing && (kind == kindClosed || kind == kindHeld)
 			if err := decodeEvent(b, new(event)); (err == nil) != want {
 				t.Fatalf("%d bytes of kind %d: %v", n, kind, err)

@@ -113,7 +113,13 @@ type Flow struct {
 	Remote   netip.AddrPort // zero: any
 	From     time.Time
 	Until    time.Time // zero: it goes on
-	Socket   uint64    // as Record.Socket
+
+	// Unused is when the process that had the socket before was last seen to use it. Data that was sent
+	// between then and From may be of either: a process is seen when the call that sends returns. It is
+	// zero if nobody had the socket before, or that is not known.
+	Unused time.Time
+
+	Socket uint64 // as Record.Socket
 	Process
 }
 

@@ -15,6 +15,7 @@ type span struct {
 	local, remote netip.AddrPort // when it began: connect(2) gives a socket of UDP another local address
 	from          time.Time
 	who           *actor
+	unused        time.Time // see Flow.Unused
 }
 
 // A socket is one that is known of.
@@ -23,6 +24,7 @@ type socket struct {
 	serial   uint64
 	inode    uint64
 	came     uint64 // when it was connected, if it is incoming, in CLOCK_MONOTONIC
+	acted    uint64 // when its process last did something that is an event, in CLOCK_MONOTONIC
 	seen     uint64 // when it was found by iterating, in CLOCK_MONOTONIC: what happened before is in it
 	since    time.Time
 	known    uint64    // since when the table has it, in CLOCK_MONOTONIC: the time of the day is stepped
@@ -43,6 +45,7 @@ type socket struct {
 	tied     bool // of UDP: it is connected
 	talked   bool // with more than one remote end, of UDP: then it has none
 	spans    []span
+	left     processKey // who had it at its own end, though it is open; zero: nobody did
 }
 
 // A table is the sockets that are known, and turns events into records and flows.
@@ -52,7 +55,10 @@ type table struct {
 	sockets map[socketKey]*socket
 	cookies map[uint64]*socket
 	inodes  map[uint64]*socket
-	gone    map[socketKey]bool // of those that a resynchronisation found to have ended
+	gone    map[socketKey]bool             // of those that a resynchronisation found to have ended
+	having  map[processKey]map[*socket]int // how many spans of a process sockets have
+	leaving []leaving                      // in the order of their times
+	left    map[processKey]int             // of how many sockets it is socket.left
 
 	// uncounted says that the kernel does not tell who sends and receives, and how much.
 	uncounted bool
@@ -69,7 +75,7 @@ type table struct {
 
 func newTable(p *people) *table {
 	t := &table{clock: clock{read: readClock}, people: p, sockets: map[socketKey]*socket{}, cookies: map[uint64]*socket{}, inodes: map[uint64]*socket{},
-		gone: map[socketKey]bool{}}
+		gone: map[socketKey]bool{}, having: map[processKey]map[*socket]int{}, left: map[processKey]int{}}
 	t.clock.set()
 	return t
 }
@@ -172,8 +178,13 @@ func (t *table) begin(s *socket, remote netip.AddrPort, from time.Time, who *act
 	if s.local.Port() == 0 || who.PID == 0 || s.loose {
 		return
 	}
-	p := span{s.local, remote, from, who}
+	t.enter(s, span{local: s.local, remote: remote, from: from, who: who})
+}
+
+// enter tells a flow that begins.
+func (t *table) enter(s *socket, p span) {
 	s.spans = append(s.spans, p)
+	t.gain(s, p.who)
 	t.flow(s, p, time.Time{})
 }
 
@@ -181,12 +192,15 @@ func (t *table) begin(s *socket, remote netip.AddrPort, from time.Time, who *act
 func (t *table) end(s *socket, at time.Time) {
 	for _, p := range s.spans {
 		t.flow(s, p, at)
+		t.lose(s, p.who)
 	}
 	s.spans = nil
+	t.returned(s)
 }
 
 // passes makes another process the one that packets belong to.
-func (t *table) passes(s *socket, at time.Time, who *actor) {
+func (t *table) passes(s *socket, e *event, who *actor) {
+	at := t.clock.time(e.time)
 	if !s.waits.IsZero() && s.remote.Port() != 0 {
 		t.begin(s, s.remote, s.waits, s.last)
 		s.waits = time.Time{}
@@ -199,8 +213,23 @@ func (t *table) passes(s *socket, at time.Time, who *actor) {
 		}
 		remote = s.spans[0].remote
 	}
+	unused := t.unused(s, e)
 	t.end(s, at)
-	t.begin(s, remote, at, who)
+	s.acted = e.time
+	if s.local.Port() == 0 || who.PID == 0 || s.loose || s.protocol == TCP && s.state == stateClose {
+		return
+	}
+	t.enter(s, span{s.local, remote, at, who, unused})
+}
+
+// unused returns when the process that had a socket before who an event is of was seen to use it for the
+// last time; zero if that is not known.
+func (t *table) unused(s *socket, e *event) time.Time {
+	last := max(e.unused, s.acted, s.came)
+	if e.kind != kindUse || t.uncounted || last == 0 {
+		return time.Time{}
+	}
+	return t.clock.time(last)
 }
 
 func (t *table) flow(s *socket, p span, until time.Time) {
@@ -208,7 +237,7 @@ func (t *table) flow(s *socket, p span, until time.Time) {
 		return
 	}
 	t.flows = append(t.flows, Flow{NetNS: uint64(s.netns), Protocol: s.protocol, Local: p.local, Remote: p.remote,
-		From: p.from, Until: until, Socket: s.serial, Process: p.who.Process})
+		From: p.from, Until: until, Unused: p.unused, Socket: s.serial, Process: p.who.Process})
 }
 
 // owner returns what is known of a socket. The inode is the better name: cookies are shared.
@@ -262,6 +291,7 @@ func (t *table) hold(s *socket, at time.Time) {
 const (
 	stateEstablished = 1
 	stateSynSent     = 2
+	stateClose       = 7
 	stateListen      = 10
 )
 

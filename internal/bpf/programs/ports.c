@@ -147,6 +147,12 @@ struct cgroup {
 struct css_set {
 	struct cgroup *dfl_cgrp;
 };
+typedef struct {
+	int counter;
+} atomic_t;
+struct signal_struct {
+	atomic_t live;
+};
 struct task_struct {
 	unsigned int flags;
 	int pid;
@@ -157,6 +163,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct mm_struct *mm;
 	struct files_struct *files;
+	struct signal_struct *signal;
 	struct cred *cred;
 	struct css_set *cgroups;
 	char comm[NAME];
@@ -217,7 +224,7 @@ const volatile __u32 pidns;
 // UDP are told of by what else is seen of them then.
 const volatile __u32 uncounted;
 
-enum kind { OPEN = 1, BIND, LISTENING, CONNECTED, PASSIVE, ACCEPT, PEERNAME, USE, FLOW, CLOSED, FAILED, REJECTED, HELD, FORK, EXEC, EXIT };
+enum kind { OPEN = 1, BIND, LISTENING, CONNECTED, PASSIVE, ACCEPT, PEERNAME, USE, FLOW, CLOSED, FAILED, REJECTED, SHUT, HELD, FORK, EXEC, EXIT };
 
 // A process, as user space tells it from others: by its number, its start and how often it executed
 // a file. dev and ino are that file's.
@@ -239,6 +246,7 @@ enum { ANNOUNCED = 1, CONNECTING = 2, ATTEMPTED = 4, INCOMING = 8, USED = 16, RE
 // is the address.
 struct known {
 	__u64 self, born, began, released, sent, received;
+	__u64 last; // when its user used it
 	struct who opener, user, closer, accepter;
 	struct peer peer;
 	__u32 flags, unused;
@@ -469,6 +477,14 @@ static __noinline int me(struct who *w)
 	return 0;
 }
 
+// is reports whether a task is of a process, and executes the same file as then. Numbers are used again.
+static __always_inline int is(struct who *w, struct task_struct *t)
+{
+	struct task_struct *leader = t->group_leader;
+
+	return w->id == t->tgid && w->exec == (__u32)t->self_exec_id && leader && w->start == leader->start_boottime;
+}
+
 // again is me where it is likely who was seen at the socket before: then less has to be read.
 static __noinline int again(struct who *w, struct who *before)
 {
@@ -478,8 +494,7 @@ static __noinline int again(struct who *w, struct who *before)
 	if (!w || !before || !leader)
 		return 0;
 	__builtin_memcpy(name, leader->comm, NAME);
-	if (before->id == t->tgid && before->exec == (__u32)t->self_exec_id &&
-	    before->uid == (__u32)bpf_get_current_uid_gid() && before->cgroup == bpf_get_current_cgroup_id() &&
+	if (is(before, t) && before->uid == (__u32)bpf_get_current_uid_gid() && before->cgroup == bpf_get_current_cgroup_id() &&
 	    ((__u64 *)before->name)[0] == name[0] && ((__u64 *)before->name)[1] == name[1])
 		*w = *before;
 	else
@@ -739,6 +754,8 @@ int BPF_PROG(state, struct sock *sk, int old, int new)
 		}
 		if (k->flags & RELEASED)
 			tell_end(k, sk, cookie);
+		else if (old != SYN_SENT && k->flags & ANNOUNCED) // its ends may be another's from now on
+			tell(k, sk, SHUT, cookie, &k->user);
 		break;
 	}
 	return 0;
@@ -1049,9 +1066,10 @@ int getpeername6(struct bpf_sock_addr *ctx)
 static __always_inline void used(struct sock *sk, int n, int out)
 {
 	struct task_struct *t;
-	__u64 address = (__u64)sk, cookie;
+	__u64 address = (__u64)sk, cookie, last;
 	struct known *k;
 	__u16 protocol;
+	int same;
 
 	if (!inet(sk->__sk_common.skc_family))
 		return;
@@ -1063,7 +1081,10 @@ static __always_inline void used(struct sock *sk, int n, int out)
 	if (n > 0)
 		__sync_fetch_and_add(out ? &k->sent : &k->received, n);
 	t = bpf_get_current_task_btf();
-	if (k->user.id == t->tgid && k->user.exec == (__u32)t->self_exec_id && k->flags & USED && !k->peer.family)
+	same = is(&k->user, t);
+	last = k->last;
+	k->last = bpf_ktime_get_ns();
+	if (same && k->flags & USED && !k->peer.family)
 		return;
 	protocol = sk->sk_protocol;
 	cookie = bpf_get_socket_cookie(sk);
@@ -1073,10 +1094,16 @@ static __always_inline void used(struct sock *sk, int n, int out)
 		again(&k->user, &k->user);
 		k->flags |= ANNOUNCED | USED;
 		tell(k, sk, OPEN, cookie, &k->user);
-	} else if (k->user.id != t->tgid || k->user.exec != (__u32)t->self_exec_id || 
-		   (k->flags & INCOMING && !(k->flags & USED) && !remembered(k, cookie, t->tgid))) {
+	} else if (!same || (k->flags & INCOMING && !(k->flags & USED) && !remembered(k, cookie, t->tgid))) {
+		struct event *e;
+
 		again(&k->user, &k->user);
-		tell(k, sk, USE, cookie, &k->user);
+		e = begun(k, sk, USE, cookie);
+		if (e) {
+			e->who = k->user;
+			e->began = last;
+			bpf_ringbuf_submit(e, 0);
+		}
 	}
 	k->flags |= USED;
 	if (!stream(protocol) && k->peer.family) {
@@ -1256,7 +1283,7 @@ int BPF_PROG(exited, struct task_struct *t)
 {
 	struct process *p;
 
-	if (t->pid != t->tgid)
+	if (t->signal->live.counter) // other threads go on
 		return 0;
 	p = process(t, EXIT);
 	if (p)
