@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+
+	"diagsh/diag/ports/procs"
 )
 
 // Kinds of events, as programs/ports.c numbers them.
@@ -76,6 +78,11 @@ type task struct {
 	dev      uint32 // as the kernel has it: 20 bits of minor number
 	pid, uid uint32 // the pid is 0 in a namespace that the appliance does not see
 	name     []byte // valid as long as the sample
+}
+
+// inProc returns the process to read more of it from /proc.
+func (w *task) inProc() procs.Process {
+	return procs.Process{PID: w.pid, Start: w.start, Inode: w.ino, Device: w.dev}
 }
 
 // A socketKey tells a socket from all others that exist.

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"diagsh/diag/ports/procs"
 	"diagsh/internal/bpf"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
@@ -267,7 +268,7 @@ func TestMovedCgroup(t *testing.T) {
 			t.Skip(err)
 		}
 	}
-	before := cgroupOf(os.Getpid())
+	before := procs.CgroupNow(os.Getpid())
 	_, l, stop := watch(t, Full)
 	first, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,16 +1,11 @@
 package ports
 
 import (
-	"bytes"
-	"fmt"
-	"os"
 	"os/user"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"diagsh/diag/ports/procs"
 )
 
 // How many are remembered, and how long.
@@ -20,7 +15,6 @@ const (
 	keepUnused    = 5 * time.Second  // after the end of any other
 	keepUsers     = time.Minute      // the name of a user, which may change
 	mostUsers     = 4096
-	mostCgroups   = 4096
 	mostTries     = 3  // to read the file of a process
 	mostParents   = 16 // who are asked for the file of a child that never executed one
 )
@@ -53,7 +47,7 @@ type person struct {
 type people struct {
 	known   map[processKey]*person
 	users   map[uint32]userName
-	cgroups cgroups
+	cgroups *procs.Cgroups
 }
 
 type userName struct {
@@ -62,10 +56,10 @@ type userName struct {
 }
 
 func newPeople(cgroupRoot string) *people {
-	return &people{known: map[processKey]*person{}, users: map[uint32]userName{}, cgroups: openCgroups(cgroupRoot)}
+	return &people{known: map[processKey]*person{}, users: map[uint32]userName{}, cgroups: procs.OpenCgroups(cgroupRoot)}
 }
 
-func (p *people) close() { p.cgroups.close() }
+func (p *people) close() { p.cgroups.Close() }
 
 // actor returns who did something, as an event tells it.
 func (p *people) actor(w *task) *actor {
@@ -78,7 +72,7 @@ func (p *people) actor(w *task) *actor {
 		return a
 	}
 	a := &actor{key: w.processKey, group: w.cgroup}
-	a.UID, a.cgroup = w.uid, p.cgroups.of(w.cgroup, int(w.pid))
+	a.UID, a.cgroup = w.uid, p.cgroups.Of(w.cgroup, int(w.pid))
 	a.User = p.user(w.uid)
 	if w.pid != 0 {
 		p.read(known, w, nil)
@@ -153,9 +147,9 @@ func (p *people) read(known *person, w *task, file []byte) {
 	if known.read {
 		return
 	}
-	known.exe = executable(w)
+	known.exe = w.inProc().Executable()
 	if known.exe == "" && len(file) > 0 && file[0] == '/' {
-		known.exe = sameFile(string(file), w)
+		known.exe = w.inProc().Executed(string(file))
 	}
 	parent := known.parent
 	for n := 1; known.exe == "" && parent != nil && parent.key.exec == known.key.exec; n++ {
@@ -170,59 +164,6 @@ func (p *people) read(known *person, w *task, file []byte) {
 	if known.read {
 		known.parent = nil
 	}
-}
-
-// executable returns the path of the file that a process executes, or nothing, if that is another
-// process or another file than the event was of.
-func executable(w *task) string {
-	path := "/proc/" + strconv.Itoa(int(w.pid)) + "/exe"
-	exe, err := os.Readlink(path)
-	if err != nil {
-		return ""
-	}
-	var s unix.Stat_t
-	if unix.Stat(path, &s) != nil || !started(w) {
-		return ""
-	}
-	if w.ino != 0 && s.Ino != w.ino {
-		return ""
-	}
-	if s.Nlink == 0 {
-		exe = strings.TrimSuffix(exe, " (deleted)")
-	}
-	return exe
-}
-
-// sameFile returns the path if it is the file that an event is of.
-func sameFile(path string, w *task) string {
-	var s unix.Stat_t
-	if unix.Stat(path, &s) != nil || s.Ino != w.ino || unix.Major(s.Dev) != w.dev>>20 || unix.Minor(s.Dev) != w.dev&0xfffff {
-		return ""
-	}
-	return path
-}
-
-// started reports whether the process with that number now is the one of an event: they start at the
-// same time, which proc_pid_stat(5) has in ticks of 10 ms.
-func started(w *task) bool {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(int(w.pid)) + "/stat")
-	if err != nil {
-		return false
-	}
-	_, tail, ok := bytes.Cut(text, []byte(") "))
-	for {
-		_, more, again := bytes.Cut(tail, []byte(") ")) // a name may have it too
-		if !again {
-			break
-		}
-		tail = more
-	}
-	fields := bytes.Fields(tail)
-	if !ok || len(fields) < 20 {
-		return false
-	}
-	ticks, err := strconv.ParseUint(string(fields[19]), 10, 64)
-	return err == nil && ticks == w.start/uint64(10*time.Millisecond)
 }
 
 // user returns the name of a user, or nothing if it has none.
@@ -240,85 +181,4 @@ func (p *people) user(uid uint32) string {
 	}
 	p.users[uid] = userName{name, now.Add(keepUsers)}
 	return name
-}
-
-// Cgroups know the paths of cgroups by their numbers.
-type cgroups struct {
-	root  *os.File // of the cgroup v2, or nil
-	path  string
-	known map[uint64]string
-}
-
-func openCgroups(root string) cgroups {
-	c := cgroups{path: root, known: map[uint64]string{}}
-	if root != "" {
-		c.root, _ = os.Open(root)
-	}
-	return c
-}
-
-func (c *cgroups) close() {
-	if c.root != nil {
-		c.root.Close()
-	}
-}
-
-// of returns the path of a cgroup below the root of the cgroup v2. Without CAP_DAC_READ_SEARCH it
-// is where the process is now.
-func (c *cgroups) of(id uint64, pid int) string {
-	if id == 0 {
-		return ""
-	}
-	if path, ok := c.known[id]; ok {
-		return path
-	}
-	path := c.byHandle(id)
-	if path == "" {
-		return cgroupOf(pid)
-	}
-	if len(c.known) >= mostCgroups {
-		clear(c.known)
-	}
-	c.known[id] = path
-	return path
-}
-
-// fileidKernfs is the type of a handle of which the bytes are the number (include/linux/exportfs.h).
-const fileidKernfs = 0xfe
-
-func (c *cgroups) byHandle(id uint64) string {
-	if c.root == nil {
-		return ""
-	}
-	handle := unix.NewFileHandle(fileidKernfs, order.AppendUint64(nil, id))
-	fd, err := unix.OpenByHandleAt(int(c.root.Fd()), handle, unix.O_PATH|unix.O_CLOEXEC)
-	if err != nil {
-		return ""
-	}
-	defer syscall.Close(fd)
-	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
-	if err != nil {
-		return ""
-	}
-	if path = strings.TrimPrefix(path, c.path); path == "" {
-		return "/"
-	}
-	return path
-}
-
-// cgroupOf reads where a process is (cgroups(7)).
-func cgroupOf(pid int) string {
-	if pid == 0 {
-		return ""
-	}
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(text)) {
-		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			return strings.TrimSuffix(path, "\n")
-		}
-	}
-	return ""
 }
