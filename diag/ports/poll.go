@@ -50,6 +50,7 @@ type poller struct {
 	events  uint64
 	lost    uint64
 	gaps    uint64
+	unread  bool  // the last reading failed
 	out     batch // what is told when the table is released
 }
 
@@ -113,14 +114,22 @@ func (p *poller) run() {
 		if len(answers) > 0 && err == nil {
 			took, err = p.read() // the kernel may be late with the ends of sockets: see goneAfter
 		}
-		if err != nil {
-			p.log.Warn("the table of sockets was not read", "error", err)
-		}
+		p.failed(err)
 		for _, a := range answers {
 			close(a)
 		}
 		next = time.Now().Add(max(pollPause, pollShare*took))
 	}
+}
+
+// failed notes whether a reading failed, and logs the first one of several that do.
+func (p *poller) failed(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil && !p.unread {
+		p.log.Warn("the table of sockets cannot be read", "error", err)
+	}
+	p.unread = err != nil
 }
 
 // taken returns who waits for a reading.
@@ -197,6 +206,9 @@ func (p *poller) status() Status {
 			"Who opened, connected, accepted or closed a socket is not known. Processes are those that held it when the table was read",
 			"Refused and failed connections, peers of unconnected UDP sockets, bytes, cgroups and other network namespaces are not seen",
 		}}
+	if p.unread {
+		s.Blind = append(s.Blind, "The table of sockets cannot be read now; the log of the appliance says why")
+	}
 	if p.destroyed < 0 {
 		s.Blind = append(s.Blind, "This kernel does not tell which sockets end, so most short connections are not seen at all")
 	}

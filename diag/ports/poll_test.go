@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -174,6 +175,24 @@ func TestPollerMissesReadings(t *testing.T) {
 	c.mu.Unlock()
 	if gaps == 0 || ends == 200 || p.status().Gaps == 0 {
 		t.Errorf("%d gaps, %d ends; %+v", gaps, ends, p.status())
+	}
+}
+
+// TestPollerSaysThatItCannotRead: while the table cannot be read the status says so, and the appliance's
+// log has it once.
+func TestPollerSaysThatItCannotRead(t *testing.T) {
+	var logged strings.Builder
+	p := &poller{log: slog.New(slog.NewTextHandler(&logged, nil))}
+	says := func() bool {
+		return slices.ContainsFunc(p.status().Blind, func(s string) bool { return strings.Contains(s, "cannot be read now") })
+	}
+	for _, err := range []error{nil, unix.ENOMEM, unix.ENOMEM, nil, unix.ENOMEM} {
+		if p.failed(err); says() != (err != nil) {
+			t.Errorf("after %v: %q", err, p.status().Blind)
+		}
+	}
+	if n := strings.Count(logged.String(), "cannot be read"); n != 2 {
+		t.Errorf("it is logged %d times: %s", n, logged.String())
 	}
 }
 
