@@ -204,10 +204,8 @@ func (s *sets) look(now time.Time) error {
 			return err
 		}
 	}
-	if slices.ContainsFunc(s.outputs, func(o *output) bool { return o.set == nil }) {
-		if err := s.next(now); err != nil {
-			return err
-		}
+	if err := s.open(now); err != nil {
+		return err
 	}
 	for _, o := range s.outputs {
 		if o.bare || o.missing > 0 {
@@ -218,6 +216,21 @@ func (s *sets) look(now time.Time) error {
 	}
 	s.ready = true
 	return nil
+}
+
+// open opens the files that could not be opened before. Those of a set of which some are open have its
+// time: a new set each time that one is tried would leave files without a line.
+func (s *sets) open(now time.Time) error {
+	if !slices.ContainsFunc(s.outputs, func(o *output) bool { return o.set != nil }) {
+		return s.next(now)
+	}
+	var failed error
+	for _, o := range s.outputs {
+		if o.set == nil {
+			failed = cmp.Or(failed, o.begin(s.begin))
+		}
+	}
+	return diskTrouble(failed)
 }
 
 // room returns a *trouble while the log may take no more of the disk. A log that is paused needs

@@ -1,15 +1,18 @@
 package portlog
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"diagsh/diag/ports"
 	"diagsh/internal/daemon/files"
+	"diagsh/internal/daemon/portlog/reporter"
 	"diagsh/internal/test/await"
 )
 
@@ -108,6 +111,40 @@ func TestNewSetAtMidnight(t *testing.T) {
 		t.Errorf("%q, want %s", got, want)
 	}
 	if names := b.names(t); !strings.Contains(names[1], midnight.UTC().Format(linesStamp)) {
+		t.Errorf("the files are %q", names)
+	}
+}
+
+// While the files of one format cannot be opened the log is paused, and the set of the other one stays:
+// no file without a line is left for each time that it is tried.
+func TestOneFormatCannotBeOpened(t *testing.T) {
+	b := open(t, t.TempDir(), files.Options{})
+	var refusals atomic.Int32 // below 0: none are made
+	refusals.Store(-1)
+	b.reporter = reporter.New(reporter.Options{
+		Create: func(name string) (*os.File, error) {
+			if refusals.Load() >= 0 {
+				refusals.Add(1)
+				return nil, errors.New("refused")
+			}
+			return b.directory.CreateFile(name)
+		},
+		Remove: b.directory.Root().Remove, Hostname: b.o.Hostname, Status: b.o.Engine.Status, Services: b.o.Services,
+		Bytes: setBytes, Grew: b.grew, Zone: b.location, Log: b.o.Log,
+	})
+	start(t, b, ports.LogOptions{Format: ports.BothFormats})
+	b.tell(connect(time.Now(), 1))
+	b.written(t, 1)
+	refusals.Store(0)
+	b.tell(connect(time.Now().Add(24*time.Hour), 2)) // the next day's set
+	await.Until(t, "some tries", func() bool { return refusals.Load() >= 3 })
+	if s := b.PortLogStatus(); s.State != ports.LogPaused {
+		t.Errorf("%+v", s)
+	}
+	refusals.Store(-1)
+	await.Until(t, "the log goes on", func() bool { return b.PortLogStatus().State == ports.LogRunning })
+	stop(t, b)
+	if names := b.names(t); len(names) != 2*4 {
 		t.Errorf("the files are %q", names)
 	}
 }
