@@ -111,9 +111,16 @@ func (a *addresses) watch() {
 	}
 }
 
-// fill makes the map what the table of routes is: first what is new, then without what is gone.
+// mostLists is how often routes are listed again that changed meanwhile.
+const mostLists = 5
+
+// fill makes the map what the table of routes is: first what is new, then without what is gone. What
+// a list lacks that changed meanwhile need not be gone.
 func (a *addresses) fill() error {
-	now, err := a.list()
+	now, whole, err := a.list()
+	for n := 1; n < mostLists && err == nil && !whole; n++ {
+		now, whole, err = a.list()
+	}
 	if err != nil {
 		return err
 	}
@@ -128,7 +135,7 @@ func (a *addresses) fill() error {
 	var gone []prefix
 	var key prefix
 	var value uint8
-	for all := a.known.Iterate(); all.Next(&key, &value); {
+	for all := a.known.Iterate(); whole && all.Next(&key, &value); {
 		if !wanted[key] {
 			gone = append(gone, key)
 		}
@@ -139,35 +146,37 @@ func (a *addresses) fill() error {
 	return nil
 }
 
-// list asks for all routes, and returns where this machine receives.
-func (a *addresses) list() (list []netip.Prefix, err error) {
+// list asks for all routes, and returns where this machine receives. whole is false if they changed
+// meanwhile, so that some may be missing.
+func (a *addresses) list() (list []netip.Prefix, whole bool, err error) {
 	request := binary.NativeEndian.AppendUint32(nil, unix.SizeofNlMsghdr+unix.SizeofRtMsg)
 	request = binary.NativeEndian.AppendUint16(request, unix.RTM_GETROUTE)
 	request = binary.NativeEndian.AppendUint16(request, unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	request = append(request, make([]byte, 8+unix.SizeofRtMsg)...) // of all families
 	failed := func(err error) error { return fmt.Errorf("the addresses of this machine cannot be listed: %w", err) }
 	if err := unix.Sendto(a.question, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return nil, failed(err)
+		return nil, false, failed(err)
 	}
 	var text [32 << 10]byte
-	for {
+	for whole = true; ; {
 		n, _, err := unix.Recvfrom(a.question, text[:], 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
-			return nil, failed(err)
+			return nil, false, failed(err)
 		}
 		messages, err := syscall.ParseNetlinkMessage(text[:n])
 		if err != nil {
-			return nil, failed(err)
+			return nil, false, failed(err)
 		}
 		for _, m := range messages {
+			whole = whole && m.Header.Flags&unix.NLM_F_DUMP_INTR == 0
 			switch m.Header.Type {
 			case unix.NLMSG_DONE:
-				return list, nil
+				return list, whole, nil
 			case unix.NLMSG_ERROR:
-				return nil, failed(errors.New("the kernel refuses"))
+				return nil, false, failed(errors.New("the kernel refuses"))
 			}
 			if p, ok := received(&m); ok {
 				list = append(list, p)
