@@ -127,6 +127,14 @@ func TestAFileInAnotherFormat(t *testing.T) {
 	if r, _ := get(t, path, "GET", "files/a.pcap?format=pcapng", "If-None-Match", tag); r.StatusCode != http.StatusOK || r.Header.Get("ETag") == tag {
 		t.Errorf("with notes that changed: %s %v", r.Status, r.Header)
 	}
+	if r, body := get(t, path, "GET", "files/a.pcap?format=pcapng&appleblocks=yes"); body != "a.pcap as pcapng with blocks" {
+		t.Errorf("with blocks of processes: %s %q", r.Status, body)
+	}
+	for _, wrong := range []string{"format=pcapng&appleblocks=maybe", "appleblocks=yes"} {
+		if r, body := get(t, path, "GET", "files/a.pcap?"+wrong); r.StatusCode != http.StatusBadRequest || !strings.Contains(body, `"argument":"appleblocks"`) {
+			t.Errorf("?%s: %s %q", wrong, r.Status, body)
+		}
+	}
 	if _, body := get(t, path, "GET", "files/a.pcap?format=pcap"); body != "contents of a" {
 		t.Errorf("the format that it has: %q", body)
 	}

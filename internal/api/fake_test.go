@@ -260,7 +260,11 @@ func (d *fakeAppliance) Convert(_ context.Context, name string, as access.Form, 
 	if name == "headers.pcap" {
 		return menu.Errorf(menu.State, "It does not fit")
 	}
-	_, err := io.WriteString(out, name+" as "+as.Format)
+	text := name + " as " + as.Format
+	if as.AppleBlocks {
+		text += " with blocks"
+	}
+	_, err := io.WriteString(out, text)
 	return err
 }
 
