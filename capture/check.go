@@ -106,8 +106,9 @@ func ProcessNumber(process string) (pid uint32, ok bool) {
 // checkProcess checks the number or the name of a process.
 func checkProcess(process string) error {
 	pid, isNumber := ProcessNumber(process)
+	_, negative := ProcessNumber(strings.TrimPrefix(process, "-"))
 	switch {
-	case isNumber && (pid == 0 || pid > maxPID):
+	case negative && !isNumber, isNumber && (pid == 0 || pid > maxPID):
 		return &SpecError{Member: "process", Text: fmt.Sprintf("%s is not the number of a process", process)}
 	case len(process) > MaxProcessName:
 		return &SpecError{Member: "process",

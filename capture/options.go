@@ -21,7 +21,7 @@ type Options struct {
 	Filter string `json:"filter" arg:",assisted" group:"first" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 
 	// Process is a number or a name: only packets of that process and its descendants are captured.
-	Process string `json:"process,omitempty" arg:"" help:"Only the packets of this process and what it starts: its number, or a name, which need not run yet."`
+	Process string `json:"process,omitempty" arg:",bound" help:"Only the packets of this process and what it starts: its number, or a name, which need not run yet; ALL for those of all."`
 
 	Limits Limits `json:"limits"`
 

@@ -297,10 +297,11 @@ func TestComments(t *testing.T) {
 }
 
 func TestChoice(t *testing.T) {
-	o := Owners{Receiver: &Process{PID: 4242, Name: "curl", Exe: "/usr/bin/curl.real", User: "alice"}}
+	o := Owners{Receiver: &Process{PID: 4242, Name: "curl", Exe: "/usr/bin/curl.real", UID: 1000, User: "alice"}}
 	for choice, want := range map[Choice]bool{
 		{}: true, {Name: "curl"}: true, {Name: "curl.real"}: true, {Name: "/usr/bin/curl.real"}: true, {Name: "cur"}: false,
 		{PID: 4242}: true, {PID: 1}: false, {User: "alice"}: true, {User: "bob", PID: 4242}: false, {Name: "curl", User: "alice"}: true,
+		{User: "1000"}: true, {User: "0"}: false, {User: "01000"}: false,
 	} {
 		if choice.Match(o) != want {
 			t.Errorf("%+v: %v", choice, !want)

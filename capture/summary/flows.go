@@ -16,6 +16,7 @@ import (
 type Flow struct {
 	Protocol string // tcp, udp, icmp
 	Position int64  // of its first packet
+	Number   int    // of the conversation, from 1, by the first packets of all
 
 	// Client is the end that opened it, or sent first.
 	Client, Server         headers.Address
@@ -92,6 +93,7 @@ func (f *Flows) Add(position int64, p *capture.Packet, link capture.LinkType) {
 			Client: network.Source, Server: network.Target, ClientPort: h.SourcePort, ServerPort: h.TargetPort,
 			Tunneled: h.Tunnels != 0}
 		f.flows = append(f.flows, flow)
+		flow.Number = len(f.flows)
 		f.keep(flow, key, h)
 	}
 	before := flow.Retransmissions

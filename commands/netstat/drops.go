@@ -36,8 +36,8 @@ type dropService interface {
 type dropsArgs struct {
 	Watch     time.Duration `arg:"seconds" ask:"Enter for how many seconds to watch" default:"5" min:"1" max:"3600" help:"Watch for this many seconds, and then show the table."`
 	By        string        `arg:"by" choices:"flow|interface|reason" default:"flow" help:"A row for each flow, or for each interface, or for each reason and place."`
-	Interface string        `arg:"interface" default:"ALL" help:"Only packets that came by this interface, or were to leave by it; ALL for any."`
-	Reason    []string      `arg:"reason" help:"Only these reasons, separated by commas, such as NETFILTER_DROP."`
+	Interface string        `arg:"interface,bound" default:"ALL" help:"Only packets that came by this interface, or were to leave by it; ALL for any."`
+	Reason    []string      `arg:"reason,bound" help:"Only these reasons, separated by commas, such as NETFILTER_DROP."`
 	All       bool          `arg:"all" default:"no" help:"Show everyday noise too, which any machine drops all the time."`
 	Rows      int           `arg:"rows" default:"50" min:"1" max:"8192" help:"At most this many rows, those of most packets."`
 	Every     time.Duration `arg:"every,stream" min:"1" max:"3600" help:"Show the table again after this many seconds, with all since it began, until it is interrupted."`

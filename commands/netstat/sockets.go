@@ -24,9 +24,9 @@ type socketsArgs struct {
 	Full      bool          `arg:"full" ask:"Avoid truncating the address?" default:"no" help:"Do not cut long host names."`
 	State     []string      `arg:"state" choices:"ESTABLISHED|SYN_SENT|SYN_RCVD|FIN_WAIT_1|FIN_WAIT_2|TIME_WAIT|CLOSED|CLOSE_WAIT|LAST_ACK|LISTEN|CLOSING|SYN_RECV" help:"Only sockets in these states, separated by commas; SYN_RECV is another word for SYN_RCVD."`
 	Port      int           `arg:"port" min:"1" max:"65535" help:"Only sockets with this port at either end."`
-	Address   string        `arg:"address" help:"Only sockets with this address at either end, or one of a network such as 192.0.2.0/24."`
-	Process   string        `arg:"process" help:"Only sockets of processes with this name or number."`
-	User      string        `arg:"user" help:"Only sockets of processes that run as this user."`
+	Address   string        `arg:"address,bound" help:"Only sockets with this address at either end, or one of a network such as 192.0.2.0/24."`
+	Process   string        `arg:"process,bound" help:"Only sockets of processes with this name or number."`
+	User      string        `arg:"user,bound" help:"Only sockets of processes that run as this user."`
 	Protocol  string        `arg:"protocol" choices:"tcp|udp|udplite|raw|packet|all" default:"tcp" help:"Which sockets; all is netstat -a of other systems. Raw ones send and take an IP protocol, packet ones what an interface carries."`
 	Processes bool          `arg:"processes" default:"no" help:"Show the process that holds the socket, and its user."`
 	Details   bool          `arg:"details" default:"no" help:"Show what TCP measured: round-trip time, retransmits, congestion window; of the other protocols the packets that a socket dropped."`

@@ -11,7 +11,7 @@ import (
 )
 
 type sysctlArgs struct {
-	Name string `arg:"name,positional:1" help:"How the names of the settings begin, such as net.ipv4.tcp_; net. may be left out."`
+	Name string `arg:"name,positional:1,bound" help:"How the names of the settings begin, such as net.ipv4.tcp_; net. may be left out."`
 }
 
 // A settingRow is a setting of the kernel.

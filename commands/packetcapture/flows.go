@@ -37,6 +37,7 @@ type flowPage struct {
 
 // A flow is a conversation: what two ends sent each other.
 type flow struct {
+	Flow            int       `json:"flow,omitempty"` // its number, which show takes; with a filter none is known
 	Protocol        string    `json:"protocol"`
 	Client          string    `json:"client"` // the end that opened it, or sent first
 	ClientPort      *int      `json:"clientPort,omitempty"`
@@ -62,7 +63,7 @@ func flowsCommand(s indexService) *menu.Command {
 		Help: "List the conversations of a capture or a file: ends, packets, bytes, faults.",
 		Details: "Connections of TCP, each one even if its ports are used again, and for other protocols what was sent " +
 			"between two addresses and ports. A packet in tunnels belongs to the innermost. packetcapture " +
-			"followstream shows what was said in one.",
+			"show with flow shows all of one by its number, which those of a filter do not have; packetcapture followstream what was said in it.",
 		Role:      menu.Operator,
 		Shape:     menu.Object,
 		Resources: []menu.Resource{{Method: "GET", Path: "captures/{name}/flows"}},
@@ -104,7 +105,11 @@ func (a flowsArgs) page(ctx context.Context, s indexService, caller menu.Caller,
 	page := &flowPage{Name: string(a.Name), Total: list.Total(), Packets: list.Packets - list.Forgotten, Others: list.Others,
 		Unlisted: list.Forgotten, Complete: known.Complete, First: a.First, Rows: []flow{}}
 	for _, f := range list.List(summary.FlowOrder(a.Order), a.First-1, a.Count) {
-		page.Rows = append(page.Rows, flowOf(f))
+		row := flowOf(f)
+		if captures.Cleared(a.Filter) == "" {
+			row.Flow = f.Number
+		}
+		page.Rows = append(page.Rows, row)
 	}
 	return page, nil
 }
@@ -139,10 +144,14 @@ func end(address string, port *int) string {
 }
 
 func flowsText(w io.Writer, p flowPage) {
-	t := tables.Table{Head: []string{"PACKET", "PROTOCOL", "CLIENT", "SERVER", "SENT", "SIZE", "RECEIVED", "SIZE", "SECONDS", "AGAIN", "RESETS"},
+	t := tables.Table{Head: []string{"FLOW", "PACKET", "PROTOCOL", "CLIENT", "SERVER", "SENT", "SIZE", "RECEIVED", "SIZE", "SECONDS", "AGAIN", "RESETS"},
 		Spare: []string{"RESETS", "AGAIN", "SECONDS"}}
 	for _, f := range p.Rows {
-		t.Add(strconv.FormatInt(f.Position, 10), f.Protocol, end(f.Client, f.ClientPort), end(f.Server, f.ServerPort),
+		number := "-"
+		if f.Flow > 0 {
+			number = strconv.Itoa(f.Flow)
+		}
+		t.Add(number, strconv.FormatInt(f.Position, 10), f.Protocol, end(f.Client, f.ClientPort), end(f.Server, f.ServerPort),
 			strconv.FormatInt(f.PacketsSent, 10), tables.Whole(captures.Bytes(f.BytesSent)), strconv.FormatInt(f.PacketsReceived, 10), tables.Whole(captures.Bytes(f.BytesReceived)),
 			fmt.Sprintf("%.3f", f.Seconds), strconv.FormatInt(f.Retransmissions, 10), strconv.FormatInt(f.Resets, 10))
 	}

@@ -19,7 +19,7 @@ type scenarioService interface {
 }
 
 type scenariosArgs struct {
-	Scenario string `arg:"name,positional:1" alias:"scenario" help:"Name of a scenario, whose options and tables are shown; without it, all."`
+	Scenario string `arg:"name,positional:1,bound" alias:"scenario" help:"Name of a scenario, whose options and tables are shown; without it, all."`
 }
 
 func scenariosCommand(s scenarioService) *menu.Command {

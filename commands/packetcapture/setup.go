@@ -177,6 +177,7 @@ func (a setupArgs) given() capture.Partial {
 	if strings.EqualFold(p.Scenario, access.NoScenario) {
 		p.Scenario, p.Given = "", append(p.Given, "scenario")
 	}
+	p.Process = captures.OfAll(p.Process)
 	if p.Gives("filter") {
 		p.Filter = captures.Cleared(p.Filter)
 	} else if a.Kind == "CLEAR" || a.Kind == "PREDEFINED" || a.predefined() != "" {

@@ -42,7 +42,7 @@ func startCommand(s captureService) *menu.Command {
 			return suggestScenario(s, argument)
 		},
 		Run: func(_ context.Context, caller menu.Caller, r capture.Request, out *menu.Out[capture.Status]) error {
-			r.Filter = captures.Cleared(r.Filter)
+			r.Filter, r.Process = captures.Cleared(r.Filter), captures.OfAll(r.Process)
 			status, err := s.StartCapture(caller, r)
 			if err != nil {
 				return err

@@ -34,6 +34,7 @@ type summed struct {
 	// Drops is what the kernel dropped while the capture ran, of one that records it.
 	Drops       []capture.DropReason `json:"drops,omitempty"`
 	Processes   []owned.Count        `json:"processes,omitempty"` // those with most bytes
+	uncounted   bool                 // there may be more Drops
 	connections bool                 // show only the connections
 	options     captures.SummaryOptions
 }
@@ -70,7 +71,9 @@ func summaryCommand(s packetService) *menu.Command {
 			if a.Chart == "" && caller.ASCII {
 				options.Chart = captures.ASCIIChart
 			}
-			return out.Record(summed{counter.Summary(a.Top, summaryOrders[a.Order]), dropsOf(s, string(a.Name)), by.Top(a.Top), a.By != "", options})
+			status := statusOf(s, string(a.Name))
+			return out.Record(summed{counter.Summary(a.Top, summaryOrders[a.Order]), captures.Drops(status), by.Top(a.Top),
+				captures.Uncounted(status), a.By != "", options})
 		},
 		Text: func(w io.Writer, s summed) {
 			if s.connections {
@@ -78,20 +81,20 @@ func summaryCommand(s packetService) *menu.Command {
 				return
 			}
 			captures.Summary(w, s.Summary, s.options)
-			captures.DropTable(w, s.Drops)
+			captures.DropTable(w, s.Drops, s.uncounted)
 			owned.CountsText(w, s.Processes)
 		},
 	}.Command()
 }
 
-// dropsOf returns what the kernel dropped while a capture ran, by the name of the capture.
-func dropsOf(s packetService, name string) []capture.DropReason {
+// statusOf returns the status of a capture, an empty one if none has the name.
+func statusOf(s packetService, name string) capture.Status {
 	for _, status := range s.Captures() {
 		if status.Name == name {
-			return captures.Drops(status)
+			return status
 		}
 	}
-	return nil
+	return capture.Status{}
 }
 
 // progressStep is the number of packets between two reports of progress: some tenths of a second.

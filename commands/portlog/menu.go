@@ -46,7 +46,6 @@ func Menu(s Services) *menu.Menu {
 	}
 }
 
-func running(s logService) bool {
-	state := s.PortLogStatus().State
-	return state == ports.LogRunning || state == ports.LogPaused
-}
+func running(s logService) bool { return runs(s.PortLogStatus()) }
+
+func runs(s ports.LogStatus) bool { return s.State == ports.LogRunning || s.State == ports.LogPaused }

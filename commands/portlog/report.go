@@ -29,7 +29,7 @@ type reportArgs struct {
 	From     time.Time `arg:"from" help:"Only from this time on, such as 2026-03-01 or \"2026-03-01 10:15\" (UTC)."`
 	To       time.Time `arg:"to" help:"Only up to this time."`
 	Top      int       `arg:"top" default:"10" min:"1" max:"1000" help:"Number of rows of each table."`
-	Interest []string  `arg:"interest" help:"Addresses and networks of interest: who used them, and which were not used."`
+	Interest []string  `arg:"interest,bound" help:"Addresses and networks of interest: who used them, and which were not used."`
 	Page     bool      `arg:"page" default:"no" help:"Keep it as a page among the reports, too; that takes an operator."`
 }
 
@@ -38,6 +38,8 @@ type reported struct {
 	*usage.Report
 	Torn int    `json:"tornLines"`      // that were no records
 	Page string `json:"page,omitempty"` // its file
+
+	elsewhere string // a sentence on records that are not here
 }
 
 func reportCommand(s reportService) *menu.Command {
@@ -67,7 +69,7 @@ func reportCommand(s reportService) *menu.Command {
 		},
 		Text: func(w io.Writer, r reported) {
 			portlogs.Report(w, r.Report)
-			io.WriteString(w, torn(records.Read{Torn: r.Torn}))
+			io.WriteString(w, torn(records.Read{Torn: r.Torn})+r.elsewhere)
 			if r.Page != "" {
 				fmt.Fprintf(w, "\nThe page is in the diagnostic directory, for SFTP: %s\n", r.Page)
 			}
@@ -109,7 +111,7 @@ func (a reportArgs) report(ctx context.Context, s reportService, caller menu.Cal
 	if err != nil {
 		return readError(err)
 	}
-	made := reported{Report: counter.Report(a.Top), Torn: read.Torn}
+	made := reported{Report: counter.Report(a.Top), Torn: read.Torn, elsewhere: elsewhere(s.PortLogStatus())}
 	if a.Page {
 		if made.Page, err = a.keep(s, caller, made.Report); err != nil {
 			return err

@@ -58,8 +58,9 @@ func (a showArgs) show(ctx context.Context, s recordService, out *menu.Out[ports
 		return menu.BadArgument("to", "What is written from now on has no end yet").WithHint("Leave out to, or follow")
 	}
 	query.Newest = a.Count
-	day := ""
+	day, found := "", !query.Filter.Selects()
 	yield := func(r *ports.Record) error {
+		found = found || !r.Event.Mark()
 		if d := r.Time.UTC().Format(time.DateOnly); d != day {
 			day = d
 			out.Printf("%s\n%s", d, menu.Text(portlogs.Heading))
@@ -67,8 +68,13 @@ func (a showArgs) show(ctx context.Context, s recordService, out *menu.Out[ports
 		return out.Record(*r)
 	}
 	there := func(read records.Read) error {
-		if day == "" {
-			out.Printf("%s\n", noRecords(s.PortLogStatus(), a.Follow))
+		status := s.PortLogStatus()
+		if day == "" || !found {
+			out.Printf("%s\n", noRecords(status, a.Follow))
+		}
+		out.Printf("%s", menu.Text(elsewhere(status)))
+		if a.Follow && !runs(status) {
+			out.Printf("No port log runs: the records of the next one come here.\n")
 		}
 		if a.Follow {
 			defer out.Printf("Press Ctrl-C to stop.\n")
@@ -97,16 +103,21 @@ func checkReading(s ports.Selection, name string) error {
 
 // noRecords says why there may be none.
 func noRecords(s ports.LogStatus, follow bool) string {
-	runs := s.State == ports.LogRunning || s.State == ports.LogPaused
 	switch {
-	case runs && s.Format == ports.PortReporter:
-		return "The port log has no such record here: it is written in the form of Port Reporter only, as files."
-	case runs && follow:
+	case follow && runs(s):
 		return "The port log has no such record yet."
-	case runs || s.Sets > 0:
+	case runs(s) || s.Sets > 0:
 		return "The port log has no such record."
 	}
 	return "There is no port log. portlog start begins one."
+}
+
+// elsewhere says, where records are read, that those of the log that runs are not among them.
+func elsewhere(s ports.LogStatus) string {
+	if !runs(s) || s.Format != ports.PortReporter {
+		return ""
+	}
+	return "The log that runs is written in the form of Port Reporter only: its records are in its files, not here.\n"
 }
 
 // torn says how many lines were no records.

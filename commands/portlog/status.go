@@ -91,16 +91,28 @@ var tiers = map[ports.Tier]string{
 
 // writeOptions writes what a log selects, and its bounds.
 func writeOptions(w io.Writer, o ports.LogOptions) {
-	days := ""
-	if o.Days > 0 {
-		days = ", " + captures.Count(int(o.Days), "day")
-	}
-	row(w, "Keeps:", "%s%s", menu.Size(o.SizeBytes), days)
-	row(w, "Format:", "%s%s", formats[o.Format], map[bool]string{true: ", one line a connection"}[o.Coalesce])
+	row(w, "Keeps:", "%s", keeps(o))
+	row(w, "Format:", "%s", writes(o))
 	row(w, "Selects:", "%s", o.InWords())
 	if o.Persistent {
 		row(w, "Restart:", "goes on when the appliance starts again")
 	}
+}
+
+// keeps returns the bounds of a log.
+func keeps(o ports.LogOptions) string {
+	if o.Days == 0 {
+		return menu.Size(o.SizeBytes).String()
+	}
+	return menu.Size(o.SizeBytes).String() + ", " + captures.Count(int(o.Days), "day")
+}
+
+// writes returns what the files of a log have.
+func writes(o ports.LogOptions) string {
+	if o.Coalesce {
+		return formats[o.Format] + ", one line a connection"
+	}
+	return formats[o.Format]
 }
 
 var formats = map[ports.LogFormat]string{
@@ -136,6 +148,9 @@ func brief(w io.Writer, s ports.LogStatus, settings ports.LogSettings) {
 		text += ". " + s.Problem
 	}
 	tables.Line(w, briefly, "%-*s%s", briefly, "Port log:", menu.Clean(text))
-	tables.Line(w, briefly, "%-*s%s", briefly, "Settings:",
-		menu.Clean(fmt.Sprintf("%s | %s | %s", settings.InWords(), menu.Size(settings.SizeBytes), formats[settings.Format])))
+	words := []string{settings.InWords(), keeps(settings.LogOptions), writes(settings.LogOptions)}
+	if settings.Persistent {
+		words = append(words, "goes on after a restart")
+	}
+	tables.Line(w, briefly, "%-*s%s", briefly, "Settings:", menu.Clean(strings.Join(words, " | ")))
 }

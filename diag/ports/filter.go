@@ -143,7 +143,7 @@ func (f *Filter) hasAddress(a netip.Addr) bool {
 }
 
 // hasProcess reports whether one of the processes of a record is wanted. A name is what the process
-// chose or that of its executable. A number may be that of who opened, accepted or used what
+// chose or that of its executable, which may be its whole path. A number may be that of who opened, accepted or used what
 // another one closes.
 func (f *Filter) hasProcess(r *Record) bool {
 	for _, w := range f.processes {
@@ -151,7 +151,7 @@ func (f *Filter) hasProcess(r *Record) bool {
 		if w.isID && n != 0 && (n == r.PID || n == r.OpenedBy || n == r.AcceptedBy || n == r.LastUsedBy) {
 			return true
 		}
-		if r.Name != "" && strings.EqualFold(w.name, r.Name) || r.Exe != "" && w.name == path.Base(r.Exe) {
+		if r.Name != "" && strings.EqualFold(w.name, r.Name) || r.Exe != "" && (w.name == r.Exe || w.name == path.Base(r.Exe)) {
 			return true
 		}
 	}

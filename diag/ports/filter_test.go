@@ -23,6 +23,7 @@ func TestFilterMatch(t *testing.T) {
 		{"a name", Selection{Processes: []string{"curl"}}, []bool{true, false, false}},
 		{"a name in another case", Selection{Processes: []string{"Worker"}}, []bool{false, true, false}},
 		{"the file", Selection{Processes: []string{"server"}}, []bool{false, true, false}},
+		{"the path of the file", Selection{Processes: []string{"/opt/a,b/server"}}, []bool{false, true, false}},
 		{"the file has its case", Selection{Processes: []string{"Server"}}, []bool{false, false, false}},
 		{"a number, of the opener too", Selection{Processes: []string{"42"}}, []bool{true, true, false}},
 		{"not process 0", Selection{Processes: []string{"0"}}, []bool{false, false, false}},

@@ -23,19 +23,20 @@ func TestEmptyValues(t *testing.T) {
 		Note    string     `arg:"note" ask:"Note" help:"Free text."`
 		OnGone  string     `json:"onGone" arg:"" choices:"wait|end" help:"A word of a record."`
 		Events  []string   `json:"events" arg:"" choices:"open|close" help:"Words of a record."`
+		Process string     `json:"process" arg:",bound" help:"A text of a record."`
+		Ports   []string   `json:"ports" arg:",bound" help:"A list of a record."`
 	}
 	ran := 0
 	c := menu.Decl[boundArgs, struct{}]{Name: "new", Help: "Make.", Text: func(io.Writer, struct{}) {},
 		Run: func(context.Context, menu.Caller, boundArgs, *menu.Out[struct{}]) error { ran++; return nil }}.Command()
 	top := &menu.Menu{Items: []menu.Item{c}}
 	for name, accepted := range map[string]bool{"sources": false, "name": false, "count": false, "until": false, "payload": false,
-		"role": false, "note": true, "ongone": true, "events": true} {
-		calls, err := top.Parse(nil, "new "+name+" ''", false, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		"role": false, "note": true, "ongone": true, "events": true, "process": false, "ports": false} {
 		before := ran
-		err = c.Run(t.Context(), menu.Caller{}, calls[0].Arguments, nil, &page{})
+		calls, err := top.Parse(nil, "new "+name+" ''", false, nil)
+		if err == nil {
+			err = c.Run(t.Context(), menu.Caller{}, calls[0].Arguments, nil, &page{})
+		}
 		if e := menu.AsError(err); accepted != (err == nil) || accepted != (ran > before) ||
 			!accepted && (e.Code != menu.Usage || e.Argument != name || !strings.Contains(e.Hint, "leave "+name+" out")) {
 			t.Errorf("an empty %s: %v, ran: %v", name, err, ran > before)
@@ -52,6 +53,13 @@ func TestEmptyValues(t *testing.T) {
 		if err == nil || menu.AsError(err).Argument != name {
 			t.Errorf("%s of %v in JSON: %v", name, text, err)
 		}
+	}
+	args, err := c.FromJSON(map[string]any{"process": "", "ports": []any{}}) // as a record is read, so it can be written back
+	if err == nil {
+		err = c.Run(t.Context(), menu.Caller{}, args, nil, &page{})
+	}
+	if err != nil {
+		t.Errorf("empty members of a record: %v", err)
 	}
 	if q, err := c.Next(t.Context(), menu.Caller{}, menu.Arguments{}, menu.AskAll); err != nil || !q.Leaves {
 		t.Errorf("the question is %+v, %v: it does not say that an empty answer leaves the argument out", q, err)

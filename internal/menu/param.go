@@ -92,7 +92,7 @@ type Param struct {
 	Stream   bool     `json:"stream,omitempty"`    // if given, the output is a stream
 	One      bool     `json:"one,omitempty"`       // if given, the output is one record
 	Alone    bool     `json:"alone,omitempty"`     // if given, no lines are taken while it runs
-	Bound    bool     `json:"bound,omitempty"`     // if given, it is not empty
+	Bound    bool     `json:"bound,omitempty"`     // if given in a line, it is not empty, and in JSON if it is of no record
 	Headers  bool     `json:"headers,omitempty"`   // of these packets, the command can show the headers alone
 
 	recorded bool // it has its name from a member of a record, where an empty word means none

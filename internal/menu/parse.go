@@ -227,6 +227,9 @@ func (c *Command) pair(args Arguments, p *Param, words []Word) ([]Word, error) {
 	default:
 		return nil, BadArgument(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
 	}
+	if value == "" && p.Bound {
+		return nil, p.emptyError() // also of a member of a record, where it means none: as of a script whose variable is not set
+	}
 	if err := p.give(args, value); err != nil {
 		return nil, err
 	}

@@ -114,7 +114,7 @@ func (p *Param) hasNoEmpty() bool {
 	case "number", "size", "duration", "time", "yes/no":
 		return true
 	case "text", "list":
-		return p.Bound || len(p.Choices) > 0 && !p.recorded
+		return !p.recorded && (p.Bound || len(p.Choices) > 0)
 	}
 	return false
 }

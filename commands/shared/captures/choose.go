@@ -41,6 +41,14 @@ func Cleared(expression string) string {
 	return strings.TrimSpace(expression)
 }
 
+// OfAll returns the process whose packets are captured, or "" if it is capture.All.
+func OfAll(process string) string {
+	if strings.EqualFold(process, capture.All) {
+		return ""
+	}
+	return process
+}
+
 // Running returns the captures that run.
 func Running(list []capture.Status) []capture.Status {
 	return slices.DeleteFunc(slices.Clone(list), func(s capture.Status) bool { return s.State != capture.Running })

@@ -18,8 +18,12 @@ func Drops(s capture.Status) (list []capture.DropReason) {
 	return list
 }
 
-// drops says in a line what the kernel dropped.
+// drops says in a line what the kernel dropped, or of a capture that has not begun, and of settings,
+// that it will be said.
 func drops(s capture.Status) string {
+	if s.State == "" || s.State == capture.NotStarted {
+		return "recorded beside the file, with the reasons"
+	}
 	var parts []string
 	noise := uint64(0)
 	for _, r := range Drops(s) {
@@ -30,7 +34,12 @@ func drops(s capture.Status) string {
 		parts = append(parts, fmt.Sprintf("%s %d (%d in the file)", menu.Clean(r.Reason), r.Packets, r.Recorded))
 	}
 	text := strings.Join(parts, ", ")
-	if text == "" {
+	switch {
+	case Uncounted(s) && text == "":
+		text = uncounted
+	case Uncounted(s):
+		text += "; " + uncounted
+	case text == "":
 		text = "none"
 	}
 	if noise > 0 {
@@ -39,8 +48,17 @@ func drops(s capture.Status) string {
 	return text
 }
 
-// DropTable writes what the kernel dropped while a capture ran.
-func DropTable(w io.Writer, list []capture.DropReason) {
+// Uncounted reports whether a part of a capture with drops was interrupted, so that it is not known
+// how many packets the kernel dropped then.
+func Uncounted(s capture.Status) bool { return s.Drops && s.PacketsDropped == nil }
+
+const uncounted = "how many until the appliance was interrupted is not known; its file has those that were recorded"
+
+// DropTable writes what the kernel dropped while a capture ran, and whether there may be more.
+func DropTable(w io.Writer, list []capture.DropReason, more bool) {
+	if more {
+		defer fmt.Fprintf(w, "\nPackets that the kernel dropped: %s.\n", uncounted)
+	}
 	if len(list) == 0 {
 		return
 	}

@@ -350,8 +350,15 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 		}
 		fold(w, "Capture:", briefly, "none running%s%s", last, planned)
 	}
-	fold(w, "Settings:", briefly, "filter %s | interfaces %s | %s | management\u00a0%s", Filter(settings.Filter),
-		strings.Join(settings.Interfaces, ", "), unbroken(Limits(settings.Limits)),
+	only := ""
+	if settings.Process != "" {
+		only += " | process\u00a0" + unbroken(menu.Clean(settings.Process))
+	}
+	if settings.Scenario != "" {
+		only += " | scenario\u00a0" + settings.Scenario
+	}
+	fold(w, "Settings:", briefly, "filter %s | interfaces %s%s | %s | management\u00a0%s", Filter(settings.Filter),
+		strings.Join(settings.Interfaces, ", "), only, unbroken(Limits(settings.Limits)),
 		unbroken(management(settings.Management)))
 }
 

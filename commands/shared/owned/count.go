@@ -8,7 +8,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/owners"
-	"diagsh/internal/menu"
+	"diagsh/commands/shared/captures"
 )
 
 // A Count is what a process sent and received.
@@ -64,7 +64,7 @@ func CountsText(w io.Writer, list []Count) {
 	}
 	fmt.Fprintln(w, "\nProcesses, those with most bytes first:")
 	for _, n := range list {
-		fmt.Fprintf(w, "  %s: %d packets (%s) sent, %d (%s) received\n", n.Comment(), n.PacketsSent, menu.Size(n.BytesSent),
-			n.PacketsReceived, menu.Size(n.BytesReceived))
+		fmt.Fprintf(w, "  %s: %s (%s) sent, %d (%s) received\n", n.Comment(), captures.Count(int(n.PacketsSent), "packet"),
+			captures.Bytes(n.BytesSent), n.PacketsReceived, captures.Bytes(n.BytesReceived))
 	}
 }

@@ -27,9 +27,9 @@ type Service interface {
 
 // Args are the arguments of commands that show packets of some processes.
 type Args struct {
-	Process string `arg:"process" help:"Only packets of this process: its name, or that of its executable."`
+	Process string `arg:"process,bound" help:"Only packets of this process: its name, or that of its executable."`
 	PID     int    `arg:"pid" min:"1" label:"PID" help:"Only packets of the process of this number."`
-	User    string `arg:"user" help:"Only packets of processes of this user."`
+	User    string `arg:"user,bound" help:"Only packets of processes of this user: a name, or a number."`
 }
 
 // Any reports whether packets of every process are wanted, and those of none.
