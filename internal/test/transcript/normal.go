@@ -53,7 +53,7 @@ var replacements = normal{
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]` + timeOfDay + `(?: UTC|Z|[+-]\d\d:\d\d)?`), "<time>"},
 	{regexp.MustCompile(`\b` + timeOfDay + ` UTC`), "<time>"},
 	{regexp.MustCompile(`^` + timeOfDay + `\.\d{6} `), "<time> "},
-	{regexp.MustCompile(`-\d{8}-\d{6}`), "-<stamp>"},
+	{regexp.MustCompile(`-\d{8}-\d{6}|-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d`), "-<stamp>"},
 	{regexp.MustCompile(`\b\d+(?:\.\d)? [KMG]?B\b`), "<size>"},
 	{regexp.MustCompile(`("(?:bytes(?:Written)?|ringBytes)": ?)\d+`), "${1}<size>"},
 	{regexp.MustCompile(`("pid": ?)\d+`), "${1}<pid>"},

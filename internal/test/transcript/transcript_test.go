@@ -53,6 +53,7 @@ func TestNormal(t *testing.T) {
 		"web   running 1m30s  2026-11-21 00:23:38 UTC  0  24 B  op":          "web   running <duration>  <time>  0  <size>  op",
 		"op    operator  2026-11-21 00:23 UTC  12s   127.0.0.1    exec  who": "op    operator  <time>  <duration>  127.0.0.1    exec  who",
 		"File:        mx1-web-20261121-002338.pcap (1.5 KB, 3 packets)":      "File:        mx1-web-<stamp>.pcap (<size>, 3 packets)",
+		"Writing:   PR-PORTS-2026-11-21T00-23-38.log":                        "Writing:   PR-PORTS-<stamp>.log",
 		"Limits:      size 10MB, duration 5m, 100 packets":                   "Limits:      size 10MB, duration 5m, 100 packets",
 		// A fingerprint in which a hardware address stands, and times of day.
 		"SHA256 " + strings.Repeat("1C:42:10:22:34:56:12:", 4) + "0A:0B:0C:0D": "<fingerprint>",
