@@ -5,6 +5,7 @@ package archive
 import (
 	"archive/tar"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"path"
@@ -19,6 +20,31 @@ const most = 100_000
 
 // An Opener opens the archive.
 type Opener func() (io.ReadCloser, error)
+
+// During returns an Opener of the same archive that can be read until ctx ends: one may be as large as
+// the disk.
+func (open Opener) During(ctx context.Context) Opener {
+	return func() (io.ReadCloser, error) {
+		file, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return member{interruptible{ctx, file}, file}, nil
+	}
+}
+
+// An interruptible is read until its context ends.
+type interruptible struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r interruptible) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(b)
+}
 
 // Names lists the members without the folder that all are in.
 func Names(open Opener) (names []string, err error) {
@@ -73,7 +99,7 @@ func Open(open Opener, wanted string) (io.ReadCloser, error) {
 	}
 }
 
-// A member is read until its end, and closes the archive.
+// A member is read until its end, and closes the archive. It may be all of it.
 type member struct {
 	io.Reader
 	io.Closer

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -127,6 +128,25 @@ type closing struct {
 func (c closing) Close() error {
 	*c.closed++
 	return nil
+}
+
+// An archive is read until the context ends, and is closed then as well.
+func TestDuring(t *testing.T) {
+	var b bytes.Buffer
+	members := tar.NewWriter(&b)
+	members.WriteHeader(&tar.Header{Name: "r/a", Typeflag: tar.TypeReg, Size: 3})
+	io.WriteString(members, "abc")
+	members.Close()
+	packed, closed := gzipped(t, b.Bytes()), 0
+	ctx, interrupt := context.WithCancel(t.Context())
+	open := Opener(func() (io.ReadCloser, error) { return closing{bytes.NewReader(packed), &closed}, nil }).During(ctx)
+	if names, err := Names(open); err != nil || len(names) != 1 {
+		t.Errorf("%q, %v", names, err)
+	}
+	interrupt()
+	if _, err := Names(open); !errors.Is(err, context.Canceled) || closed != 2 {
+		t.Errorf("%v, closed %d times", err, closed)
+	}
 }
 
 // FuzzArchive: whatever the bytes are, each member that is listed can be opened, and all that was

@@ -119,7 +119,7 @@ func (a showArgs) showFlow(ctx context.Context, s packetService, out *menu.Out[s
 		return err
 	}
 	v := &flowView{}
-	if err := v.open(s, string(a.Name)); err != nil {
+	if err := v.open(ctx, s, string(a.Name)); err != nil {
 		return err
 	}
 	if err := v.find(ctx, a); err != nil {
@@ -136,12 +136,13 @@ func (a showArgs) showFlow(ctx context.Context, s packetService, out *menu.Out[s
 }
 
 // open finds what belongs to a capture, a file or a report.
-func (v *flowView) open(s packetService, name string) (err error) {
+func (v *flowView) open(ctx context.Context, s packetService, name string) (err error) {
 	if v.packets, err = s.PacketFiles(name); err != nil {
 		return err
 	}
 	if strings.HasSuffix(name, archive.Suffix) {
-		return v.openReport(name, archive.Opener(v.packets[0]))
+		err := v.openReport(name, archive.Opener(v.packets[0]).During(ctx))
+		return cmp.Or(menu.Failing("read the report", ctx.Err()), err)
 	}
 	if v.joined, err = (owned.Args{}).Join(s, name); err != nil {
 		return err
