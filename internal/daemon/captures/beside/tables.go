@@ -12,15 +12,19 @@ import (
 	"diagsh/capture/owners"
 )
 
-// A Reader reads tables of flows. It keeps the last one: pages of one capture are asked for one
-// after the other. Its zero value is ready; its methods may be called from any goroutine.
+// A Reader reads tables of flows. It keeps the last one for a while: pages of one capture are asked for
+// one after the other. Its zero value is ready; its methods may be called from any goroutine.
 type Reader struct {
 	mu       sync.Mutex
-	file     fs.FileInfo
+	file     fs.FileInfo // nil: none is kept
 	bytes    int64
 	modified time.Time
 	table    *owners.Table
+	unused   *time.Timer // ends when the table is forgotten
 }
+
+// keepTable is how long a table is kept that nobody asks for: it may have 100 MB.
+const keepTable = time.Minute
 
 // Read returns the table of a file, as far as it is written. The error is owners.ErrNoFlows, or from
 // the file.
@@ -32,6 +36,7 @@ func (r *Reader) Read(f *os.File) (*owners.Table, error) {
 		return nil, bare(err)
 	}
 	if r.file != nil && os.SameFile(r.file, info) && r.bytes == info.Size() && r.modified.Equal(info.ModTime()) {
+		r.unused.Reset(keepTable)
 		return r.table, nil
 	}
 	table := owners.NewTable()
@@ -39,7 +44,18 @@ func (r *Reader) Read(f *os.File) (*owners.Table, error) {
 		return nil, bare(err)
 	}
 	r.file, r.bytes, r.modified, r.table = info, info.Size(), info.ModTime(), table
+	if r.unused == nil {
+		r.unused = time.AfterFunc(keepTable, r.forget)
+	}
+	r.unused.Reset(keepTable)
 	return table, nil
+}
+
+// forget gives up the table that is kept.
+func (r *Reader) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.file, r.table = nil, nil
 }
 
 // Revision returns what tells one state of a file from another.
