@@ -193,6 +193,24 @@ func TestUnknownTimes(t *testing.T) {
 	}
 }
 
+// Where events were lost nobody is named, in whichever order the times are told: the clock may be set
+// back in between.
+func TestLostInAnyOrder(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 3, 0, 2}, {2, 0, 3, 1}} {
+		table := newTestTable(had(TCP, 7, 0, 0))
+		windows := [][2]float64{{100, 200}, {180, 250}, {400, 500}, {900, 901}}
+		for _, n := range order {
+			table.Lost(at(windows[n][0]), at(windows[n][1]))
+		}
+		j := NewJoiner(table)
+		for ms, want := range map[float64]int{99: 7, 100: 0, 190: 0, 225: 0, 251: 7, 399: 7, 450: 0, 501: 7, 900.5: 0, 902: 7} {
+			if got := pid(j.Join(packet(ms, tcp, us, them, ack, 1, 0), capture.Raw).Sender); got != want {
+				t.Errorf("in the order %v, at %v ms it is of %d; want %d", order, ms, got, want)
+			}
+		}
+	}
+}
+
 // Of a datagram in fragments the first has an owner; of a tunnel its carrier has, and what is
 // inside has none.
 func TestFragmentsAndTunnels(t *testing.T) {

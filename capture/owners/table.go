@@ -25,7 +25,7 @@ type Table struct {
 	seed      maphash.Seed
 	addresses []addresses // in the order of their times
 	windows   []window    // in which all is known, in the order of their times
-	lost      []window    // in which events were lost
+	lost      []window    // in which events were lost, in the order of their times and apart
 	full      bool        // since the end of the last window flows were left out
 }
 
@@ -121,14 +121,15 @@ func (t *Table) Lost(from, until time.Time) {
 	t.lose(window{from.UnixNano(), until.UnixNano()})
 }
 
-// lose adds a window in which events were lost, which begins after the others did. Called with the
-// lock held.
+// lose adds a window in which events were lost, and joins it with those that it meets: where the clock
+// was set back, they need not be the last ones. Called with the lock held.
 func (t *Table) lose(w window) {
-	if n := len(t.lost); n > 0 && w.from <= t.lost[n-1].until {
-		t.lost[n-1].until = max(t.lost[n-1].until, w.until)
-		return
+	first := sort.Search(len(t.lost), func(i int) bool { return t.lost[i].until >= w.from })
+	after := first
+	for ; after < len(t.lost) && t.lost[after].from <= w.until; after++ {
+		w.from, w.until = min(w.from, t.lost[after].from), max(w.until, t.lost[after].until)
 	}
-	t.lost = append(t.lost, w)
+	t.lost = slices.Replace(t.lost, first, after, w)
 }
 
 // Addresses notes which addresses are local from a time on.
