@@ -143,10 +143,19 @@ func (d *Drop) Packet() capture.Packet {
 	return p
 }
 
+const commentBegins = "dropped: "
+
+// ReasonOf returns the reason in a comment that Comment wrote; ok is false if it is another.
+func ReasonOf(comment string) (reason string, ok bool) {
+	text, ok := strings.CutPrefix(comment, commentBegins)
+	reason, _, _ = strings.Cut(text, " ")
+	return reason, ok
+}
+
 // Comment says why the packet was dropped, and where.
 func (d *Drop) Comment() string {
 	var b strings.Builder
-	b.WriteString("dropped: " + d.Reason)
+	b.WriteString(commentBegins + d.Reason)
 	if d.Place != "" {
 		b.WriteString(" at " + d.Place)
 	}

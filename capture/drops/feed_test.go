@@ -58,6 +58,16 @@ func TestFeed(t *testing.T) {
 	}
 }
 
+// TestReasonOf: the reason is read from a comment with a place and without, and from no other.
+func TestReasonOf(t *testing.T) {
+	for comment, want := range map[string]string{"dropped: NO_SOCKET at tcp_v4_rcv (interface lo)": "NO_SOCKET", "dropped: 99": "99",
+		"process=dropped: pid=1": "", "": ""} {
+		if got, ok := ReasonOf(comment); got != want && ok || ok != (want != "") {
+			t.Errorf("%q: %q %v", comment, got, ok)
+		}
+	}
+}
+
 // What a comment says of a packet is one line, whatever the interface is called.
 func TestComment(t *testing.T) {
 	d := Drop{Where: Where{Reason: "NO_SOCKET", Place: "tcp_v4_rcv"}, Flow: Flow{Interface: "a\nb\xff"}}

@@ -39,7 +39,7 @@ type query struct {
 // find returns who had the local end. It is nil if that is not known for sure. Called with the lock
 // held.
 func (t *Table) find(q query) *Process {
-	if !t.known(q.time) {
+	if !t.known(q.time) || q.refuses && q.sends { // no socket sends such a reset
 		return nil
 	}
 	exact := t.ends(q, q.remote)
@@ -207,7 +207,7 @@ func coming(flows, any [3][]span, q query) *Process {
 		}
 	}
 	switch {
-	case first == nil, q.refuses && q.sends, takenOver(of, first, q):
+	case first == nil, takenOver(of, first, q):
 		return nil
 	case q.protocol == numbers[TCP] || q.sends || held(any, first.socket, q.time):
 		return known(first.process)

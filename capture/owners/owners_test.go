@@ -124,6 +124,7 @@ func TestJoin(t *testing.T) {
 		{"after TIME_WAIT", []Flow{had(TCP, 7, 10, 20)}, packet(61_000, tcp, us, them, ack, 1, 0), 0, 0},
 		{"a new connection from the same port to nobody", []Flow{had(TCP, 7, 10, 20)}, packet(500, tcp, them, us, syn, 1, 0), 0, 0},
 		{"its refusal", []Flow{had(TCP, 7, 10, 20)}, packet(500, tcp, us, them, rst, 0, 0), 0, 0},
+		{"a refusal right when the same ends are used", []Flow{had(TCP, 7, 10, 20)}, packet(15, tcp, us, them, rst, 0, 0), 0, 0},
 		{"a reset of the old one", []Flow{had(TCP, 7, 10, 20)}, packet(500, tcp, us, them, rst, 99, 0), 7, 0},
 		{"a datagram that waited", []Flow{had(UDP, 7, 10, 20)}, packet(25, udp_, us, them, 0, 0, 5), 7, 0},
 		{"an answer that comes too late", []Flow{had(UDP, 7, 10, 20)}, packet(25, udp_, them, us, 0, 0, 5), 0, 0},

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/udptest"
 )
 
@@ -119,6 +120,32 @@ func TestDropsOfAnAppendedCapture(t *testing.T) {
 		t.Errorf("the reasons are %+v; want %+v", s.FilesBeside[0].Reasons, want)
 	}
 	said(t, b.file(s.FilesBeside[0].Name), map[string]int{"17 9 NO_SOCKET": 6})
+}
+
+// When the appliance dies, a capture still says the packets that its file of drops has, and one that
+// persists counts on.
+func TestDropsWhenTheApplianceDies(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.do("op", "packetcapture start once interfaces lo drops yes")
+	b.do("op", "packetcapture start on interfaces lo drops yes persistent yes")
+	b.ns.Do(t, func() { udptest.Send(t, 9, 4) })
+	counts := func(name string, n uint64) bool {
+		want := capture.DropReason{Reason: "NO_SOCKET", Packets: n, Recorded: n}
+		beside := b.capture(name).FilesBeside
+		return len(beside) == 1 && slices.Contains(beside[0].Reasons, want)
+	}
+	await.Until(t, "the packets to be recorded", func() bool { return counts("once", 4) && counts("on", 4) })
+	b.Kill()
+	b.Restart()
+	if !counts("once", 4) || !counts("on", 4) {
+		t.Errorf("%+v, %+v", b.capture("once").FilesBeside, b.capture("on").FilesBeside)
+	}
+	b.ns.Do(t, func() { udptest.Send(t, 9, 2) })
+	b.do("op", "packetcapture stop on")
+	if !counts("on", 6) {
+		t.Errorf("%+v", b.capture("on").FilesBeside)
+	}
 }
 
 // said counts by tshark what a file says of the packets that were dropped.

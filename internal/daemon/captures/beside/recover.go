@@ -4,11 +4,14 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"diagsh/capture"
+	"diagsh/capture/drops"
 	"diagsh/capture/pcapfile"
 	"diagsh/internal/daemon/store"
 )
@@ -33,9 +36,42 @@ func Recover(dir *os.Root, path, file string, known []capture.FileBeside) (list 
 				f.Stopped, f.Blind, f.Reasons = before.Stopped, before.Blind, before.Reasons
 			}
 		}
+		if k == Drops {
+			f.Reasons, err = countRecorded(dir, name, f.Reasons)
+			errs = append(errs, err)
+		}
 		list = append(list, f)
 	}
 	return list, errors.Join(errs...)
+}
+
+// countRecorded returns what is known of packets that were dropped, with those that the file has: what
+// was counted beside them died with the appliance.
+func countRecorded(dir *os.Root, name string, known []capture.DropReason) ([]capture.DropReason, error) {
+	f, err := dir.Open(name)
+	if err != nil {
+		return known, bare(err)
+	}
+	defer f.Close()
+	recorded := map[string]uint64{}
+	err = pcapfile.EachSaid(f, func(_ *capture.Packet, _ capture.Interface, said pcapfile.Said) error {
+		for _, c := range said.Comments {
+			if reason, ok := drops.ReasonOf(c); ok {
+				recorded[reason]++
+			}
+		}
+		return nil
+	})
+	list := slices.Clone(known)
+	for _, reason := range slices.Sorted(maps.Keys(recorded)) {
+		i := slices.IndexFunc(list, func(d capture.DropReason) bool { return d.Reason == reason && !d.Noise })
+		if i < 0 {
+			i, list = len(list), append(list, capture.DropReason{Reason: reason})
+		}
+		list[i].Recorded = max(list[i].Recorded, recorded[reason])
+		list[i].Packets = max(list[i].Packets, list[i].Recorded)
+	}
+	return list, err
 }
 
 // FinishStray finishes a file that was being written beside a capture, by its final name. It
