@@ -121,7 +121,7 @@ export async function stream(path, args, { signal, background, onRecord, onText,
     if (head.exit !== undefined) last = head;
   }
   lines.end();
-  if (!last) throw new Failure({ kind: 'failed', detail: 'The connection broke before the command had ended' });
+  if (!last) throw new Failure({ kind: 'unreachable', detail: 'The connection broke before the command had ended' });
   if (last.error) throw new Failure({ ...last.error, detail: last.error.detail || last.error.message });
 }
 
@@ -167,7 +167,7 @@ class Bytes {
 
   async take(count) {
     while (this.rest.length < count) {
-      if (!await this.more()) throw new Failure({ detail: 'The connection broke before the command had ended' });
+      if (!await this.more()) throw new Failure({ kind: 'unreachable', detail: 'The connection broke before the command had ended' });
     }
     return this.cut(count, count);
   }

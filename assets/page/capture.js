@@ -1,12 +1,12 @@
 // One capture: everything about it, its files, and its packets below it.
 
 import { useEffect } from './vendor/preact.js';
-import { reason, useCaptures, useFiles } from './capturedata.js';
+import { ended, reason, useCaptures, useFiles } from './capturedata.js';
 import { removeCapture, stop } from './captureacts.js';
 import { bytes, count, counted, duration, useMoment } from './format.js';
 import { address, go } from './router.js';
 import { useAllowed } from './state.js';
-import { html, Loading, Problem, Table } from './ui.js';
+import { html, lazy, Loading, Problem, Table } from './ui.js';
 
 /** facts returns what is worth saying of a capture, as pairs of a name and a text. */
 function facts(c, moment) {
@@ -38,7 +38,13 @@ function facts(c, moment) {
     ['Management sessions', c.management ? 'captured too' : 'left out'],
     c.direction !== 'both' && ['Direction', c.direction === 'in' ? 'packets that come in' : 'packets that go out'],
     ['File format', `${c.format}, ${c.timePrecision}s`],
+    c.processes && ['Processes', 'kept beside the file: lists of packets, summary and downloads name them'],
+    ...beside(c).flatMap((f) => f.blind ?? []).map((sentence) => ['Not seen of processes', sentence]),
     c.drops && ['Dropped meanwhile, and why', dropReasons(c)],
+    ...beside(c).filter((f) => f.stopped).map((f) => [`${besides[f.type] || f.type} ended early`, f.stopped]),
+    c.scenario && ['Scenario', c.scenario],
+    (c.report || c.reportState) && ['Report', reportOf(c)],
+    ...(c.remarks ?? []).map((remark) => ['Not done', remark]),
     c.persistent && ['After a restart', 'goes on in a new file'],
     c.protect && ['Protected', 'never deleted to make room'],
     c.caseNumber && ['Case', c.caseNumber],
@@ -46,9 +52,24 @@ function facts(c, moment) {
   ].filter(Boolean);
 }
 
+const beside = (c) => c.filesBeside ?? [];
+
+/** What is written beside the files of a capture. */
+const besides = { flows: 'Processes', drops: 'Dropped packets' };
+
+/** reportOf says how far the report of a capture is. */
+function reportOf(c) {
+  switch (c.reportState) {
+    case 'made': return html`<a href=${address(['system', 'reports', c.reportFile])}>${c.reportFile}</a>`;
+    case 'making': return 'being made';
+    case 'failed': return `none: ${c.reportError}`;
+    default: return 'made when the capture ends';
+  }
+}
+
 /** dropReasons says why the kernel dropped packets while a capture ran. */
 function dropReasons(c) {
-  return (c.filesBeside ?? []).flatMap((f) => f.reasons ?? [])
+  return beside(c).flatMap((f) => f.reasons ?? [])
     .map((r) => `${r.reason} ${count(r.packets)}${r.noise ? ', everyday noise' : `, ${count(r.recorded)} in the file`}`).join('; ') || 'nothing';
 }
 
@@ -61,18 +82,51 @@ function FileOrNothing({ name }) {
   return html`<p>There is no capture and no file of this name. <a href="#/captures">All captures</a></p>`;
 }
 
+/**
+ * Beside lists what was written beside a capture. A file of it is fetched when it is whole, which is when the capture has
+ * ended.
+ */
+function Beside({ capture: c, over }) {
+  if (!beside(c).length) return null;
+  return html`<section class="card"><${Table} caption="Beside the files" rows=${beside(c)} rowKey=${(f) => f.name} columns=${[
+    { name: 'name', title: 'File', header: true, cell: (f) => (over && f.type === 'drops' ? html`<a href=${address(['captures', f.name, 'packets'])}>${f.name}</a>` : f.name) },
+    { name: 'type', title: 'What', cell: (f) => besides[f.type] || f.type },
+    { name: 'bytes', title: 'Size', number: true, cell: (f) => bytes(f.bytes) },
+  ]} /></section>`;
+}
+
+/** What can be made of a capture that has ended, with the forms of its commands, which the page needs only then. */
+const Afterwards = lazy(() => import('./captureafter.js'), 'Afterwards');
+
+// How often it is looked for what no event tells of, in milliseconds.
+const looks = 2000;
+
+/**
+ * useUntold lists the captures anew, as long as somebody sees it, while of one there is something that events do not tell of:
+ * its processes, what was dropped, and that its report is made.
+ */
+function useUntold(c, again) {
+  const awaited = Boolean(c) && (ended(c) ? c.reportState === 'waiting' || c.reportState === 'making' : c.state === 'Running');
+  useEffect(() => {
+    if (!awaited) return undefined;
+    const timer = setInterval(() => { if (!document.hidden) again(); }, looks);
+    return () => clearInterval(timer);
+  }, [awaited]);
+}
+
 /** CaptureDetails is the view #/captures/NAME. */
 export function CaptureDetails({ name }) {
   const moment = useMoment();
   const allowed = useAllowed();
   const captures = useCaptures();
   const c = captures.value && captures.value.find((one) => one.name === name);
+  useUntold(c, captures.again);
   if (captures.loading) return html`<h1 tabindex="-1">${name}</h1><${Loading} what="the capture" />`;
   if (!c) {
     return html`<h1 tabindex="-1">${name}</h1><${Problem} failure=${captures.failure} />
       ${!captures.failure && html`<${FileOrNothing} name=${name} />`}`;
   }
-  const over = c.state === 'Stopped' || c.state === 'Error';
+  const over = ended(c);
   return html`<p class="crumbs"><a href="#/captures">Captures</a></p>
     <div class="head"><h1 tabindex="-1">${c.name} <span class=${`badge ${c.state === 'Running' ? 'good' : c.state === 'Error' ? 'bad' : ''}`}>${over ? reason(c) : c.state === 'Running' ? 'Running' : 'Planned'}</span></h1>
       <div class="row">
@@ -87,5 +141,7 @@ export function CaptureDetails({ name }) {
     { name: 'packets', title: 'Packets', number: true, cell: (f) => count(f.packets) },
     { name: 'first', title: 'First packet', cell: (f) => moment(f.first), className: 'nowrap' },
     { name: 'last', title: 'Last packet', cell: (f) => moment(f.last), className: 'nowrap' },
-  ]} /></section>`;
+  ]} /></section>
+    <${Beside} capture=${c} over=${over} />
+    ${over && allowed('packetcapture report') && html`<${Afterwards} capture=${c} onReport=${captures.again} />`}`;
 }

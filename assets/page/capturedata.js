@@ -77,5 +77,8 @@ export function useFiles() {
   return { ...loaded, again };
 }
 
+/** useScenarios returns the scenarios that captures can begin with; none while they are not known. */
+export const useScenarios = () => useLoad((signal) => run('packetcapture scenarios', {}, { signal, background: true }), []);
+
 /** useInterfaces returns the interfaces of the appliance, as "netstat interfaces" has them. */
 export const useInterfaces = () => useLoad((signal) => run('netstat interfaces', {}, { signal, background: true }), []);

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure, run, stream } from './api.js';
-import { useInterfaces } from './capturedata.js';
+import { useInterfaces, useScenarios } from './capturedata.js';
 import { FilterBox } from './filterbox.js';
 import { bytes, counted, duration, rate } from './format.js';
 import { address, go } from './router.js';
@@ -112,22 +112,26 @@ const files = [
   { name: 'protect', label: 'Never delete the files to make room', choices: yesNo },
 ];
 const packets = [
-  { name: 'process', label: 'Only of this process', hint: 'Its name, which need not run yet, or its number' },
   { name: 'headersOnly', label: 'Keep headers only', choices: yesNo },
   { name: 'snapLength', label: 'Bytes kept of each packet', hint: '0 keeps all' },
   { name: 'management', label: 'Management sessions', choices: [['no', 'Leave them out'], ['yes', 'Capture them too']] },
   { name: 'direction', label: 'Direction', choices: [['both', 'In and out'], ['in', 'Only what comes in'], ['out', 'Only what goes out']] },
   { name: 'promiscuous', label: 'Packets for other machines', choices: [['yes', 'Capture them too'], ['no', 'Leave them out']] },
 ];
-const long = [
+const about = [
+  { name: 'process', label: 'Only of this process', hint: 'Its name, which need not run yet, or its number' },
+  { name: 'processes', label: 'Keep which process each packet is of', choices: yesNo },
   { name: 'drops', label: 'Record what the kernel drops', choices: yesNo },
+  { name: 'report', label: 'Make a report when it ends', choices: yesNo },
+];
+const long = [
   { name: 'persistent', label: 'Go on after a restart', choices: yesNo },
   { name: 'onInterfaceGone', label: 'When an interface is removed', choices: [['end', 'End'], ['wait', 'Wait for it']] },
   { name: 'ringBytes', label: 'Memory for waiting packets', hint: 'Such as 64MB; 0 has it chosen' },
   { name: 'rings', label: 'Rings for each interface', hint: '1 to 64' },
   { name: 'cpus', label: 'CPUs', hint: 'Numbers separated by commas; empty for all' },
 ];
-const everyField = [...files, ...packets, ...long];
+const everyField = [...files, ...packets, ...about, ...long];
 
 /** asText returns a present setting as its field shows it. */
 function asText(value) {
@@ -151,7 +155,7 @@ function presentValues(present) {
     sizeBytes: limited(limits.sizeBytes, sized), durationSeconds: limited(limits.durationSeconds, timed),
     packets: limited(limits.packets, String), files: limited(limits.files, String),
     fileBytes: rotation.fileBytes ? sized(rotation.fileBytes) : '', fileSeconds: rotation.fileSeconds ? timed(rotation.fileSeconds) : '',
-    keepFiles: rotation.keepFiles ? String(rotation.keepFiles) : '', ringBytes: present.ringBytes ? sized(present.ringBytes) : '0',
+    scenario: present.scenario || noScenario, keepFiles: rotation.keepFiles ? String(rotation.keepFiles) : '', ringBytes: present.ringBytes ? sized(present.ringBytes) : '0',
   };
 }
 
@@ -170,17 +174,34 @@ function argumentsOf(values, began) {
 function Option({ field, value, onInput, failure }) {
   const error = errorAt(failure, field.name);
   return html`<${Field} label=${field.label} hint=${field.hint} error=${error}>${(own) => (field.choices
-    ? html`<select ...${own} value=${value} onChange=${(e) => onInput(e.currentTarget.value)}>
+    ? html`<select ...${own} name=${field.name} value=${value} onChange=${(e) => onInput(e.currentTarget.value)}>
         ${value === '' && html`<option value="">As fits</option>`}
         ${field.choices.map(([v, text]) => html`<option key=${v} value=${v}>${text}</option>`)}</select>`
-    : html`<input ...${own} value=${value} onInput=${(e) => onInput(e.currentTarget.value)} autocomplete="off" spellcheck=${false} />`)}<//>`;
+    : html`<input ...${own} name=${field.name} value=${value} onInput=${(e) => onInput(e.currentTarget.value)} autocomplete="off" spellcheck=${false} />`)}<//>`;
+}
+
+// What a capture that begins with no scenario says.
+const noScenario = 'NONE';
+
+/** Scenario is the choice of a bundle of options and tables, with what the chosen one has. */
+function Scenario({ value, onInput, error }) {
+  const known = useScenarios();
+  const list = known.value || [];
+  const chosen = list.find((s) => s.name === value);
+  const hint = chosen ? `${chosen.description}${/[.!?]$/.test(chosen.description) ? '' : '.'} ${chosen.portLog ? 'The port log runs with it. ' : ''}What is changed in this form goes before it.` : 'A bundle of options, and of tables that are read before and after';
+  const other = value !== noScenario && !chosen;
+  return html`<${Field} label="Scenario" hint=${hint} error=${error}>${(own) => html`<select ...${own} name="scenario" value=${value} onChange=${(e) => onInput(e.currentTarget.value)}>
+      <option value=${noScenario}>None</option>
+      ${other && html`<option value=${value}>${value}</option>`}
+      ${list.map((s) => html`<option key=${s.name} value=${s.name}>${s.name}</option>`)}</select>`}<//>
+    <${Problem} failure=${known.failure} />`;
 }
 
 /** When is the field of the planned start, with what it is in local time. */
 function When({ value, onInput, error }) {
   const parsed = value ? Date.parse(`${value.trim().replace(' ', 'T')}Z`) : NaN;
   const hint = Number.isNaN(parsed) ? 'In UTC, such as 2026-03-01 10:15; empty begins at once' : `Here that is ${new Date(parsed).toLocaleString('en-GB')}`;
-  return html`<${Field} label="Begin at (UTC)" hint=${hint} error=${error}>${(own) => html`<input ...${own} value=${value} onInput=${(e) => onInput(e.currentTarget.value)} autocomplete="off" placeholder="at once" />`}<//>`;
+  return html`<${Field} label="Begin at (UTC)" hint=${hint} error=${error}>${(own) => html`<input ...${own} name="start" value=${value} onInput=${(e) => onInput(e.currentTarget.value)} autocomplete="off" placeholder="at once" />`}<//>`;
 }
 
 function Form({ command, action, start, present, filter, onDone }) {
@@ -208,11 +229,11 @@ function Form({ command, action, start, present, filter, onDone }) {
     }
   };
   const at = (name) => errorAt(failure, name);
-  const known = ['name', 'start', 'filter', 'interfaces', 'sizeBytes', 'durationSeconds', 'packets', 'comment', 'caseNumber', ...everyField.map((f) => f.name)];
+  const known = ['name', 'start', 'filter', 'interfaces', 'sizeBytes', 'durationSeconds', 'packets', 'comment', 'caseNumber', 'scenario', ...everyField.map((f) => f.name)];
   const elsewhere = failure && !known.some((name) => at(name)) ? failure : null;
-  const text = (name, label, hint) => html`<${Field} label=${label} hint=${hint} error=${at(name)}>${(own) => html`<input ...${own} value=${values[name]} onInput=${(e) => set(name)(e.currentTarget.value)} autocomplete="off" spellcheck=${name === 'comment'} />`}<//>`;
-  const group = (summary, fields) => html`<${Fold} summary=${summary} open=${fields.some((f) => at(f.name)) || undefined}><div class="columns">
-    ${fields.map((f) => html`<${Option} key=${f.name} field=${f} value=${values[f.name]} onInput=${set(f.name)} failure=${failure} />`)}</div><//>`;
+  const text = (name, label, hint) => html`<${Field} label=${label} hint=${hint} error=${at(name)}>${(own) => html`<input ...${own} name=${name} value=${values[name]} onInput=${(e) => set(name)(e.currentTarget.value)} autocomplete="off" spellcheck=${name === 'comment'} />`}<//>`;
+  const group = (summary, fields, before) => html`<${Fold} summary=${summary} open=${fields.some((f) => at(f.name)) || (before && at('scenario')) || undefined}><div class="columns">
+    ${before}${fields.map((f) => html`<${Option} key=${f.name} field=${f} value=${values[f.name]} onInput=${set(f.name)} failure=${failure} />`)}</div><//>`;
   return html`<form class="card" onSubmit=${submit} ref=${form}>
       ${start && html`<div class="columns">${text('name', 'Name', 'Empty: one is made')}</div>`}
       <${FilterChoice} filter=${values.filter} onInput=${set('filter')} failure=${at('filter') ? failure : null} />
@@ -223,11 +244,12 @@ function Form({ command, action, start, present, filter, onDone }) {
         ${text('sizeBytes', 'Size', 'Such as 200MB, or unlimited')}
         ${text('packets', 'Packets', 'A number, or unlimited')}
       </div>
-      ${start && html`<${Fold} summary="Case, comment and time of the start" open=${Boolean(at('start') || at('comment') || at('caseNumber')) || undefined}><div class="columns">
+      <${Fold} summary=${start ? 'Case, comment and time of the start' : 'Case and comment'} open=${Boolean(at('start') || at('comment') || at('caseNumber')) || undefined}><div class="columns">
         ${text('caseNumber', 'Case number', 'Goes into pcapng files')}${text('comment', 'Comment', 'Goes into pcapng files')}
-        <${When} value=${values.start} onInput=${set('start')} error=${at('start')} /></div><//>`}
+        ${start && html`<${When} value=${values.start} onInput=${set('start')} error=${at('start')} />`}</div><//>
       ${group('Files', files)}
       ${group('Which packets, and how much of them', packets)}
+      ${group('Processes, drops, scenario and report', about, html`<${Scenario} value=${values.scenario} onInput=${set('scenario')} error=${at('scenario')} />`)}
       ${group('Long captures and fast links', long)}
       <${Problem} failure=${elsewhere} />
       <div class="buttons"><button class="primary" type="submit" disabled=${busy}>${action}</button><a class="button" href=${address(['captures'])}>Cancel</a></div>

@@ -13,6 +13,7 @@ import { html, lazy, Loading, Problem, Table, useNow } from './ui.js';
 const below = {
   packets: lazy(() => import('./packets.js'), 'Packets'),
   flows: lazy(() => import('./packetflows.js'), 'Flows'),
+  flow: lazy(() => import('./packetflow.js'), 'Flow'),
   follow: lazy(() => import('./packetfollow.js'), 'Follow'),
   talkers: lazy(() => import('./packettalkers.js'), 'Talkers'),
   graph: lazy(() => import('./packetgraph.js'), 'Rates'),

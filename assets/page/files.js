@@ -17,27 +17,42 @@ function described(files, captures) {
 
 const isCapture = (name) => /\.pcap(ng)?$/.test(name);
 
-/** fileAddress returns where a file is downloaded, in the format asked for. */
-const fileAddress = (name, format) => `/v1/files/${encodeURIComponent(name)}${format ? `?format=${format}` : ''}`;
+/** fileAddress returns where a file is downloaded, in the form asked for, such as {format: 'pcapng'}. */
+const fileAddress = (name, form = {}) => `/v1/files/${encodeURIComponent(name)}${query(form)}`;
+
+const query = (form) => (Object.keys(form).length ? `?${new URLSearchParams(form)}` : '');
 
 /** archiveAddress returns where a zip of files is downloaded. */
 const archiveAddress = (names) => `/v1/archive?${names.map((n) => `name=${encodeURIComponent(n)}`).join('&')}`;
 
-/** Downloads is the menu of the forms in which files are downloaded. */
+/**
+ * allowed throws why an address has no file, such as packets in a format that has no place for them: a browser would save
+ * the refusal. The answer to HEAD has no word of it.
+ */
+async function allowed(address) {
+  try { await request('HEAD', address); } catch {
+    const own = new AbortController();
+    await request('GET', address, { signal: own.signal });
+    own.abort(); // it can be had after all
+  }
+}
+
+/** Downloads is the menu of the forms in which files are downloaded. A file has the capture that it is of, if there is one. */
 export function Downloads({ files }) {
   const names = files.map((f) => f.name);
-  // What cannot be had, such as a file in a format that has no place for it, is said here; the browser would save the refusal.
   const get = async (addresses) => {
     for (const one of addresses) {
-      try { await request('HEAD', one); download(one); } catch (err) { notifyFailure(err); return; }
+      try { await allowed(one); download(one); } catch (err) { notifyFailure(err); return; }
     }
   };
-  const each = (format) => get(names.map((name) => fileAddress(name, format)));
+  const each = (form) => get(names.map((name) => fileAddress(name, form)));
   const captures = files.every((f) => isCapture(f.name));
+  const processes = files.every((f) => f.capture?.processes);
   return html`<${MenuButton} label="Download File">
-    <li><button type="button" onClick=${() => each('')}>As stored</button></li>
-    ${captures && html`<li><button type="button" onClick=${() => each('pcap')}>As pcap</button></li>
-      <li><button type="button" onClick=${() => each('pcapng')}>As pcapng, with notes and processes</button></li>`}
+    <li><button type="button" onClick=${() => each({})}>As stored</button></li>
+    ${captures && html`<li><button type="button" onClick=${() => each({ format: 'pcap' })}>As pcap</button></li>
+      <li><button type="button" onClick=${() => each({ format: 'pcapng' })}>As pcapng, with notes, processes and drops</button></li>`}
+    ${captures && processes && html`<li><button type="button" onClick=${() => each({ format: 'pcapng', appleblocks: 'yes' })}>As pcapng, processes in Apple's blocks too</button></li>`}
     <li><button type="button" onClick=${() => get([archiveAddress(names)])}>As one zip, with a list of contents</button></li>
   <//>`;
 }

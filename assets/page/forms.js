@@ -149,7 +149,7 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
     else setTurn((n) => n + 1);
   };
   useEffect(() => { if (failure) element.current.querySelector('[aria-invalid="true"]')?.focus(); }, [failure]);
-  useEffect(() => { if (!dialogue.pending) element.current.closest('dialog')?.querySelector('form input, form select, form textarea, form [type=submit]')?.focus(); }, [dialogue.pending]);
+  useEffect(() => { if (!dialogue.pending) [...(element.current.closest('dialog')?.querySelectorAll('form input, form select, form textarea, form [type=submit]') || [])].find((e) => e.checkVisibility?.() ?? e.offsetParent)?.focus(); }, [dialogue.pending]);
 
   const argument = (p) => html`<${Argument} key=${p.name} path=${node.path} param=${p} question=${dialogue.questions.get(p.name)} value=${values[p.name]} given=${given(params, values, p)} error=${errorAt(failure, p.name)} secret=${secrets.keep}
     set=${(text) => setValues((v) => ({ ...v, [p.name]: text }))} done=${() => setTurn((n) => n + 1)} />`;
@@ -160,7 +160,7 @@ export function CommandForm({ node, fixed = {}, preset = {}, only, view, onDone,
       <${Problem} failure=${general} />
       ${dialogue.pending && html`<${Loading} what="the form" />`}
       <div class="columns">${of('first').map(argument)}</div>
-      ${['more', 'expert'].filter((group) => of(group).length).map((group) => html`<${Fold} key=${group} summary=${groupTitles[group]} open=${of(group).some((p) => preset[p.name] !== undefined || errorAt(failure, p.name))}>
+      ${['more', 'expert'].filter((group) => of(group).length).map((group) => html`<${Fold} key=${group} summary=${groupTitles[group]} open=${(group === 'more' && !of('first').length) || of(group).some((p) => preset[p.name] !== undefined || errorAt(failure, p.name))}>
         <div class="columns">${of(group).map(argument)}</div><//>`)}
       <div class="row">
         <button type="submit" class="primary" disabled=${busy || dialogue.pending}>${act}</button>

@@ -2,6 +2,7 @@
 
 import { useEffect, useId, useLayoutEffect, useRef, useState } from './vendor/preact.js';
 import { html } from './ui.js';
+import { clean } from './values.js';
 
 /** Height of a row in pixels; app.css has the same. */
 export const rowHeight = 24;
@@ -11,6 +12,9 @@ const mostPixels = 8000000;
 
 // Rows that are drawn beyond the seen ones, above and below.
 const more = 4;
+
+/** Cell is one value of a row. A text that is cut off can be read by pointing at it. */
+const Cell = ({ column, content }) => html`<span role="gridcell" class=${column.number ? 'number' : undefined} title=${typeof content === 'string' && content ? clean(content) : undefined}>${content}</span>`;
 
 /** layout returns how a list of a length is scrolled in a window of some pixels. */
 export function layout(length, window) {
@@ -100,7 +104,7 @@ export function Grid({ label, columns, length, row, selected, onSelect, onOpen, 
     rows.push(html`<div key=${index} id=${`${id}-${index}`} role="row" aria-rowindex=${index + 2} aria-selected=${index === selected ? 'true' : 'false'}
         class=${`grid-row ${index === selected ? 'selected' : ''} ${data && rowClass ? rowClass(data) : ''}`} style=${{ gridTemplateColumns: template }}
         onClick=${() => { onSelect(index); onScrolled?.(); }} onDblClick=${() => onOpen?.(index)}>
-      ${columns.map((c) => html`<span key=${c.name} role="gridcell" class=${c.number ? 'number' : undefined}>${data ? c.cell(data) : c === columns[0] ? '…' : ''}</span>`)}</div>`);
+      ${columns.map((c) => html`<${Cell} key=${c.name} column=${c} content=${data ? c.cell(data) : c === columns[0] ? '…' : ''} />`)}</div>`);
   }
   const active = selected >= from && selected < to ? `${id}-${selected}` : undefined;
   return html`<div class="grid" role="grid" aria-label=${label} aria-rowcount=${length + 1} aria-colcount=${columns.length} tabindex="0"

@@ -8,9 +8,9 @@ import { RecordTable } from './records.js';
 
 /**
  * Act is a button that opens the form of a command in a dialog. When the command has run, the dialog closes and onDone is
- * called; with view it stays, for what has to be read.
+ * called; with view it stays, for what has to be read. act names the button of the form, if it is not label.
  */
-export function Act({ node, label, title, fixed, preset, onDone, view, primary, danger, small }) {
+export function Act({ node, label, title, act = label, fixed, preset, onDone, view, primary, danger, small }) {
   const [open, setOpen] = useState(false);
   const kind = [primary && 'primary', danger && 'danger', small && 'small'].filter(Boolean).join(' ');
   const done = (records) => {
@@ -22,7 +22,7 @@ export function Act({ node, label, title, fixed, preset, onDone, view, primary, 
   return html`<button type="button" class=${kind} onClick=${() => setOpen(true)}>${label}</button>
     ${open && html`<${Dialog} title=${title || label} wide onClose=${() => setOpen(false)}>
       <p class="quiet">${node.help}</p>
-      <${CommandForm} node=${node} fixed=${fixed} preset=${preset} view=${view} act=${label} onDone=${done} /><//>`}`;
+      <${CommandForm} node=${node} fixed=${fixed} preset=${preset} view=${view} act=${act} onDone=${done} /><//>`}`;
 }
 
 /** keyOf returns the member of a record by which a command names it, such as user of userconfig edit. */

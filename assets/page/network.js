@@ -1,26 +1,36 @@
 // The view #/network: the network as the appliance sees it now, and tests of it.
 
-import { useEffect, useState } from './vendor/preact.js';
+import { useEffect, useMemo, useState } from './vendor/preact.js';
 import { readTree, tree, useAllowed, useStore } from './state.js';
 import { html, Loading, Problem, Tabs } from './ui.js';
 import { CommandForm } from './forms.js';
 import { Refresh, keyBy, useInterval, useTable } from './live.js';
 import { Interfaces } from './interfaces.js';
 import { Dns, Smtp, TrafficView, PingView, TraceView } from './probes.js';
+import { DropsView } from './drops.js';
 import { PortLog } from './portlog.js';
 import { RecordTable } from './records.js';
+import { time } from './values.js';
 
 const end = (address, port, name) => (port ? `${name || (address?.includes(':') ? `[${address}]` : address)}:${port}` : name || address || '');
+
+// Columns that are there while somebody watches sockets.
+const past = [['since', 'Since'], ['openedBy', 'Opened by'], ['acceptedBy', 'Accepted by']];
+
+const who = (p) => p && `${p.pid}/${p.process || '?'}`;
+
+/** pastOf returns what was seen of a socket, as it is shown. Of one that is older than the watch only that is known. */
+const pastOf = (h) => h && { since: h.sinceTime && `${h.older ? 'before ' : ''}${time(h.sinceTime)}`, openedBy: who(h.openedBy), acceptedBy: who(h.acceptedBy) };
 
 /** A live table of a command: args from its settings, row makes of a record what is shown, key tells rows apart. */
 const tables = {
   sockets: {
     title: 'Sockets', path: 'netstat sockets',
     settings: [{ name: 'protocol', label: 'Protocol', choices: ['tcp', 'udp', 'raw', 'packet', 'all'] }, { name: 'names', label: 'Names of hosts' }, { name: 'listening', label: 'Listening too', on: true }],
-    args: (s) => ({ protocol: s.protocol || 'tcp', numeric: !s.names, processes: true }),
+    args: (s) => ({ protocol: s.protocol || 'tcp', numeric: !s.names, processes: true, history: true }),
     keep: (r, s) => s.listening || r.state !== 'LISTEN',
-    row: (r) => ({ ...r, local: end(r.localAddress, r.localPort, r.localName), remote: r.state === 'LISTEN' ? '' : end(r.remoteAddress, r.remotePort, r.remoteName) }),
-    columns: [['protocol', 'Protocol'], ['local', 'Local'], ['remote', 'Remote'], ['state', 'State'], ['recvQ', 'Recv-Q'], ['sendQ', 'Send-Q'], ['process', 'Process'], ['pid', 'PID'], ['user', 'User']],
+    row: (r) => ({ ...r, local: end(r.localAddress, r.localPort, r.localName), remote: r.state === 'LISTEN' ? '' : end(r.remoteAddress, r.remotePort, r.remoteName), ...pastOf(r.history) }),
+    columns: [['protocol', 'Protocol'], ['local', 'Local'], ['remote', 'Remote'], ['state', 'State'], ['recvQ', 'Recv-Q'], ['sendQ', 'Send-Q'], ['process', 'Process'], ['pid', 'PID'], ['user', 'User'], ...past],
     keyOf: keyBy('protocol', 'type', 'local', 'remote', 'pid', 'interface'),
   },
   routes: {
@@ -63,12 +73,13 @@ const sections = [
   { name: 'ping', title: 'Ping', path: 'ping', show: form('ping', { view: PingView }) },
   { name: 'traceroute', title: 'Traceroute', path: 'traceroute', show: form('traceroute', { view: TraceView, preset: { watch: 'yes' } }) },
   { name: 'dns', title: 'DNS', path: 'dnsstatus', show: Dns },
+  { name: 'drops', title: 'Drops', path: 'netstat drops', show: form('netstat drops', { view: DropsView, preset: { every: '2s' } }) },
   { name: 'portlog', title: 'Port log', path: 'portlog status', show: PortLog },
   { name: 'smtp', title: 'SMTP test', path: 'diagnostic network smtpping', show: Smtp },
 ];
 
 /** Network is the view #/network/PART. */
-export default function Network({ parts }) {
+export default function Network({ parts, query }) {
   const nodes = useStore(tree);
   const allowed = useAllowed();
   const [failure, setFailure] = useState(null);
@@ -80,7 +91,7 @@ export default function Network({ parts }) {
   const Shown = here?.show;
   return html`<h1 tabindex="-1">${here ? here.title : 'Network'}</h1>
     <${Tabs} label="Network" items=${offered.map((s) => ({ href: `#/network/${s.name}`, title: s.title, current: s === here }))} />
-    ${Shown ? html`<${Shown} key=${here.name} node=${nodes.get(here.path)} nodes=${nodes} allowed=${allowed} />` : html`<p>Your role has nothing of this, or there is no such part.</p>`}`;
+    ${Shown ? html`<${Shown} key=${here.name} node=${nodes.get(here.path)} nodes=${nodes} allowed=${allowed} name=${parts[1]} query=${query} />` : html`<p>Your role has nothing of this, or there is no such part.</p>`}`;
 }
 
 /** LiveTable shows a command's table, refreshes it and marks what has changed. */
@@ -101,9 +112,10 @@ function Rows({ title, path, args, keep, row, columns, keyOf, ignored }) {
   const [word, setWord] = useState('');
   const make = (list) => list.filter(keep).map((r) => (row ? row(r) : r));
   const { poll, rows, marks } = useTable(path, args, interval, keyOf, ignored, make);
+  const present = useMemo(() => columns && columns.filter((c) => !past.includes(c) || rows.some((r) => r[c[0]])), [columns, rows]);
   const wanted = word.trim().toLowerCase();
   const shown = wanted ? rows.filter((r) => Object.values(r).join(' ').toLowerCase().includes(wanted)) : rows;
   return html`<${Refresh} interval=${interval} poll=${poll}><label class="row">Only rows with <input type="search" value=${word} onInput=${(e) => setWord(e.target.value)} /></label><//>
-    ${poll.value ? html`<p class="quiet" role="status">${wanted ? `${shown.length} of ${rows.length} rows` : ''}</p><${RecordTable} records=${shown} label=${title} columns=${columns} marks=${marks} />`
+    ${poll.value ? html`<p class="quiet" role="status">${wanted ? `${shown.length} of ${rows.length} rows` : ''}</p><${RecordTable} records=${shown} label=${title} columns=${present} marks=${marks} />`
     : !poll.failure && html`<${Loading} what=${title.toLowerCase()} />`}`;
 }

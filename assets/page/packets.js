@@ -10,6 +10,7 @@ import { Grid } from './grid.js';
 import { usePackets } from './packetlist.js';
 import { packet as fetchPacket } from './packetsapi.js';
 import { PacketHead } from './packethead.js';
+import { chosen as chosenProcess, keepsProcesses, OfProcess, ofQuery, processName } from './packetowners.js';
 import { NoteMark, PacketNote, useNotes } from './packetnotes.js';
 import { address, go } from './router.js';
 import { usePayload, useRemembered, useStore } from './state.js';
@@ -18,23 +19,20 @@ import { html, Loading, MenuButton, notify, Problem } from './ui.js';
 
 const everyColumn = [
   { name: 'position', title: 'No.', width: '72px', number: true },
-  { name: 'time', title: 'Time', width: '190px' },
-  { name: 'source', title: 'Source', width: 'minmax(90px, 1.2fr)' },
-  { name: 'destination', title: 'Destination', width: 'minmax(90px, 1.2fr)' },
+  { name: 'time', title: 'Time', width: '170px' },
+  { name: 'source', title: 'Source', width: 'minmax(130px, 1.2fr)' },
+  { name: 'destination', title: 'Destination', width: 'minmax(130px, 1.2fr)' },
   { name: 'protocol', title: 'Protocol', width: '84px' },
   { name: 'length', title: 'Length', width: '68px', number: true },
   { name: 'interface', title: 'Interface', width: '90px' },
   { name: 'direction', title: 'Direction', width: '76px' },
-  { name: 'sender', title: 'Process of sender', width: 'minmax(90px, 1fr)', processes: true },
-  { name: 'receiver', title: 'Process of receiver', width: 'minmax(90px, 1fr)', processes: true },
+  { name: 'sender', title: 'Process of sender', width: 'minmax(128px, 1.2fr)', processes: true },
+  { name: 'receiver', title: 'Process of receiver', width: 'minmax(136px, 1.2fr)', processes: true },
   { name: 'info', title: 'Info', width: 'minmax(240px, 4fr)' },
 ];
 const firstColumns = ['position', 'time', 'source', 'destination', 'protocol', 'length', 'sender', 'receiver', 'info'];
 
 const timeForms = [['absolute', 'Time of day'], ['date', 'Date and time'], ['relative', 'Since the first packet'], ['delta', 'Since the packet before']];
-
-/** processName returns a process in a few words. */
-const processName = (p) => (p ? `${p.process || 'unknown'} (${p.pid})` : '');
 
 const end = (address, port) => (port === undefined ? address : `${address}:${port}`);
 
@@ -49,10 +47,10 @@ export function timeOf(form, time, first, before) {
 export function Packets({ name, parts, query }) {
   const filter = query.get('filter') || '';
   const position = parts[0] ? Number(parts[0]) : 0;
-  const of = { process: query.get('process') || '', pid: query.get('pid') || '', user: query.get('user') || '' };
-  const chosenOf = of.process || of.pid || of.user;
+  const of = ofQuery(query);
+  const chosenOf = chosenProcess(of);
   const captures = useCaptures();
-  const hasProcesses = (captures.value || []).some((c) => c.processes && (c.name === name || (c.files || []).some((f) => f.name === name)));
+  const hasProcesses = keepsProcesses(captures.value, name);
   const [typed, setTyped] = useState(filter);
   const [form, setForm] = useRemembered('packets.time', 'absolute');
   const [columns, setColumns] = useRemembered('packets.columns', firstColumns);
@@ -103,7 +101,7 @@ export function Packets({ name, parts, query }) {
   // A list that could not be read has no number of packets, and its packets say no more than it does.
   const broken = list.failure && list.failure.argument !== 'filter' ? list.failure : null;
   const counted = !list.known ? 'Reading the packets…' : `${several}${running ? (frozen ? ', frozen' : ', still being captured') : list.complete ? '' : ', still reading'}`;
-  return html`<${PacketHead} name=${name} current="packets" filter=${filter} />
+  return html`<${PacketHead} name=${name} current="packets" filter=${filter} of=${of} />
     <div class="packet-bar">
       <${FilterBox} label="Show only" value=${typed} onInput=${setTyped} onEnter=${() => apply(typed)} command="packetcapture packets" failure=${list.failure && list.failure.argument === 'filter' && typed.trim() === filter ? list.failure : null} compact hint="Enter applies it" />
       <div class="row">
@@ -125,18 +123,6 @@ export function Packets({ name, parts, query }) {
         onWindow=${(from, to) => list.want(from, to)} stick=${follow} onScrolled=${() => setFollow(false)}
         empty=${list.known && !list.failure ? (filter || chosenOf ? 'No packet matches the filter.' : 'There are no packets.') : ''} /></div>
       ${position > 0 && !(broken && !list.length) && html`<${Detail} key=${name} name=${name} position=${position} notes=${notes} filter=${filter} onFilter=${(text) => { setTyped(text); apply(text); }} />`}</div>`;
-}
-
-/** OfProcess chooses whose packets are shown: {process, pid, user}. */
-function OfProcess({ of, onChoose }) {
-  const [typed, setTyped] = useState(of);
-  const input = (member, label, size) => html`<label class="inline">${label} <input size=${size} inputmode=${member === 'pid' ? 'numeric' : 'text'} value=${typed[member]} onInput=${(e) => setTyped({ ...typed, [member]: e.currentTarget.value })} /></label>`;
-  const submit = (e) => { e.preventDefault(); onChoose(Object.fromEntries(Object.entries(typed).map(([k, v]) => [k, v.trim()]))); };
-  return html`<form class="row" onSubmit=${submit} aria-label="Packets of a process">
-    ${input('process', 'Process', 16)} ${input('pid', 'PID', 8)} ${input('user', 'User', 12)}
-    <button type="submit">Only these</button>
-    ${(of.process || of.pid || of.user) && html`<button type="button" onClick=${() => onChoose({})}>Of all processes</button>`}
-  </form>`;
 }
 
 function GoTo({ onGo }) {

@@ -1,6 +1,7 @@
 // The commands about packets, as the views of packets use them.
 
 import { run } from './api.js';
+import { given } from './packetowners.js';
 
 const background = true;
 
@@ -17,7 +18,7 @@ const columns = 'time,interface,direction,length,source,sourcePort,destination,d
  * wanted: {process, pid, user}, each may be empty.
  */
 export const packetsPage = (name, { first, at, count, filter, of = {}, signal }) => run('packetcapture packets', {
-  name, count, wait: patience, columns, ...(at ? { at } : { first }), ...(filter ? { filter } : {}), ...Object.fromEntries(Object.entries(of).filter(([, v]) => v)),
+  name, count, wait: patience, columns, ...(at ? { at } : { first }), ...(filter ? { filter } : {}), ...given(of),
 }, { signal, background });
 
 /** packet returns one packet by its position: a row, and {file, inFile, headersOnly, layers, bytes}. */

@@ -2,20 +2,26 @@
 
 import { run } from './api.js';
 import { bytes, count, duration, rate, useMoment } from './format.js';
+import { useCaptures } from './capturedata.js';
 import { joined } from './packets.js';
 import { PacketHead } from './packethead.js';
-import { address } from './router.js';
+import { chosen, given, keepsProcesses, OfProcess, ofQuery, processName } from './packetowners.js';
+import { address, go } from './router.js';
 import { html, Loading, Problem, Table, useLoad } from './ui.js';
 
 /** Talkers is the view #/captures/NAME/talkers. */
 export function Talkers({ name, query }) {
   const filter = query.get('filter') || '';
   const moment = useMoment();
-  const loaded = useLoad((signal) => run('packetcapture summary', { name, top: 20, ...(filter ? { filter } : {}) }, { signal }), [name, filter]);
+  const of = ofQuery(query);
+  const captures = useCaptures();
+  const hasProcesses = keepsProcesses(captures.value, name);
+  const loaded = useLoad((signal) => run('packetcapture summary', { name, top: 20, ...(filter ? { filter } : {}), ...given(of) }, { signal }), [name, filter, JSON.stringify(of)]);
   const s = loaded.value;
-  const only = (more, text) => html`<a href=${address(['captures', name, 'packets'], { filter: joined(filter, 'and', more) })}>${text}</a>`;
-  return html`<${PacketHead} name=${name} current="talkers" filter=${filter} />
-    ${filter && html`<p>Of the packets that match <code>${filter}</code>. <a href=${address(['captures', name, 'talkers'])}>Of all packets</a></p>`}
+  const only = (more, text) => html`<a href=${address(['captures', name, 'packets'], { filter: joined(filter, 'and', more), ...of })}>${text}</a>`;
+  return html`<${PacketHead} name=${name} current="talkers" filter=${filter} of=${of} />
+    ${filter && html`<p>Of the packets that match <code>${filter}</code>. <a href=${address(['captures', name, 'talkers'], of)}>Of all packets</a></p>`}
+    ${(hasProcesses || chosen(of)) && html`<${OfProcess} key=${JSON.stringify(of)} of=${of} onChoose=${(one) => go(['captures', name, 'talkers'], { filter, ...one })} />`}
     <${Problem} failure=${loaded.failure} />
     ${loaded.loading && html`<${Loading} what="the summary; a large file takes some seconds" />`}
     ${s && html`<section class="card"><dl class="facts">
@@ -35,6 +41,15 @@ export function Talkers({ name, query }) {
     { name: 'size', title: 'Bytes', header: true, cell: (z) => (z.to ? `${z.from} to ${z.to}` : `${z.from} and more`) },
     { name: 'packets', title: 'Packets', number: true, cell: (z) => count(z.packets) },
     { name: 'share', title: 'Share', className: 'share', cell: (z) => html`<meter max=${Math.max(1, s.packets)} value=${z.packets} aria-label=${`Share of packets of ${z.from} bytes and more`}></meter>` }]} /></section>
+      ${s.processes && html`<section class="card"><${Table} caption="Processes" rows=${s.processes} rowKey=${(p) => `${p.pid} ${p.process} ${p.exe} ${p.uid}`} columns=${[
+    { name: 'process', title: 'Process', header: true, cell: (p) => html`<a href=${address(['captures', name, 'packets'], { filter, pid: String(p.pid) })}>${processName(p)}</a>` },
+    { name: 'user', title: 'User', cell: (p) => p.user || p.uid },
+    { name: 'sent', title: 'Sent', number: true, cell: (p) => `${count(p.packetsSent)} packets, ${bytes(p.bytesSent)}` },
+    { name: 'received', title: 'Received', number: true, cell: (p) => `${count(p.packetsReceived)} packets, ${bytes(p.bytesReceived)}` }]} /></section>`}
+      ${s.drops && html`<section class="card"><${Table} caption="Dropped by the kernel meanwhile" rows=${s.drops} rowKey=${(d) => d.reason} columns=${[
+    { name: 'reason', title: 'Reason', header: true, cell: (d) => html`${d.reason}${d.noise ? html` <span class="quiet">everyday noise</span>` : ''}` },
+    { name: 'packets', title: 'Packets', number: true, cell: (d) => count(d.packets) },
+    { name: 'recorded', title: 'In the file', number: true, cell: (d) => count(d.recorded) }]} /></section>`}
       ${s.tcp && html`<section class="card"><h2>TCP</h2><${Counts} of=${s.tcp} /></section>`}
       ${s.dns && html`<section class="card"><h2>DNS</h2><${Counts} of=${s.dns} /></section>`}
       </div>`}`;

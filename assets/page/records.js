@@ -52,7 +52,7 @@ function sorted(rows, sort) {
 /**
  * RecordTable shows records as a table that can be sorted by each column.
  *
- * columns are the members to show, with their headings: [name, heading]; without it all that are not empty. marks tells of a
+ * columns are the members to show, with their headings and, of some, the class of their cells: [name, heading, class]; without it all that are not empty. marks tells of a
  * row what has become of it since the last refresh (see live.js). actions returns what stands at the end of a row.
  */
 export function RecordTable({ records, label, columns, marks, actions, none = 'Nothing to show', all: whole = false }) {
@@ -85,9 +85,9 @@ function Row({ row, shown, mark, marked, actions }) {
   const changed = mark && mark.changed;
   return html`<tr class=${mark ? `is-${mark.kind}` : ''}>
     ${marked && html`<td class="mark">${mark ? markWords[mark.kind] : ''}</td>`}
-    ${shown.map(([name]) => {
+    ${shown.map(([name, , kind]) => {
       const value = row.cells.get(name);
-      return html`<td key=${name} class=${`${numeric(value) ? 'number' : ''} ${name.endsWith('ime') ? 'nowrap' : ''} ${changed && changed.has(name) ? 'is-new-value' : ''}`}><${Value} name=${name} value=${value} /></td>`;
+      return html`<td key=${name} class=${`${numeric(value) ? 'number' : ''} ${name.endsWith('ime') ? 'nowrap' : ''} ${kind || ''} ${changed && changed.has(name) ? 'is-new-value' : ''}`}><${Value} name=${name} value=${value} /></td>`;
     })}
     ${actions && html`<td class="actions">${actions(row.record)}</td>`}
   </tr>`;

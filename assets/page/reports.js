@@ -8,9 +8,10 @@ import { tree, useAllowed, useStore } from './state.js';
 import { html, Loading, Problem, useLoad } from './ui.js';
 import { CommandForm } from './forms.js';
 import { Managed } from './managed.js';
-import { RecordList, Records } from './records.js';
+import { RecordList } from './records.js';
+import { isPackets, Part, partsOf } from './reportparts.js';
 import { entries } from './tar.js';
-import { clean, cleanLines, plain } from './values.js';
+import { clean } from './values.js';
 
 // How much text of a report the page keeps.
 const mostText = 32 << 20;
@@ -31,22 +32,10 @@ export function Reports({ name, nodes, allowed }) {
     names=${(r) => ({ name: r.name })} extra=${allowed('diagnostic reporting new') && extra} />`;
 }
 
-/** textOf returns the output of a page of a report: what stands between its <pre> tags. */
-function textOf(page) {
-  const text = page.slice(page.indexOf('<pre>') + 5, page.lastIndexOf('</pre>')).replace(/^\n/, '');
-  const named = { lt: '<', gt: '>', amp: '&', quot: '"', '#34': '"', '#39': "'" };
-  return text.replace(/&(lt|gt|amp|quot|#34|#39);/g, (_, name) => named[name]);
-}
-
-function recordsOf(text) {
-  if (text.startsWith('[')) return JSON.parse(text);
-  return text.split('\n').filter((line) => line.trim()).map((line) => JSON.parse(line));
-}
-
 /** read fetches a report and keeps its pages and data. It stops after the last of those that its contents name. */
 async function read(name, contents, signal) {
   const answer = await request('GET', fileURL(name), { signal });
-  const wanted = new Set(contents.flatMap((c) => [c.page, c.data]).filter(Boolean));
+  const wanted = new Set(contents.flatMap((c) => [c.page, c.text, c.data]).filter((path) => path && !isPackets(path)));
   const inside = (path) => path.slice(path.indexOf('/') + 1);
   const found = new Map();
   let size = 0;
@@ -68,33 +57,22 @@ function Report({ name }) {
     if (!value) return undefined;
     const control = new AbortController();
     if (onePage(name)) { setFiles(new Map()); return undefined; }
-    read(name, value.contents, control.signal).then(setFiles).catch((err) => { if (!aborted(err)) setBroken(asFailure(err)); });
+    read(name, partsOf(value.contents), control.signal).then(setFiles).catch((err) => { if (!aborted(err)) setBroken(asFailure(err)); });
     return () => control.abort();
   }, [value]);
   const back = html`<p><a href="#/system/reports">All reports</a></p>`;
   if (failure || broken) return html`${back}<${Problem} failure=${failure || broken} />`;
   if (value === false) return html`${back}<p>There is no report ${clean(name)}.</p>`;
   if (!value) return html`${back}<${Loading} what="the report" />`;
-  const { contents, ...about } = value;
+  const { contents: all, ...about } = value;
+  const contents = partsOf(all);
   return html`${back}<h2>${clean(name)} <a class="button" href=${fileURL(name)} download=${name}>Download, ${bytes(value.bytes)}</a></h2>
     <section class="card"><${RecordList} record=${about} label="About the report" /></section>
     <div class="split">
-      <nav aria-label="Contents"><ol class="items menu-items">${contents.map((c, i) => html`<li key=${i}><button type="button" class="link" aria-current=${i === at ? 'true' : undefined} onClick=${() => setAt(i)}>${clean(c.title)}</button>
+      <nav aria-label="Contents"><ol class="items menu-items">${contents.map((c, i) => html`<li key=${i}>${c.group && c.group !== contents[i - 1]?.group && html`<p class="part">${clean(c.group)}</p>`}<button type="button" class="link" aria-current=${i === at ? 'true' : undefined} onClick=${() => setAt(i)}>${clean(c.title)}</button>
         ${c.result !== 'ok' && html` <span class="badge warn">${clean(c.result)}</span>`}</li>`)}</ol></nav>
-      <section class="card">${files ? html`<${Part} key=${at} part=${contents[at]} files=${files} />` : html`<${Loading} what="the report" />`}</section>
+      <section class="card">${files ? html`<${Part} key=${at} report=${name} part=${contents[at]} files=${files} />` : html`<${Loading} what="the report" />`}</section>
     </div>`;
-}
-
-function Part({ part, files }) {
-  const [asRecords, setAsRecords] = useState(false);
-  if (!part) return html`<p>The report is empty.</p>`;
-  const page = files.get(part.page);
-  const data = files.get(part.data);
-  return html`<h3>${clean(part.title)}</h3><p class="quiet"><code>${clean(part.command)}</code>${part.seconds ? `, ${plain('seconds', part.seconds)}` : ''}</p>
-    ${part.reason && html`<p>${clean(part.reason)}</p>`}
-    ${data !== undefined && html`<p><button type="button" aria-pressed=${asRecords ? 'true' : 'false'} onClick=${() => setAsRecords(!asRecords)}>As records</button></p>`}
-    ${asRecords && data !== undefined ? html`<${Records} records=${recordsOf(data)} output=${data.startsWith('[') ? 'table' : 'object'} label=${part.title} />`
-    : page !== undefined ? html`<pre class="scroll screen" tabindex="0" role="region" aria-label=${part.title}>${cleanLines(textOf(page))}</pre>` : !part.reason && html`<p class="quiet">It is not in the part of the report that the page reads. Download the report.</p>`}`;
 }
 
 /** ReportsView is the view #/reports of the menu Help and Support. */

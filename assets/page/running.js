@@ -215,7 +215,7 @@ export function RunOutput({ node, running, form, converses, view: View }) {
   if (!out) return null;
   const label = `Output of ${node.path}, run ${out.number}`;
   const runs = out.state === 'running';
-  const something = out.records.length || out.text || out.view || out.size;
+  const something = Boolean(out.records.length || out.text || out.view || out.size);
   return html`<section class="output" role="group" aria-label=${`Run of ${node.path}`}>
     <div class="row">
       <${RunState} out=${out} />

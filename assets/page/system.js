@@ -44,6 +44,8 @@ export default function System({ parts }) {
 
 const Facts = ({ facts }) => html`<dl class="facts">${facts.map(([name, v]) => html`<div key=${name}><dt>${name}</dt><dd>${v}</dd></div>`)}</dl>`;
 
+const runningColumns = [['name', 'Name'], ['type', 'What'], ['state', 'State'], ['sinceTime', 'Since'], ['bytes', 'Size'], ['owner', 'By'], ['detail', 'Detail']];
+
 const serviceColumns = [['name', 'Service'], ['description', 'Description'], ['state', 'State'], ['sinceTime', 'Since'], ['memory', 'Memory'], ['restarts', 'Restarts']];
 
 function Status({ nodes, allowed }) {
@@ -65,6 +67,7 @@ function Status({ nodes, allowed }) {
         ['Load', v.load.map((n) => n.toFixed(2)).join(' ')], ['Processors', count(v.processors)], ['Memory available', `${bytes(v.memoryAvailable)} of ${bytes(v.memory)}`],
         ['Disk free', bytes(v.disk.freeBytes)], ['In reserve', bytes(v.disk.reserveBytes)], ['Files', `${count(v.disk.files)}, ${bytes(v.disk.bytes)}`],
         ['Captures', html`<a href="#/captures">${v.captures.length} running, ${v.capturesEnded} ended</a>`], ['Sessions', html`<a href="#/system/sessions">${v.sessions.length}</a>`]]} /></section>`}
+    ${v && html`<section><h2>Running</h2><${RecordTable} records=${v.running} label="All that runs" columns=${runningColumns} none="Nothing runs." /></section>`}
     ${more && html`<section><h2>Services</h2><${RecordTable} records=${more.services} label="Services" columns=${serviceColumns}
         actions=${restart && allowed(restart.path) && ((r) => html`<${Act} small danger node=${restart} label="Restart" title=${`Restart ${r.name}`} fixed=${{ name: r.name }} onDone=${again} />`)} /></section>
       <section><h2>File systems</h2><${RecordTable} records=${more.disks.fileSystems} label="File systems" /></section>`}`;

@@ -231,10 +231,13 @@ func (a *Appliance) start() {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	if a.Said = string(text); a.Console != nil {
+	if a.Console != nil {
 		a.Console.Wait("the first prompt", func(s *vt.Screen) bool { return s.Before() == Host+"> " })
-		a.Said = a.Console.All()
+		text = []byte(a.Console.All())
 	}
+	a.mu.Lock()
+	a.Said = string(text)
+	a.mu.Unlock()
 	m := portSaid.FindStringSubmatch(a.Said)
 	if m == nil {
 		a.t.Fatalf("the appliance did not say how to log in: %q", a.Said)

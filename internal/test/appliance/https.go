@@ -41,22 +41,26 @@ func (a *Appliance) Outside() string {
 		a.t.Fatal(err)
 	}
 	a.t.Cleanup(func() { l.Close() })
-	inside := strings.TrimPrefix(a.URL(), "https://")
+	a.URL() // or there is none
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go a.forward(c, inside)
+			go a.forward(c)
 		}
 	}()
 	return "https://" + l.Addr().String()
 }
 
-// forward joins a connection with one to an address where the appliance runs.
-func (a *Appliance) forward(c net.Conn, address string) {
+// forward joins a connection with one to the page where the appliance runs, on the port that it has
+// since its last start.
+func (a *Appliance) forward(c net.Conn) {
 	defer c.Close()
+	a.mu.Lock()
+	address := strings.Trim(strings.TrimPrefix(pageSaid.FindString(a.Said), "https:"), "/")
+	a.mu.Unlock()
 	to, err := a.dialContext(context.Background(), "tcp", address)
 	if err != nil {
 		return // it has ended

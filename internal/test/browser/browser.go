@@ -186,6 +186,13 @@ func (p *Page) Breaks(path string) {
 	p.provoked = append(p.provoked, provocation{"Failed to load resource: net::ERR_HTTP2_PROTOCOL_ERROR", p.url + path})
 }
 
+// Ends says that a test ends the appliance: what the page asks for breaks off, or finds nobody.
+func (p *Page) Ends() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.provoked = append(p.provoked, provocation{"Failed to load resource: net::ERR_", p.url})
+}
+
 // Away has nothing that the page asks for arrive, or all of it again.
 func (p *Page) Away(away bool) {
 	p.mu.Lock()
