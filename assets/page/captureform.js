@@ -159,6 +159,10 @@ function presentValues(present) {
   };
 }
 
+/** What an argument is given whose field was emptied, where the empty text is not taken. */
+const emptied = { filter: 'CLEAR', process: 'ALL', sizeBytes: 'unlimited', durationSeconds: 'unlimited', packets: 'unlimited', files: 'unlimited', fileBytes: '0', fileSeconds: '0', keepFiles: '0', ringBytes: '0',
+  snapLength: '0', rings: '1' };
+
 /** argumentsOf returns what a form sends: what differs from what it began with. */
 function argumentsOf(values, began) {
   const args = {};
@@ -166,7 +170,7 @@ function argumentsOf(values, began) {
     const text = Array.isArray(value) ? value.join(',') : value.trim();
     const before = Array.isArray(began[name]) ? began[name].join(',') : began[name];
     if (text === before) continue;
-    args[name] = name === 'filter' && text === '' ? 'CLEAR' : text;
+    args[name] = text === '' ? emptied[name] ?? '' : text;
   }
   return args;
 }
