@@ -123,6 +123,7 @@ var runnables = []runnable{
 	{line: "netstat routes"},
 	{line: "netstat queues"},
 	{line: "netstat sysctl"},
+	{line: "netstat firewall"},
 	{line: "netstat traffic every 1 interface lo", endless: true},
 	{line: "tcpservices"},
 	{line: "ping 127.0.0.1 interval 50ms", endless: true},

@@ -1,5 +1,5 @@
 // Package netstat is the menu netstat: the kernel's tables of sockets, interfaces, routes and
-// queues, and what it drops. It is a question with numbered answers, as on AsyncOS.
+// queues, the rules of its firewall, and what it drops. It is a question with numbered answers, as on AsyncOS.
 package netstat
 
 import (
@@ -22,7 +22,7 @@ type Services interface {
 func Menu(s Services) *menu.Menu {
 	return &menu.Menu{
 		Name:   "netstat",
-		Help:   "Show connections, interfaces, routes, queues, traffic and drops.",
+		Help:   "Show connections, interfaces, routes, queues, traffic, drops and rules.",
 		Choice: "Choose the information you want to display",
 		Items: []menu.Item{
 			socketsCommand(s),
@@ -32,6 +32,7 @@ func Menu(s Services) *menu.Menu {
 			trafficCommand(),
 			dropsCommand(s),
 			sysctlCommand(),
+			firewallCommand(),
 		},
 	}
 }

@@ -2,6 +2,7 @@ package netstat_test
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -12,7 +13,32 @@ import (
 
 func TestTranscripts(t *testing.T) {
 	transcript.Run(t, "testdata",
-		map[string]transcript.Scene{"altnames": {Setup: altname}, "sockets": {Setup: otherSockets}})
+		map[string]transcript.Scene{"altnames": {Setup: altname}, "sockets": {Setup: otherSockets},
+			"firewall": {Setup: rules}})
+}
+
+// rules gives the firewall rules.
+func rules(t testing.TB, ns *netnstest.Namespace) {
+	ns.Do(t, func() {
+		nft := exec.Command(netnstest.Tool(t, "nft"), "-f", "-")
+		nft.Stdin = strings.NewReader(`table inet filter {
+	set blocked { type ipv4_addr; flags interval; elements = { 192.0.2.0/24, 203.0.113.1-203.0.113.9 } }
+	chain input {
+		type filter hook input priority 0; policy accept;
+		ct state established,related accept
+		iifname "eth1" ip saddr @blocked counter drop comment "guests"
+		tcp dport { 12, 13 } reject with tcp reset
+	}
+}
+table ip old {
+	flags dormant
+	chain output { type filter hook output priority 0; policy drop; }
+}
+`)
+		if out, err := nft.CombinedOutput(); err != nil {
+			t.Fatalf("%s", out)
+		}
+	})
 }
 
 // altname gives eth1 another name beside its own.

@@ -92,7 +92,7 @@ var calls = []call{
 	{"supportrequest", `{"contact":"Ann","description":"It is slow"}`, ""},
 	{"diagnostic services status", ``, ""}, {"diagnostic services status", `{"all":true}`, ""},
 	{"netstat sockets", ``, ""}, {"netstat interfaces", ``, ""}, {"netstat routes", ``, ""}, {"netstat queues", ``, ""},
-	{"netstat traffic", `{"count":1,"every":1}`, ""}, {"netstat drops", `{"seconds":1}`, ""}, {"netstat sysctl", `{"name":"ipv4.tcp_"}`, ""}, {"tcpservices", ``, ""},
+	{"netstat traffic", `{"count":1,"every":1}`, ""}, {"netstat drops", `{"seconds":1}`, ""}, {"netstat sysctl", `{"name":"ipv4.tcp_"}`, ""}, {"netstat firewall", ``, ""}, {"tcpservices", ``, ""},
 	{"nslookup", `{"name":"mx.test"}`, ""}, {"dig", `{"name":"mx.test"}`, ""},
 	{"telnet", `{"host":"127.0.0.1","port":2525,"say":"QUIT","wait":1}`, ""},
 	{"userconfig new", `{"user":"new","password":"correct horse new"}`, ""}, {"userconfig edit", `{"user":"new","fullName":"New"}`, ""},
