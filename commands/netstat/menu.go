@@ -22,7 +22,7 @@ type Services interface {
 func Menu(s Services) *menu.Menu {
 	return &menu.Menu{
 		Name:   "netstat",
-		Help:   "Show connections, interfaces, routes, queues, traffic, drops and rules.",
+		Help:   "Show connections, interfaces, routes, queues, traffic and drops.",
 		Choice: "Choose the information you want to display",
 		Items: []menu.Item{
 			socketsCommand(s),

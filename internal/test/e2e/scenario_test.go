@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -151,7 +152,16 @@ func checkPage(t *testing.T, members map[string][]byte) {
 func TestScenarioAndItsReport(t *testing.T) {
 	t.Parallel()
 	need(t, "tshark", "tshark")
+	need(t, "nft", "nftables")
 	b := newBed(t)
+	b.ns.Do(t, func() {
+		nft := exec.Command("nft", "-f", "-")
+		nft.Stdin = strings.NewReader("add table inet t\nadd chain inet t c { type filter hook input priority 0; }\n" +
+			"add rule inet t c udp dport 11 counter drop\n")
+		if out, err := nft.CombinedOutput(); err != nil {
+			t.Fatalf("%s", out)
+		}
+	})
 	b.do("op", "packetcapture start looked interfaces lo scenario web filter 'port "+scenarioPort+"' report yes format pcapng")
 	if text := b.do("ro", "status"); !strings.Contains(text, "looked") || !strings.Contains(text, "port log") {
 		t.Errorf("the status does not name what runs:\n%s", text)
@@ -190,6 +200,15 @@ func TestScenarioAndItsReport(t *testing.T) {
 	for _, name := range []string{"status.json", "before/01-sockets.txt", "after/01-sockets.txt", "summary.txt"} {
 		if len(members[name]) == 0 {
 			t.Errorf("%s is not in it", name)
+		}
+	}
+	for _, when := range []string{"before", "after"} {
+		found := false
+		for name, content := range members {
+			found = found || strings.HasPrefix(name, when+"/") && strings.HasSuffix(name, "firewall.txt") && bytes.Contains(content, []byte("udp dport 11 drop"))
+		}
+		if !found {
+			t.Errorf("the firewall %s is not in it", when)
 		}
 	}
 	if logged == 0 {
