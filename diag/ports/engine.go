@@ -87,8 +87,9 @@ type Watcher struct {
 }
 
 // Watch tells a watcher of all sockets until stop is called, which returns when no function of it
-// runs any more, and what happened before was told. It begins when all that is open is known. The
-// error is the context's; without eBPF the engine polls, and Status says so.
+// runs any more, and what happened before was told. It begins when all that is open is known. Without
+// eBPF the engine polls, and Status says so. The error is the context's, that of an engine that is
+// closed, or of a machine whose sockets cannot even be polled.
 func (e *Engine) Watch(ctx context.Context, w Watcher) (stop func(), err error) {
 	e.turn.Lock()
 	defer e.turn.Unlock()

@@ -104,6 +104,7 @@ func newKernel(o Options, s sizes) (feed, error) {
 	k.table.uncounted = !set.Has("send") || !set.Has("receive")
 	k.current.Blind = k.blind(o, untold)
 	if k.ring, err = set.Ring("events"); err != nil {
+		k.table.people.close()
 		set.Close()
 		return nil, err
 	}
