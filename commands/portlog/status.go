@@ -72,7 +72,7 @@ func writeStatus(w io.Writer, s ports.LogStatus) {
 }
 
 func writeEngine(w io.Writer, e ports.Status) {
-	row(w, "Watching:", "%s", tiers[e.Tier])
+	row(w, "Watching:", "tier %s", e.Tier.InWords())
 	row(w, "Sockets:", "%d held; %d events, %d lost, in %s", e.Sockets, e.Events, e.Lost, captures.Count(int(e.Gaps), "gap"))
 	if e.Cgroup != "" {
 		row(w, "Cgroup:", "%s", e.Cgroup)
@@ -80,13 +80,6 @@ func writeEngine(w io.Writer, e ports.Status) {
 	for _, sentence := range e.Blind {
 		tables.Line(w, len("Not seen: "), "Not seen: %s", menu.Clean(sentence))
 	}
-}
-
-// tiers say how sockets are watched.
-var tiers = map[ports.Tier]string{
-	ports.Full:          "tier A, the kernel tells of each socket",
-	ports.WithoutAccept: "tier B, the kernel tells of each socket, but not who calls accept",
-	ports.Polling:       "tier C, the table of sockets is read again and again",
 }
 
 // writeOptions writes what a log selects, and its bounds.

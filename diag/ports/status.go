@@ -18,6 +18,17 @@ const (
 	Polling Tier = "C"
 )
 
+// InWords returns the tier and what it is.
+func (t Tier) InWords() string {
+	switch t {
+	case Full:
+		return "A, the kernel tells of each socket"
+	case WithoutAccept:
+		return "B, the kernel tells of each socket, but not who calls accept"
+	}
+	return "C, the table of sockets is read again and again"
+}
+
 // A Status is what the engine does and what it cannot see.
 type Status struct {
 	Tier    Tier      `json:"tier"`

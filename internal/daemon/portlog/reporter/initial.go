@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/diag/netlink"
-	"diagsh/diag/ports"
 	"diagsh/diag/processes"
 	"diagsh/diag/sockets"
 	"diagsh/diag/system"
@@ -84,7 +83,7 @@ func (s *Set) head(b *bytes.Buffer) {
 	member(b, "Kernel", kernel())
 	member(b, "Clock", clock())
 	if status, runs := o.Status(); runs {
-		member(b, "Tier", tiers[status.Tier])
+		member(b, "Tier", status.Tier.InWords())
 		member(b, "Cgroup", status.Cgroup)
 		for _, blind := range status.Blind {
 			member(b, "Not seen", blind)
@@ -92,13 +91,6 @@ func (s *Set) head(b *bytes.Buffer) {
 	}
 	member(b, "Files", strings.Join(s.names, " "))
 	fmt.Fprintf(b, "\nColumns of %s:\n%s\n", s.names[portsFile], strings.Join(Columns, ","))
-}
-
-// tiers say how sockets are seen.
-var tiers = map[ports.Tier]string{
-	ports.Full:          "A: the kernel tells of every socket as it happens",
-	ports.WithoutAccept: "B: the kernel tells of every socket as it happens, but not who called accept",
-	ports.Polling:       "C: the table of sockets is read again and again; those that live shortly are not seen",
 }
 
 func kernel() string {

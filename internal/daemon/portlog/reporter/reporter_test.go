@@ -361,7 +361,7 @@ func TestInitial(t *testing.T) {
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	b.must(t, err)
 	for _, want := range []string{"by diagsh 1\n", "  Begun:     2026-11-30 12:00:00 ", "  Host:      mx1\n", "  Kernel:    Linux " + strings.TrimSpace(string(release)),
-		"  Clock:     ", "  Tier:      B: ", "There is no tracefs.", "Columns of PR-PORTS-2026-11-30T12-00-00.log:\ndate,time,protocol,",
+		"  Clock:     ", "  Tier:      B, ", "There is no tracefs.", "Columns of PR-PORTS-2026-11-30T12-00-00.log:\ndate,time,protocol,",
 		fmt.Sprintf("\nProcess %d\n  File:      %s\n", os.Getpid(), os.Args[0]), "Process 1\n", "tests: The tests. (process "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it lacks %q", want)
