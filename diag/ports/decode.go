@@ -33,6 +33,7 @@ const (
 const (
 	flagAnnounced = 1
 	flagIncoming  = 8
+	flagUsed      = 16
 	flagReleased  = 32
 	flagBound     = 128
 	flagOld       = 512

@@ -314,7 +314,8 @@ func (t *table) found(e *event, began uint64) {
 		}
 	} else if s.seen < began {
 		if !lacks(s, e) {
-			return // what it is now was told
+			t.keeps(s, e, began) // what it is now was told
+			return
 		}
 		t.trust(s)
 		t.end(s, at)
@@ -332,8 +333,28 @@ func (t *table) found(e *event, began uint64) {
 		t.begin(s, s.remote, at, who)
 	case owner == nobody:
 		t.end(s, at) // several hold it: whose packets they are is known by the next use
-	case len(s.holders) == 1:
-		t.begin(s, s.remote, at, owner)
+	default:
+		t.owns(s, e, began)
+	}
+}
+
+// keeps enters what iterating found of a socket of which it is known what it is: another may use it now.
+func (t *table) keeps(s *socket, e *event, began uint64) {
+	if e.flags&flagUsed != 0 && e.user.id != 0 && e.user.processKey != s.last.key {
+		t.end(s, t.clock.time(e.time))
+		s.last, s.acted = t.people.actor(&e.user), e.time
+	}
+	t.owns(s, e, began)
+}
+
+// owns notes that who used a socket last has it open, as iterating found.
+func (t *table) owns(s *socket, e *event, began uint64) {
+	if e.who.process() != s.last.key.process() {
+		return
+	}
+	s.owned = began
+	if len(s.spans) == 0 && (s.protocol != TCP || e.state != stateClose) {
+		t.begin(s, s.remote, t.clock.time(e.time), s.last)
 	}
 }
 
@@ -367,7 +388,11 @@ func (t *table) missed(found map[socketKey]bool, since uint64) {
 	began := t.clock.time(since)
 	clear(t.gone)
 	for key, s := range t.sockets {
-		if found[key] || s.known >= since {
+		if s.known >= since {
+			continue
+		}
+		if found[key] {
+			t.abandoned(s, since)
 			continue
 		}
 		if s.incoming && s.accepted == nobody { // nobody has it open yet

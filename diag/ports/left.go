@@ -48,6 +48,14 @@ func (t *table) leave(s *socket, process processKey, at time.Time) {
 	t.left[process]++
 }
 
+// abandoned leaves a socket that others have open, and not its process, as iterating since a time found:
+// that this one closed it, or ended, was lost.
+func (t *table) abandoned(s *socket, since uint64) {
+	if len(s.spans) > 0 && s.spans[0].who != nobody && s.owned != since {
+		t.leave(s, s.spans[0].who.key.process(), t.clock.time(since))
+	}
+}
+
 // returned notes that the packets of a socket are not nobody's any more.
 func (t *table) returned(s *socket) {
 	if s.left == (processKey{}) {

@@ -294,3 +294,52 @@ func TestMovedCgroup(t *testing.T) {
 		}
 	}
 }
+
+// TestHandedOverAmidLoss: after a gap a connection is of who uses it now, and nobody's if its process has
+// it no more.
+func TestHandedOverAmidLoss(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		user    uint32 // as the kernel knows
+		holders []uint32
+		want    int
+	}{
+		{"nothing was lost", 5, []uint32{5}, 5},
+		{"it has another, too", 5, []uint32{6, 5}, 5},
+		{"another uses it", 6, []uint32{5, 6}, 6},
+		{"its process ended", 5, []uint32{6}, 0},
+		{"another used it and ended", 6, []uint32{5}, 0},
+	} {
+		s := newScript(t)
+		tell := func(kind byte, who, user uint32) {
+			s.now += uint64(time.Millisecond)
+			var e event
+			if err := decodeEvent(s.sample(kind, stateEstablished, 1, who), &e); err != nil {
+				t.Fatal(err)
+			}
+			e.who.pid, e.user.id, e.user.pid = who, user, user
+			if kind == kindHeld {
+				e.flags |= flagUsed
+				s.found(&e, s.now)
+				return
+			}
+			s.event(&e)
+		}
+		tell(kindPassive, 5, 0)
+		tell(kindAccept, 5, 0)
+		s.now += uint64(time.Second)
+		began := s.now
+		var key socketKey
+		for key = range s.sockets {
+		}
+		for _, who := range test.holders {
+			s.now = began - uint64(time.Millisecond) // tell adds it
+			tell(kindHeld, who, test.user)
+		}
+		s.missed(map[socketKey]bool{key: true}, began)
+		if spans := s.sockets[key].spans; len(spans) > 1 || test.want == 0 && len(spans) == 1 && spans[0].who != nobody ||
+			test.want != 0 && (len(spans) == 0 || spans[0].who.PID != test.want) {
+			t.Errorf("%s: %+v", test.name, spans)
+		}
+	}
+}

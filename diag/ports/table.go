@@ -45,6 +45,7 @@ type socket struct {
 	tied     bool // of UDP: it is connected
 	talked   bool // with more than one remote end, of UDP: then it has none
 	spans    []span
+	owned    uint64     // when iterating that found its process to have it open began, in CLOCK_MONOTONIC
 	left     processKey // who had it at its own end, though it is open; zero: nobody did
 }
 
