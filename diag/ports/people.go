@@ -1,8 +1,6 @@
 package ports
 
 import (
-	"os/user"
-	"strconv"
 	"time"
 
 	"diagsh/diag/ports/procs"
@@ -13,10 +11,8 @@ const (
 	mostProcesses = 16384
 	keepUsed      = 60 * time.Second // after the end of a process that did something with a socket
 	keepUnused    = 5 * time.Second  // after the end of any other
-	keepUsers     = time.Minute      // the name of a user, which may change
-	mostUsers     = 4096
-	mostTries     = 3  // to read the file of a process
-	mostParents   = 16 // who are asked for the file of a child that never executed one
+	mostTries     = 3                // to read the file of a process
+	mostParents   = 16               // who are asked for the file of a child that never executed one
 )
 
 // An actor is a process as it was when it did something. It does not change.
@@ -46,17 +42,12 @@ type person struct {
 // alone, which others have had.
 type people struct {
 	known   map[processKey]*person
-	users   map[uint32]userName
+	users   procs.Users
 	cgroups *procs.Cgroups
 }
 
-type userName struct {
-	name  string
-	until time.Time
-}
-
 func newPeople(cgroupRoot string) *people {
-	return &people{known: map[processKey]*person{}, users: map[uint32]userName{}, cgroups: procs.OpenCgroups(cgroupRoot)}
+	return &people{known: map[processKey]*person{}, cgroups: procs.OpenCgroups(cgroupRoot)}
 }
 
 func (p *people) close() { p.cgroups.Close() }
@@ -73,7 +64,7 @@ func (p *people) actor(w *task) *actor {
 	}
 	a := &actor{key: w.processKey, group: w.cgroup}
 	a.UID, a.cgroup = w.uid, p.cgroups.Of(w.cgroup, int(w.pid))
-	a.User = p.user(w.uid)
+	a.User = p.users.Name(w.uid)
 	if w.pid != 0 {
 		p.read(known, w, nil)
 		a.PID, a.Name, a.Exe = int(w.pid), string(w.name), known.exe
@@ -164,21 +155,4 @@ func (p *people) read(known *person, w *task, file []byte) {
 	if known.read {
 		known.parent = nil
 	}
-}
-
-// user returns the name of a user, or nothing if it has none.
-func (p *people) user(uid uint32) string {
-	now := time.Now()
-	if u, ok := p.users[uid]; ok && now.Before(u.until) {
-		return u.name
-	}
-	if len(p.users) >= mostUsers {
-		clear(p.users)
-	}
-	name := ""
-	if u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10)); err == nil {
-		name = u.Username
-	}
-	p.users[uid] = userName{name, now.Add(keepUsers)}
-	return name
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"diagsh/diag/ports/procs"
 	"diagsh/diag/sockets"
 	"diagsh/internal/bpf"
 )
@@ -27,7 +28,7 @@ type poller struct {
 	why   string
 	log   *slog.Logger
 	netns uint64
-	names *people // of which only users' names are asked, by run
+	names procs.Users // by run
 
 	destroyed int // a netlink socket that hears which sockets end, or -1
 	wake      int // an eventfd
@@ -63,7 +64,7 @@ const (
 // newPoller returns a poller; why says why it is needed.
 func newPoller(o Options, why string) (feed, error) {
 	p := &poller{why: why, log: o.Log, done: make(chan struct{}), known: map[uint32]*polled{},
-		cookies: map[uint64]*polled{}, gone: map[uint64]time.Time{}, since: time.Now(), names: newPeople("")}
+		cookies: map[uint64]*polled{}, gone: map[uint64]time.Time{}, since: time.Now()}
 	var ns unix.Stat_t
 	err := unix.Stat("/proc/self/ns/net", &ns)
 	if err != nil {

@@ -52,7 +52,7 @@ func (m *pollMerger) identify(rows []pollRow) {
 				return // it has ended, and holds nothing
 			}
 			m.people[holder.PID] = Process{PID: holder.PID, Name: holder.Name, Exe: exe, UID: holder.UID,
-				User: m.names.user(holder.UID)}
+				User: m.names.Name(holder.UID)}
 		})
 	}
 }
