@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"diagsh/internal/bpf"
 )
 
 // What the program in internal/bpf/programs/drops.c writes, in its layout.
@@ -74,26 +76,16 @@ func (k *kernelFlow) flow() Flow {
 	return f
 }
 
-// A clock turns times of CLOCK_MONOTONIC into times of the day.
+// A clock is bpf.Clock, which is set once a second while there are events.
 type clock struct {
-	boot     time.Time // when CLOCK_MONOTONIC was 0, as the clocks say now
-	measured uint64
+	bpf.Clock
+	compared uint64 // when it was set, in CLOCK_MONOTONIC; 0: never
 }
-
-// each is how often the two clocks are compared: the one of the day may be set.
-const each = uint64(time.Second)
 
 func (c *clock) time(at uint64) time.Time {
-	if now := c.measured + each; c.boot.IsZero() || at > now {
-		c.measured = monotonic()
-		c.boot = time.Now().Round(0).Add(-time.Duration(c.measured))
+	if c.compared == 0 || at > c.compared+uint64(time.Second) {
+		c.compared = bpf.Monotonic()
+		c.Set()
 	}
-	return c.boot.Add(time.Duration(at))
-}
-
-// monotonic returns CLOCK_MONOTONIC in nanoseconds.
-func monotonic() uint64 {
-	var t unix.Timespec
-	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
-	return uint64(t.Nano())
+	return c.Time(at)
 }

@@ -27,7 +27,7 @@ func (t *table) event(e *event) {
 	case kindBind:
 		s = t.known(s, e)
 		s.opened, s.last = t.orElse(s.opened, e), t.people.actor(&e.who)
-		t.record(s, Bound, t.clock.time(e.time), s.last)
+		t.record(s, Bound, t.clock.Time(e.time), s.last)
 	case kindListen:
 		t.listens(s, e)
 	case kindConnected:
@@ -49,7 +49,7 @@ func (t *table) event(e *event) {
 		t.failed(s, e)
 	case kindShut:
 		if s != nil {
-			t.end(s, t.clock.time(e.time)) // who has it open has no packets of it any more
+			t.end(s, t.clock.Time(e.time)) // who has it open has no packets of it any more
 		}
 	case kindClosed:
 		t.closed(s, e)
@@ -73,7 +73,7 @@ func (t *table) orElse(a *actor, e *event) *actor {
 }
 
 func (t *table) opened(e *event) {
-	s, at := t.add(e), t.clock.time(e.time)
+	s, at := t.add(e), t.clock.Time(e.time)
 	s.opened = t.people.actor(&e.who)
 	s.last = s.opened
 	t.record(s, Opened, at, s.opened)
@@ -84,7 +84,7 @@ func (t *table) opened(e *event) {
 
 func (t *table) listens(s *socket, e *event) {
 	s = t.known(s, e)
-	at, who := t.clock.time(e.time), t.people.actor(&e.who)
+	at, who := t.clock.Time(e.time), t.people.actor(&e.who)
 	s.opened, s.last = t.orElse(s.opened, e), who
 	s.remote = netip.AddrPort{}
 	t.record(s, Listening, at, who)
@@ -96,9 +96,9 @@ func (t *table) connected(s *socket, e *event) {
 	s = t.known(s, e)
 	s.last = t.people.actor(&e.who)
 	s.opened = t.orElse(s.opened, e)
-	t.record(s, Connected, t.clock.time(e.time), s.last)
-	t.end(s, t.clock.time(e.began))
-	t.begin(s, s.remote, t.clock.time(e.began), s.last)
+	t.record(s, Connected, t.clock.Time(e.time), s.last)
+	t.end(s, t.clock.Time(e.began))
+	t.begin(s, s.remote, t.clock.Time(e.began), s.last)
 	s.acted = e.time
 }
 
@@ -111,10 +111,10 @@ func (t *table) comes(e *event) {
 		s.last = nobody // who has the listener now is not known
 	}
 	if s.remote.Port() == 0 { // of MPTCP: a flow without it would be one of a listener
-		s.waits = t.clock.time(e.began)
+		s.waits = t.clock.Time(e.began)
 		return
 	}
-	t.begin(s, s.remote, t.clock.time(e.began), s.last)
+	t.begin(s, s.remote, t.clock.Time(e.began), s.last)
 }
 
 // stranger is who accepted a connection, when that is not known and will not be.
@@ -129,9 +129,9 @@ func (t *table) accepts(s *socket, e *event) {
 		return
 	}
 	t.trust(s)
-	at, who := t.clock.time(e.time), t.people.actor(&e.who)
+	at, who := t.clock.Time(e.time), t.people.actor(&e.who)
 	switch {
-	case e.kind == kindAccept || who.key == s.last.key || e.kind == kindPeername && t.clock.startedBefore(who.key, s.came):
+	case e.kind == kindAccept || who.key == s.last.key || e.kind == kindPeername && who.key.start <= t.clock.SinceBoot(s.came):
 		s.accepted = who
 		t.record(s, Accepted, at, who)
 	case e.kind == kindPeername:
@@ -145,7 +145,7 @@ func (t *table) accepts(s *socket, e *event) {
 }
 
 func (t *table) uses(s *socket, e *event) {
-	at := t.clock.time(e.time)
+	at := t.clock.Time(e.time)
 	switch {
 	case s == nil && t.full():
 		t.untold++
@@ -172,14 +172,14 @@ func (t *table) uses(s *socket, e *event) {
 // talks tells of a remote end of a socket of UDP. The flow began before its datagrams: with connect(2),
 // or when the first of them was handed to the kernel.
 func (t *table) talks(s *socket, e *event) {
-	at, who := t.clock.time(e.time), t.people.actor(&e.who)
+	at, who := t.clock.Time(e.time), t.people.actor(&e.who)
 	if s == nil {
 		s = t.add(e)
 		s.before, s.last = true, who
 	}
 	r := t.record(s, Flowed, at, who)
 	r.RemoteAddress, r.RemotePort = e.remote.Addr(), e.remote.Port()
-	from := t.clock.time(e.began)
+	from := t.clock.Time(e.began)
 	t.ties(s, e.flags&flagTied != 0, from, who)
 	if len(s.spans) < mostPeers {
 		t.begin(s, e.remote, from, who)
@@ -210,7 +210,7 @@ func (t *table) failed(s *socket, e *event) {
 	s = t.known(s, e)
 	s.remote = e.remote
 	s.last = t.people.actor(&e.who)
-	at := t.clock.time(e.time)
+	at := t.clock.Time(e.time)
 	what, reason := Failed, ""
 	switch unix.Errno(e.errno) {
 	case unix.ECONNREFUSED:
@@ -229,7 +229,7 @@ func (t *table) failed(s *socket, e *event) {
 	if what == Refused {
 		r.State = states[stateSynSent]
 	}
-	t.begin(s, s.remote, t.clock.time(e.began), s.last)
+	t.begin(s, s.remote, t.clock.Time(e.began), s.last)
 	t.end(s, at)
 	s.remote = netip.AddrPort{}
 	if e.flags&flagAnnounced == 0 || s.protocol == TCP && e.flags&flagBound == 0 {
@@ -239,7 +239,7 @@ func (t *table) failed(s *socket, e *event) {
 
 // rejected tells that somebody connected to a port where nobody listens.
 func (t *table) rejected(e *event) {
-	t.records = append(t.records, Record{Time: t.clock.time(e.time), Event: Rejected, Protocol: TCP,
+	t.records = append(t.records, Record{Time: t.clock.Time(e.time), Event: Rejected, Protocol: TCP,
 		LocalAddress: e.local.Addr(), LocalPort: e.local.Port(), RemoteAddress: e.remote.Addr(), RemotePort: e.remote.Port(),
 		NetNS: uint64(e.netns), Reason: "nobody listens"})
 }
@@ -254,7 +254,7 @@ func (t *table) closed(s *socket, e *event) {
 		s.told = true
 	}
 	t.learn(s, e)
-	at := t.clock.time(e.time)
+	at := t.clock.Time(e.time)
 	closer := t.people.actor(&e.who)
 	if closer == nobody && !s.told {
 		t.remove(s, at) // nobody accepted it
@@ -265,7 +265,7 @@ func (t *table) closed(s *socket, e *event) {
 		s.opened = opener
 	}
 	if t.uncounted && s.protocol == UDP && len(s.spans) == 0 && e.began != 0 {
-		t.begin(s, s.remote, t.clock.time(e.began), user)
+		t.begin(s, s.remote, t.clock.Time(e.began), user)
 	}
 	r := t.record(s, Closed, at, closer)
 	r.OpenedBy, r.AcceptedBy = other(s.opened, closer), other(s.accepted, closer)
@@ -304,13 +304,13 @@ func lacks(s *socket, e *event) bool {
 // found enters what iterating found that began at a time.
 func (t *table) found(e *event, began uint64) {
 	s := t.sockets[e.socketKey]
-	at := t.clock.time(e.time)
+	at := t.clock.Time(e.time)
 	if s == nil {
 		s = t.add(e)
 		s.seen, s.before = e.time, e.flags&flagOld != 0
 		s.last, s.opened, s.accepted = t.people.actor(&e.user), t.people.actor(&e.opener), t.people.actor(&e.accepter)
 		if e.born != 0 {
-			s.since = t.clock.time(e.born)
+			s.since = t.clock.Time(e.born)
 		}
 	} else if s.seen < began {
 		if !lacks(s, e) {
@@ -341,7 +341,7 @@ func (t *table) found(e *event, began uint64) {
 // keeps enters what iterating found of a socket of which it is known what it is: another may use it now.
 func (t *table) keeps(s *socket, e *event, began uint64) {
 	if e.flags&flagUsed != 0 && e.user.id != 0 && e.user.processKey != s.last.key {
-		t.end(s, t.clock.time(e.time))
+		t.end(s, t.clock.Time(e.time))
 		s.last, s.acted = t.people.actor(&e.user), e.time
 	}
 	t.owns(s, e, began)
@@ -354,7 +354,7 @@ func (t *table) owns(s *socket, e *event, began uint64) {
 	}
 	s.owned = began
 	if len(s.spans) == 0 && (s.protocol != TCP || e.state != stateClose) {
-		t.begin(s, s.remote, t.clock.time(e.time), s.last)
+		t.begin(s, s.remote, t.clock.Time(e.time), s.last)
 	}
 }
 
@@ -385,7 +385,7 @@ func (t *table) doubt(s *socket, at time.Time) {
 
 // missed tells that sockets ended which iterating since a time did not find any more.
 func (t *table) missed(found map[socketKey]bool, since uint64) {
-	began := t.clock.time(since)
+	began := t.clock.Time(since)
 	clear(t.gone)
 	for key, s := range t.sockets {
 		if s.known >= since {

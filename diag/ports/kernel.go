@@ -128,7 +128,7 @@ func pidNamespace() uint32 {
 func (k *kernel) start(tell func([]Record, []Flow)) error {
 	k.tell = tell
 	k.mu.Lock()
-	k.iterate(monotonic(), true)
+	k.iterate(bpf.Monotonic(), true)
 	tell(k.table.take())
 	k.mu.Unlock()
 	go k.read()
@@ -219,7 +219,7 @@ func (k *kernel) drain() {
 			k.tell(k.table.take())
 		}
 	}
-	k.table.settle(monotonic())
+	k.table.settle(bpf.Monotonic())
 	k.tell(k.table.take())
 }
 
@@ -244,7 +244,7 @@ func (k *kernel) handle(sample []byte) {
 
 // second does what is due each second. The lock is held.
 func (k *kernel) second(now time.Time) {
-	k.table.clock.set()
+	k.table.clock.Set()
 	k.table.people.expire(now)
 	k.unheard()
 	k.untold()
@@ -256,7 +256,7 @@ func (k *kernel) second(now time.Time) {
 	k.current.Lost += lost - k.lost
 	k.current.Gaps++
 	k.lost = lost
-	began := monotonic()
+	began := bpf.Monotonic()
 	if found := k.iterate(began, false); found != nil {
 		k.drain() // what was closed meanwhile is told as such
 		k.table.missed(found, began)

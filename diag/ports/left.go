@@ -32,7 +32,7 @@ func (t *table) settle(now uint64) {
 		l := t.leaving[0]
 		t.leaving = t.leaving[1:]
 		for s := range t.having[l.process] {
-			t.leave(s, l.process, t.clock.time(l.at))
+			t.leave(s, l.process, t.clock.Time(l.at))
 		}
 	}
 }
@@ -52,7 +52,7 @@ func (t *table) leave(s *socket, process processKey, at time.Time) {
 // that this one closed it, or ended, was lost.
 func (t *table) abandoned(s *socket, since uint64) {
 	if len(s.spans) > 0 && s.spans[0].who != nobody && s.owned != since {
-		t.leave(s, s.spans[0].who.key.process(), t.clock.time(since))
+		t.leave(s, s.spans[0].who.key.process(), t.clock.Time(since))
 	}
 }
 

@@ -3,6 +3,8 @@ package ports
 import (
 	"net/netip"
 	"time"
+
+	"diagsh/internal/bpf"
 )
 
 const (
@@ -51,7 +53,7 @@ type socket struct {
 
 // A table is the sockets that are known, and turns events into records and flows.
 type table struct {
-	clock   clock
+	clock   bpf.Clock
 	people  *people
 	sockets map[socketKey]*socket
 	cookies map[uint64]*socket
@@ -75,9 +77,9 @@ type table struct {
 }
 
 func newTable(p *people) *table {
-	t := &table{clock: clock{read: readClock}, people: p, sockets: map[socketKey]*socket{}, cookies: map[uint64]*socket{}, inodes: map[uint64]*socket{},
+	t := &table{people: p, sockets: map[socketKey]*socket{}, cookies: map[uint64]*socket{}, inodes: map[uint64]*socket{},
 		gone: map[socketKey]bool{}, having: map[processKey]map[*socket]int{}, left: map[processKey]int{}}
-	t.clock.set()
+	t.clock.Set()
 	return t
 }
 
@@ -94,10 +96,10 @@ func (t *table) take() ([]Record, []Flow) {
 // add enters a socket.
 func (t *table) add(e *event) *socket {
 	if old := t.sockets[e.socketKey]; old != nil {
-		t.remove(old, t.clock.time(e.time))
+		t.remove(old, t.clock.Time(e.time))
 	}
 	t.serial++
-	s := &socket{socketKey: e.socketKey, serial: t.serial, since: t.clock.time(e.time), known: e.time, protocol: e.transport(),
+	s := &socket{socketKey: e.socketKey, serial: t.serial, since: t.clock.Time(e.time), known: e.time, protocol: e.transport(),
 		opened: nobody, accepted: nobody, last: nobody}
 	if s.loose = t.full(); !s.loose {
 		t.sockets[s.socketKey] = s
@@ -118,7 +120,7 @@ func (t *table) learn(s *socket, e *event) {
 	}
 	if e.local.Port() != 0 {
 		if s.local.Port() != e.local.Port() { // it was disconnected, which took the port from it
-			t.end(s, t.clock.time(e.began))
+			t.end(s, t.clock.Time(e.began))
 		}
 		s.local = e.local
 	}
@@ -201,7 +203,7 @@ func (t *table) end(s *socket, at time.Time) {
 
 // passes makes another process the one that packets belong to.
 func (t *table) passes(s *socket, e *event, who *actor) {
-	at := t.clock.time(e.time)
+	at := t.clock.Time(e.time)
 	if !s.waits.IsZero() && s.remote.Port() != 0 {
 		t.begin(s, s.remote, s.waits, s.last)
 		s.waits = time.Time{}
@@ -230,7 +232,7 @@ func (t *table) unused(s *socket, e *event) time.Time {
 	if e.kind != kindUse || t.uncounted || last == 0 {
 		return time.Time{}
 	}
-	return t.clock.time(last)
+	return t.clock.Time(last)
 }
 
 func (t *table) flow(s *socket, p span, until time.Time) {

@@ -195,18 +195,18 @@ func TestClockIsStepped(t *testing.T) {
 		s := newScript(t)
 		day := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 		began := s.now
-		s.clock.read = func(id int32) (int64, bool) {
+		s.clock.Read = func(id int32) (int64, bool) {
 			if id == unix.CLOCK_REALTIME {
 				return day.UnixNano() + int64(s.now-began), true
 			}
 			return int64(s.now), true
 		}
-		s.clock.set()
+		s.clock.Set()
 		s.happens(kindConnected, stateEstablished, 1, 5)
 		s.happens(kindConnected, stateEstablished, 2, 5)
 		s.happens(kindPassive, stateEstablished, 3, 5)
 		day = day.Add(step)
-		s.clock.set()
+		s.clock.Set()
 		s.happens(kindClosed, 7, 1, 5)
 		records, _ := s.take()
 		if got := records[0].Time; !got.Equal(day.Add(-step).Add(time.Millisecond)) {
