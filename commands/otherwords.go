@@ -2,9 +2,8 @@ package commands
 
 import "diagsh/internal/menu"
 
-// otherWords are lines of AsyncOS, IOS, Junos, BSD and Linux, with the lines that do the same here.
-// A
-// line is looked up here only if the tree does not know it.
+// otherWords are lines of AsyncOS, IOS, Junos, BSD, Linux and Windows, with the lines that do the same
+// here. A line is looked up here only if the tree does not know it.
 var otherWords = []menu.OtherWords{
 	// Status and processes.
 	{Lines: []string{"sh|ow ver|sion", "uname", "lsb_release", "ver"}, Here: []string{"version"}},
@@ -88,6 +87,25 @@ var otherWords = []menu.OtherWords{
 		Note: "Files are fetched and removed from your side: sftp HOST, folder /diagnostic"},
 	{Lines: []string{"grep", "egrep", "include", "awk", "sed", "head"},
 		Note: "At a terminal / searches in long output; elsewhere: ssh HOST 'LINE' | grep TEXT"},
+
+	// Windows.
+	{Lines: []string{"netsh trace start", "pktmon start"}, Here: []string{"packetcapture start scenario all", "packetcapture start drops yes"}},
+	{Lines: []string{"netsh trace stop", "pktmon stop"}, Here: []string{"packetcapture stop"}},
+	{Lines: []string{"netsh trace show scenarios", "netsh trace show scenario", "netsh trace show providers",
+		"netsh trace show provider"}, Here: []string{"packetcapture scenarios"}},
+	{Lines: []string{"netsh trace show interfaces", "pktmon list", "pktmon comp", "netsh interface", "netsh int"},
+		Here: []string{"netstat interfaces"}},
+	{Lines: []string{"netsh trace show capturefilterhelp", "pktmon filter"}, Here: []string{"filter explain \"port 25\"", "filter build"}},
+	{Lines: []string{"netsh trace correlate"}, Here: []string{"packetcapture flows NAME", "packetcapture show NAME flow 1"}},
+	{Lines: []string{"netsh trace convert", "netsh trace merge", "pktmon etl2pcap", "pktmon etl2txt", "pktmon format", "pktmon pcapng"},
+		Here: []string{"packetcapture show NAME"}, Note: "The files of captures are pcap or pcapng as they are"},
+	{Lines: []string{"netsh trace", "pktmon status"}, Here: []string{"status", "packetcapture status"}},
+	{Lines: []string{"pktmon counters"}, Here: []string{"netstat drops by reason", "netstat drops"}},
+	{Lines: []string{"netsh advfirewall", "netsh firewall", "nft", "iptables", "ip6tables", "sh|ow access-lists"}, Here: []string{"netstat firewall"},
+		Note: "The firewall is set by the machine's operating system"},
+	{Lines: []string{"netsh", "pktmon"}, Here: []string{"packetcapture start", "status"}},
+	{Lines: []string{"net start", "pr-setup", "portreporter"}, Here: []string{"portlog start format portreporter"}},
+	{Lines: []string{"net stop"}, Here: []string{"portlog stop"}},
 
 	// Users and changes.
 	{Lines: []string{"en|able", "dis|able", "su", "sudo", "configure exclusive", "conf|igure t|erminal", "configure",

@@ -314,8 +314,7 @@ func (v *flowView) collect(ctx context.Context) error {
 	client := netip.AddrPortFrom(v.flow.Client.Addr(), v.flow.ClientPort)
 	server := netip.AddrPortFrom(v.flow.Server.Addr(), v.flow.ServerPort)
 	err := v.log(ctx, from, v.until, func(r *ports.Record) error {
-		local, remote := netip.AddrPortFrom(r.LocalAddress, r.LocalPort), netip.AddrPortFrom(r.RemoteAddress, r.RemotePort)
-		if string(r.Protocol) == v.flow.Protocol && (local == client && remote == server || local == server && remote == client) {
+		if string(r.Protocol) == v.flow.Protocol && records.Between(r, client, server) {
 			one := *r
 			v.add(shown{Type: portType, Port: &one})
 		}

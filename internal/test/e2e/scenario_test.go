@@ -54,7 +54,30 @@ func (b *bed) talk() {
 		io.WriteString(client, "a secret word")
 		client.(*net.TCPConn).CloseWrite()
 		io.ReadAll(server)
+		b.ask()
 	})
+}
+
+// ask sends a datagram to the port of the tests between two sockets that are bound to no address.
+func (b *bed) ask() {
+	b.t.Helper()
+	to, err := net.ResolveUDPAddr("udp4", "127.0.0.1:"+scenarioPort)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var ends [2]*net.UDPConn
+	for i, port := range []int{to.Port, 0} {
+		if ends[i], err = net.ListenUDP("udp4", &net.UDPAddr{Port: port}); err != nil {
+			b.t.Fatal(err)
+		}
+		defer ends[i].Close()
+	}
+	if _, err := ends[1].WriteToUDP([]byte("q"), to); err != nil {
+		b.t.Fatal(err)
+	}
+	if _, _, err := ends[0].ReadFromUDP(make([]byte, 1)); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // reported waits for the report of a capture, and returns its status.
@@ -226,7 +249,7 @@ func TestScenarioAndItsReport(t *testing.T) {
 func (b *bed) correlated(name string) {
 	b.t.Helper()
 	types := map[string]int{}
-	for _, flow := range []string{"1", "2"} {
+	for _, flow := range []string{"1", "2", "3"} {
 		var list []struct {
 			Type, Dropped    string
 			Port             struct{ Event, Process string }
@@ -245,7 +268,7 @@ func (b *bed) correlated(name string) {
 			}
 		}
 	}
-	for _, want := range []string{"port refused", "port connect", "port accept", "port close"} {
+	for _, want := range []string{"port refused", "port connect", "port accept", "port close", "port flow"} {
 		if types[want] == 0 {
 			b.t.Errorf("%s: there is no %s, only %v", name, want, types)
 		}

@@ -122,6 +122,9 @@ func (w *writer) begin(r Recorder, unfit bool) (err error) {
 	if unfit {
 		lines = append(lines, "The filter of the capture asks for more than IP, so packets are here that do not match it")
 	}
+	if w.capture.Options.Process != "" {
+		lines = append(lines, "They are of all processes, also of others than those of the capture")
+	}
 	w.stream, err = pcapfile.NewStream(&w.buffer, capture.FileHeader{
 		Format: capture.PCAPNG, Interfaces: []capture.Interface{drops.Interface}, SnapLength: drops.SnapLength,
 		Filter: w.capture.Filter, Comments: lines, MaxBytes: capture.Unlimited, Start: time.Now(),
