@@ -265,6 +265,23 @@ struct {
 	__uint(max_entries, 65536);
 } flows SEC(".maps");
 
+// Sockets of UDP that are not a member's and get datagrams before one of a member that is bound to the
+// same port of any address: those that are bound to one, and those that are connected. A value is the
+// address of the socket, which may be gone, or another by now.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct port);
+	__type(value, __u64);
+	__uint(max_entries, 16384);
+} others SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct flow);
+	__type(value, __u64);
+	__uint(max_entries, 16384);
+} foreign SEC(".maps");
+
 struct fragment {
 	__u8 source[16], destination[16];
 	__u32 id, protocol;
@@ -356,6 +373,13 @@ static __always_inline int ipv6_only(__u64 sk)
 			      (void *)c + __builtin_preserve_field_info(c->skc_ipv6only, 0));
 	v <<= __builtin_preserve_field_info(c->skc_ipv6only, 4);
 	return v >> __builtin_preserve_field_info(c->skc_ipv6only, 5) != 0;
+}
+
+static __always_inline int has_port(const struct port *key)
+{
+	__s64 *n = bpf_map_lookup_elem(&ports, key);
+
+	return n && *n > 0;
 }
 
 static __always_inline void change_port(const struct port *key, __s64 by)
@@ -452,6 +476,68 @@ static __always_inline int flow_of(__u64 sk, struct flow *f)
 
 static __always_inline int is_datagram(__u32 protocol) { return protocol == UDP || protocol == UDPLITE; }
 
+// note_other enters a socket of UDP that is not a member's and is bound to an address.
+static __attribute__((noinline)) int note_other(__u64 sk)
+{
+	struct sock *s = (void *)sk;
+	struct port key = {};
+	__u16 family = 0;
+	__u32 four;
+
+	READ(key.port, s->__sk_common.skc_num);
+	READ(family, s->__sk_common.skc_family);
+	key.protocol = protocol_of(sk);
+	if (!key.port || !is_datagram(key.protocol) || (family != AF_INET && family != AF_INET6) || !here(sk))
+		return 0;
+	if (family == AF_INET) {
+		READ(four, s->__sk_common.skc_rcv_saddr);
+		if (!four)
+			return 0;
+		mapped(key.address, &four);
+	} else {
+		READ(key.address, s->__sk_common.skc_v6_rcv_saddr);
+		if (is_zero(key.address))
+			return 0;
+	}
+	bpf_map_update_elem(&others, &key, &sk, BPF_ANY);
+	return 0;
+}
+
+// other returns the socket of an entry, if it is no member's now, else 0.
+static __always_inline __u64 other(const __u64 *entry)
+{
+	__u64 sk = entry ? *entry : 0;
+
+	return bpf_map_lookup_elem(&sockets, &sk) ? 0 : sk;
+}
+
+// waits reports whether the socket of an entry is there and gets datagrams from anybody at a port, which
+// is taken from it when it is closed.
+static __always_inline int waits(const __u64 *entry, __u16 at)
+{
+	__u64 sk = other(entry);
+	__u16 port = 0, remote = 0;
+
+	if (!sk)
+		return 0;
+	READ(port, ((struct sock *)sk)->__sk_common.skc_num);
+	READ(remote, ((struct sock *)sk)->__sk_common.skc_dport);
+	return port == at && !remote;
+}
+
+// connects reports whether the socket of an entry is there and has those ends.
+static __always_inline int connects(const __u64 *entry, const struct flow *f)
+{
+	__u64 sk = other(entry), differ = 0;
+	struct flow now = {};
+
+	if (!sk || !flow_of(sk, &now))
+		return 0;
+	for (int i = 0; i < sizeof(now) / 8; i++)
+		differ |= ((__u64 *)&now)[i] ^ ((__u64 *)f)[i];
+	return !differ;
+}
+
 // adopt makes a socket one of a member, with what it is bound to and connected to already.
 static __attribute__((noinline)) int adopt(__u64 sk)
 {
@@ -518,8 +604,12 @@ int sends6(struct bpf_sock_addr *ctx) { return adopt_if_member(address(ctx->sk))
 
 static __always_inline int bound(__u64 sk)
 {
-	if (is_datagram(protocol_of(sk)))
+	if (!is_datagram(protocol_of(sk)))
+		return 1;
+	if (bpf_map_lookup_elem(&sockets, &sk))
 		count_port(sk);
+	else
+		note_other(sk);
 	return 1;
 }
 
@@ -806,11 +896,13 @@ int files(struct bpf_iter__task_file *ctx)
 	if (!task || !file)
 		return 0;
 	process = task->tgid;
-	if (!bpf_map_lookup_elem(&members, &process))
-		return 0;
 	sk = socket_of(file);
-	if (sk)
+	if (!sk)
+		return 0;
+	if (bpf_map_lookup_elem(&members, &process))
 		adopt(sk);
+	else
+		note_other(sk);
 	return 0;
 }
 
@@ -821,6 +913,7 @@ struct packet {
 	__u16 source_port, destination_port;
 	__u32 id; // of fragments
 	__u8 protocol, kind, first, later; // first or later fragment of several
+	__u8 to_one; // of what comes in: not to all, nor to a group
 };
 
 enum {
@@ -1074,6 +1167,31 @@ static __always_inline int settle(struct bpf_sock *s, __u64 sk, __u64 user)
 	return held || ours;
 }
 
+// note_foreign enters the ends of a connected socket that is not a member's, if one of a member may be
+// bound to the same port.
+static __always_inline void note_foreign(__u64 sk, const struct flow *f)
+{
+	struct port key = {.port = f->local_port, .protocol = f->protocol};
+	__u16 remote = 0;
+	__u64 *known;
+
+	READ(remote, ((struct sock *)sk)->__sk_common.skc_dport);
+	if (!remote || !here(sk))
+		return;
+	__builtin_memcpy(key.address, f->local, 16);
+	if (!has_port(&key)) {
+		if (is_mapped(f->local))
+			__builtin_memset(key.address + 12, 0, 4);
+		else
+			__builtin_memset(key.address, 0, 16);
+		if (!has_port(&key))
+			return;
+	}
+	known = bpf_map_lookup_elem(&foreign, f);
+	if (!known || *known != sk)
+		bpf_map_update_elem(&foreign, f, &sk, BPF_ANY);
+}
+
 // egress enters the ends of what members send. When another process sends from there, they are its.
 // The kernel itself does so, too, for connections that were closed: it never begins one.
 SEC("cgroup_skb/egress")
@@ -1106,6 +1224,8 @@ int egress(struct __sk_buff *skb)
 		if (((p.protocol != TCP && p.kind != ANSWERS) || p.kind == BEGINS) && bpf_map_lookup_elem(&flows, &f) &&
 		    here(sk))
 			bpf_map_delete_elem(&flows, &f);
+		if (is_datagram(p.protocol))
+			note_foreign(sk, &f);
 		return 1;
 	}
 	h = bpf_map_lookup_elem(&sockets, &sk);
@@ -1139,14 +1259,8 @@ static __always_inline int is_held(const struct flow *f)
 	return h && h->serial == o->serial;
 }
 
-static __always_inline int has_port(const struct port *key)
-{
-	__s64 *n = bpf_map_lookup_elem(&ports, key);
-
-	return n && *n > 0;
-}
-
-// is_bound reports whether a member receives at the destination of a packet, from anybody.
+// is_bound reports whether a member receives at the destination of a packet, from anybody, and no other
+// process that has a socket for it alone.
 static __always_inline int is_bound(const struct packet *p, int loopback)
 {
 	struct {
@@ -1155,9 +1269,22 @@ static __always_inline int is_bound(const struct packet *p, int loopback)
 	} prefix = {.bits = 128};
 	struct port key = {.port = p->destination_port, .protocol = p->protocol};
 
+	struct flow f = {};
+	__u64 *known;
+
 	__builtin_memcpy(key.address, p->destination, 16);
-	if (has_port(&key))
+	if (p->to_one && is_datagram(p->protocol)) {
+		from_destination(p, &f);
+		known = bpf_map_lookup_elem(&others, &key);
+		if (connects(bpf_map_lookup_elem(&foreign, &f), &f) || connects(known, &f))
+			return 0;
+		if (has_port(&key))
+			return 1;
+		if (waits(known, key.port))
+			return 0;
+	} else if (has_port(&key)) {
 		return 1;
+	}
 	if (is_mapped(p->destination))
 		__builtin_memset(key.address + 12, 0, 4);
 	else
@@ -1226,6 +1353,8 @@ int of_process(struct __sk_buff *skb)
 	}
 	if (p.later)
 		return bpf_map_lookup_elem(&fragments, &key) ? keep : 0;
+	p.to_one = skb->pkt_type == 0 && // PACKET_HOST
+		   (is_mapped(p.destination) ? p.destination[12] < 224 : p.destination[0] != 0xff);
 	if (!is_wanted(&p, skb->pkt_type == 4, loopback)) // PACKET_OUTGOING
 		return 0;
 	if (p.first)
