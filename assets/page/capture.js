@@ -63,7 +63,7 @@ function reportOf(c) {
     case 'made': return html`<a href=${address(['system', 'reports', c.reportFile])}>${c.reportFile}</a>`;
     case 'making': return 'being made';
     case 'failed': return `none: ${c.reportError}`;
-    default: return 'made when the capture ends';
+    default: return ended(c) ? 'waits to be made' : 'made when the capture ends';
   }
 }
 

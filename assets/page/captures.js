@@ -95,7 +95,9 @@ function ActiveCapture({ capture: c }) {
       ${fact('Started by', c.owner)}
     </dl>` : html`<p>Starts at ${moment(c.start)}, in ${duration((Date.parse(c.start) - now) / 1000)}. Planned by ${c.owner}.</p>`}
     ${way && html`<div class="way"><progress max="1" value=${Math.min(1, Math.max(0, way.done))} aria-label=${`Way to the limit of ${c.name}`}></progress><span class="quiet">${way.left}</span></div>`}
-    <p class="mono filter-of">${c.filter || html`<span class="quiet">every packet</span>`}</p>
+    ${c.process && html`<p>Only of the process ${c.process} and what it starts.</p>`}
+    ${c.scenario && html`<p>By the scenario ${c.scenario}.</p>`}
+    <p class="mono filter-of">${c.filter || html`<span class="quiet">every packet${c.process ? ' of it' : ''}</span>`}</p>
   </article>`;
 }
 

@@ -10,7 +10,10 @@ import { confirm, html, Loading, MenuButton, notify, notifyFailure, Problem, Tab
 /** described returns the files with what the captures know of them, the newest first. */
 function described(files, captures) {
   const known = new Map();
-  captures.forEach((c) => (c.files || []).forEach((f) => known.set(f.name, { capture: c, file: f })));
+  captures.forEach((c) => {
+    (c.filesBeside || []).forEach((f) => known.set(f.name, { capture: c }));
+    (c.files || []).forEach((f) => known.set(f.name, { capture: c, file: f }));
+  });
   return files.map((f) => ({ ...f, ...(known.get(f.name) || {}) }))
     .sort((a, b) => (a.modifiedTime < b.modifiedTime ? 1 : -1));
 }
@@ -47,7 +50,7 @@ export function Downloads({ files }) {
   };
   const each = (form) => get(names.map((name) => fileAddress(name, form)));
   const captures = files.every((f) => isCapture(f.name));
-  const processes = files.every((f) => f.capture?.processes);
+  const processes = files.every((f) => f.file && f.capture.processes);
   return html`<${MenuButton} label="Download File">
     <li><button type="button" onClick=${() => each({})}>As stored</button></li>
     ${captures && html`<li><button type="button" onClick=${() => each({ format: 'pcap' })}>As pcap</button></li>
@@ -103,7 +106,7 @@ export function Files({ files, captures }) {
     ${files.value && html`<${Table} caption="Stored files" hideCaption rows=${rows} rowKey=${(f) => f.name} empty="There are no files. A capture's file is here when it has ended."
       rowClass=${(f) => (chosen.has(f.name) ? 'chosen' : undefined)} columns=${[
     operator && { name: 'choose', title: allBox, className: 'narrowest', cell: (f) => html`<input type="checkbox" aria-label=${`Choose ${f.name}`} checked=${chosen.has(f.name)} onChange=${(e) => choose(f.name, e.currentTarget.checked)} />` },
-    { name: 'name', title: 'File', header: true, cell: (f) => html`${isCapture(f.name) && operator ? html`<a href=${address(['captures', f.name, 'packets'])}>${f.name}</a>` : f.name}${f.payload ? '' : html` <span class="badge">headers only</span>`}` },
+    { name: 'name', title: 'File', header: true, cell: (f) => html`${isCapture(f.name) && operator ? html`<a href=${address(['captures', f.name, 'packets'])}>${f.name}</a>` : f.name}${isCapture(f.name) && !f.payload ? html` <span class="badge">headers only</span>` : ''}` },
     { name: 'capture', title: 'Capture', cell: (f) => f.capture && html`<a href=${address(['captures', f.capture.name])}>${f.capture.name}</a>` },
     { name: 'time', title: 'Written', className: 'nowrap', cell: (f) => moment(f.modifiedTime) },
     { name: 'bytes', title: 'Size', number: true, cell: (f) => bytes(f.bytes) },

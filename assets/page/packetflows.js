@@ -52,7 +52,7 @@ export function Flows({ name, query }) {
     { name: 'again', title: 'Retransmissions', number: true, cell: (f) => (f.retransmissions ? html`<span class="badge warn">${count(f.retransmissions)}</span>` : '0') },
     { name: 'acts', title: html`<span class="unseen">Actions</span>`, cell: (f) => html`<div class="row">
       <a href=${address(['captures', name, 'packets', f.position], { filter: f.filter })} aria-label=${`Packets of ${f.client} and ${f.server}`}>Packets</a>
-      ${f.flow && html`<a href=${address(['captures', name, 'flow', f.flow])} aria-label=${`All of it: conversation ${f.flow}, drops and port log`}>All of it</a>`}
+      ${payload && f.flow && html`<a href=${address(['captures', name, 'flow', f.flow])} aria-label=${`All of it: conversation ${f.flow}, drops and port log`}>All of it</a>`}
       ${payload && streams.has(f.protocol) && html`<a href=${address(['captures', name, 'follow', f.position])} aria-label=${`Follow the stream of packet ${f.position}`}>Follow</a>`}</div>` },
   ]} />
       ${page.total > pageFlows && html`<div class="buttons"><button type="button" disabled=${first === 1} onClick=${() => setFirst(Math.max(1, first - pageFlows))}>Previous</button>

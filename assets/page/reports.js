@@ -4,7 +4,7 @@ import { useEffect, useState } from './vendor/preact.js';
 import { asFailure, aborted, request, run } from './api.js';
 import { bytes } from './format.js';
 import { address } from './router.js';
-import { tree, useAllowed, useStore } from './state.js';
+import { tree, useAllowed, usePayload, useStore } from './state.js';
 import { html, Loading, Problem, useLoad } from './ui.js';
 import { CommandForm } from './forms.js';
 import { Managed } from './managed.js';
@@ -24,9 +24,10 @@ const onePage = (name) => name.endsWith('.html');
 
 /** Reports is the part of #/system about them; with a name it reads that one. */
 export function Reports({ name, nodes, allowed }) {
+  const payload = usePayload();
   if (name) return html`<${Report} key=${name} name=${name} />`;
   // A report that is one page is never shown here as HTML.
-  const extra = (r) => html`${!onePage(r.name) && html`<a class="button" href=${address(['system', 'reports', r.name])}>Read</a>`}<a class="button" href=${fileURL(r.name)} download=${r.name}>Download</a>`;
+  const extra = (r) => (payload || !r.payload) && html`${!onePage(r.name) && html`<a class="button" href=${address(['system', 'reports', r.name])}>Read</a>`}<a class="button" href=${fileURL(r.name)} download=${r.name}>Download</a>`;
   return html`<${Managed} title="Reports" list="diagnostic reporting list" nodes=${nodes} allowed=${allowed} keys=${['name']} columns=${columns}
     news=${[['diagnostic reporting new', 'New report'], ['supportrequest', 'New support request']]} acts=${[['diagnostic reporting delete', 'Delete']]}
     names=${(r) => ({ name: r.name })} extra=${allowed('diagnostic reporting new') && extra} />`;

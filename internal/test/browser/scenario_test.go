@@ -81,6 +81,20 @@ func TestFormsOfCapturesHaveEveryOption(t *testing.T) {
 	await.Until(t, "the settings without a scenario", func() bool {
 		return !strings.Contains(a.SSH("op", "packetcapture settings --json").Out, `"scenario":"lan"`)
 	})
+
+	first := a.SSH("op", "packetcapture settings --json").Out // what is emptied is taken back, whatever that means for it
+	a.SSH("op", "packetcapture setup mode ring filebytes 100MB fileseconds 10m keepfiles 3 process curl filter icmp durationseconds 60s packets 5 ringbytes 64MB rings 2 snaplength 99 cpus 0")
+	p.Go("#/captures")
+	p.Go("#/capture-settings")
+	p.Wait("the settings", "document.querySelector('[name=keepFiles]')?.value === '3'")
+	browser.Eval[bool](p, `(() => { for (const e of document.querySelectorAll('main form input[name]')) if (!['fileBytes', 'fileSeconds', 'sizeBytes', 'caseNumber', 'kind'].includes(e.name)) { e.value = ''; e.dispatchEvent(new Event('input', { bubbles: true })); }
+		document.querySelector('main form input[value=none]').click(); return true; })()`)
+	p.Choose(button(p, "Save Settings"))
+	p.WaitText(".notice", "The settings are saved")
+	a.SSH("op", "packetcapture setup mode single")
+	if last := a.SSH("op", "packetcapture settings --json").Out; last != first {
+		t.Errorf("the settings are %s, and were %s", last, first)
+	}
 }
 
 // A capture by a scenario is begun by the form, says what it does, and has its report when it ends, which
@@ -200,6 +214,12 @@ func TestProcessesInSummaryAndFiles(t *testing.T) {
 		t.Errorf("of packets without processes are offered %q", offered)
 	}
 
+	p.Go("#/captures/owned")
+	p.Choose(button(p, "Make report"))
+	p.Wait("the form", "document.querySelector('dialog[open] form [type=submit]:not([disabled])')")
+	p.Choose("dialog[open] form [type=submit]")
+	p.WaitText("dl.details dd a", "-report.tar.gz")
+
 	p.Go("#/captures/owned") // with its processes it goes to another host, too
 	p.Choose(button(p, "Copy to target"))
 	p.Wait("the form", "document.querySelector('dialog[open] form [type=submit]:not([disabled])')")
@@ -210,6 +230,33 @@ func TestProcessesInSummaryAndFiles(t *testing.T) {
 	p.WaitText(".one-line code", "packetcapture export name owned target vault processes yes")
 	p.Choose("dialog[open] form [type=submit]")
 	p.WaitText("[aria-label=Copies] td", ".processes.pcapng")
+}
+
+// Who may see headers only is not offered what has contents, and files that have none of a packet are not
+// said to be of headers. A capture of one process says so.
+func TestNoContentsAreOffered(t *testing.T) {
+	t.Parallel()
+	a, network, b := lab(t)
+	a.SSH("op", "packetcapture start trouble scenario lan interfaces lo process loud processes yes report yes filter 'udp port 5002'")
+	spoken(t, network, "loud", 5002)
+	captured(t, a, "trouble", 3)
+	p := b.SignedIn(a, "sup", browser.Look{})
+	p.WaitText("article.active", "Only of the process loud")
+	p.WaitText("article.active", "By the scenario lan")
+	a.SSH("op", "packetcapture stop trouble")
+	await.Until(t, "the report", func() bool { return strings.Contains(a.SSH("op", "diagnostic reporting list").Out, "trouble") })
+	p.Go("#/captures/trouble/flows")
+	p.WaitText("main td a", "Packets")
+	if text := p.Text(); strings.Contains(text, "All of it") {
+		t.Errorf("a conversation with contents is offered: %s", text)
+	}
+	for fragment, forbidden := range map[string]string{"#/system/reports": "Read", "#/captures": "headers only"} {
+		p.Go(fragment)
+		p.WaitText("main table", "trouble")
+		if text := browser.Eval[string](p, "document.querySelector('main').innerText"); strings.Contains(text, forbidden) {
+			t.Errorf("%s offers or says %q: %s", fragment, forbidden, text)
+		}
+	}
 }
 
 // blocksOf returns the blocks of a type in a file in pcapng.
