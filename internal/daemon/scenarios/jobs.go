@@ -78,6 +78,13 @@ func (r *Room) find(name string) *job {
 	return nil
 }
 
+// has reports whether the capture of a job is still there.
+func (r *Room) has(j *job) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.jobs, j)
+}
+
 // save writes the jobs as they are now.
 func (r *Room) save() error {
 	r.storing.Lock()

@@ -119,6 +119,7 @@ type bed struct {
 	dir     string
 	files   *files.Directory
 	reports *reports.Reports
+	tables  []access.Table // of captures that begin
 }
 
 const quota = 50 << 20
@@ -127,7 +128,7 @@ const quota = 50 << 20
 func openBed(t *testing.T, dir string, s *shelf, line func(ctx context.Context, line string) error) *bed {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	b := &bed{shelf: s, t: t, dir: dir}
+	b := &bed{shelf: s, t: t, dir: dir, tables: []access.Table{{Title: "one", Line: "table"}}}
 	silent := func(string, string, map[string]string) {}
 	var err error
 	if b.files, err = files.Open(files.Options{Path: filepath.Join(dir, "diagnostic"), Log: log, System: silent, QuotaBytes: quota, DeleteOldest: true, ReserveBytes: 1}); err != nil {
@@ -157,7 +158,7 @@ func (b *bed) close() {
 	}
 }
 
-// begin begins a capture with a table, and has its file on the disk.
+// begin begins a capture with tables, and has its file on the disk.
 func (b *bed) begin(name string, bytes int64, report bool) {
 	b.t.Helper()
 	f, err := b.files.CreateFile("mx1-" + name + ".pcap")
@@ -174,7 +175,7 @@ func (b *bed) begin(name string, bytes int64, report bool) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := b.Room.begin(&job{Capture: name, Caller: ownerOf(roomtest.Admin), Begun: s.StartTime, Tables: []access.Table{{Title: "one", Line: "table"}}}, s); err != nil {
+	if err := b.Room.begin(&job{Capture: name, Caller: ownerOf(roomtest.Admin), Begun: s.StartTime, Tables: b.tables}, s); err != nil {
 		b.t.Fatal(err)
 	}
 	b.Captured(name)
@@ -230,6 +231,58 @@ func TestTablesOfSeveralCaptures(t *testing.T) {
 		defer b.Room.mu.Unlock()
 		return !slices.ContainsFunc(b.jobs, func(j *job) bool { return len(j.Before) != 1 || j.Before[0].Result != "ok" })
 	})
+}
+
+// A capture that is deleted while its tables are read leaves none of them, and no more are read: a
+// table may ask servers.
+func TestTablesOfADeletedCapture(t *testing.T) {
+	for _, when := range []string{"before", "after"} {
+		inside, release := make(chan struct{}, 100), make(chan struct{}, 100)
+		b := openBed(t, t.TempDir(), &shelf{}, func(ctx context.Context, _ string) error {
+			inside <- struct{}{}
+			select {
+			case <-release:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		b.tables = append(b.tables, access.Table{Title: "two", Line: "table"})
+		b.begin("one", 1, false)
+		b.Room.mu.Lock()
+		j := b.jobs[0]
+		b.Room.mu.Unlock()
+		<-inside
+		if when == "after" {
+			release <- struct{}{}
+			<-inside
+			release <- struct{}{}
+			await.Until(t, "the tables of the beginning", func() bool {
+				b.Room.mu.Lock()
+				defer b.Room.mu.Unlock()
+				return len(j.Before) == 2
+			})
+			b.stop("one")
+			<-inside
+		}
+		b.shelf.mu.Lock()
+		b.shelf.list = nil
+		b.shelf.mu.Unlock()
+		b.Captured("one")
+		await.Until(t, "the job to go", func() bool { return !b.has(j) })
+		release <- struct{}{}
+		await.Until(t, "the end of reading", func() bool {
+			b.Room.mu.Lock()
+			defer b.Room.mu.Unlock()
+			return !b.busy[j]
+		})
+		if left, err := os.ReadDir(filepath.Join(b.dir, "tables")); err != nil || len(left) > 0 {
+			t.Errorf("%s: left are %v, %v", when, left, err)
+		}
+		if len(inside) > 0 {
+			t.Errorf("%s: another table was read", when)
+		}
+	}
 }
 
 // The files of a capture stay until its report is made, however full the directory is. Then they may

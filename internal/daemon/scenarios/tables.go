@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"time"
 
 	"diagsh/capture"
@@ -92,6 +93,9 @@ func (r *Room) readOf(j *job, begun time.Time, first bool) {
 	<-r.slots
 	r.mu.Lock()
 	delete(r.busy, j)
+	if !slices.Contains(r.jobs, j) { // its capture was deleted meanwhile, and the folder made anew
+		r.removeFolder(j)
+	}
 	r.mu.Unlock()
 	if read { // what failed is tried again when a capture changes
 		r.wake()
@@ -131,6 +135,7 @@ func (r *Room) readFirst(j *job, s capture.Status) bool {
 		var ok bool
 		if list, ok = r.readAll(j, "before"); !ok {
 			r.mu.Lock()
+			r.removeFolder(j)
 			j.Folder = ""
 			r.mu.Unlock()
 			return false
@@ -140,7 +145,8 @@ func (r *Room) readFirst(j *job, s capture.Status) bool {
 	return true
 }
 
-// readAll reads the tables of a job. It reports false if the appliance is being stopped.
+// readAll reads the tables of a job. It reports false if the appliance is being stopped, or the capture
+// is deleted.
 func (r *Room) readAll(j *job, when string) ([]reading, bool) {
 	list := []reading{}
 	caller, err := r.callerOf(j)
@@ -155,7 +161,7 @@ func (r *Room) readAll(j *job, when string) ([]reading, bool) {
 		default:
 			left -= r.readTable(caller, path.Join(j.Folder, when), n+1, &one)
 		}
-		if r.ctx.Err() != nil {
+		if r.ctx.Err() != nil || !r.has(j) {
 			return nil, false
 		}
 		list = append(list, one)
