@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
 	"diagsh/diag/ports"
+	"diagsh/diag/users"
 	"diagsh/internal/menu"
 )
 
@@ -48,7 +50,9 @@ func setupCommand(s logService) *menu.Command {
 			if err := s.SetPortLogSettings(caller, withoutAll(a.PartialLog)); err != nil {
 				return err
 			}
-			return out.Record(s.PortLogSettings())
+			settings := s.PortLogSettings()
+			out.Printf("%s", menu.Text(unknownUsers(settings.LogOptions)))
+			return out.Record(settings)
 		},
 		Text: writeSettings,
 	}.Command()
@@ -117,6 +121,20 @@ func meant(o ports.LogOptions) ports.LogOptions {
 		}
 	}
 	return o
+}
+
+// unknownUsers says which users that are selected are none on this machine. They may come yet.
+func unknownUsers(o ports.LogOptions) string {
+	var text strings.Builder
+	for _, user := range o.Users {
+		if _, err := strconv.ParseUint(user, 10, 32); err == nil {
+			continue
+		}
+		if _, err := users.Number(user); err != nil {
+			fmt.Fprintf(&text, "There is no user %s on this machine: nothing is selected by that name before there is one.\n", menu.Quoted(user))
+		}
+	}
+	return text.String()
 }
 
 // check returns an error if the argument that was just given is wrong.

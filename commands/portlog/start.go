@@ -28,7 +28,8 @@ func startCommand(s logService) *menu.Command {
 			if err != nil {
 				return err
 			}
-			out.Printf("The port log is started. Its files are in /diagnostic (SFTP, SCP) at once, and grow.\n")
+			out.Printf("The port log is started. Its files are in /diagnostic (SFTP, SCP) at once, and grow.\n%s",
+				menu.Text(unknownUsers(status.LogOptions)))
 			return out.Record(status)
 		},
 		Text: writeStatus,

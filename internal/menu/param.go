@@ -446,7 +446,11 @@ func (p *Param) Range() string {
 func (p *Param) rangeError() error {
 	what := cmp.Or(map[string]string{"number": "a whole number", "time": "a time, or a duration from now"}[p.Type],
 		"a "+p.Type)
-	return fmt.Errorf("%s", strings.TrimSpace("it is "+what+" "+p.Range()))
+	text := strings.TrimSpace("it is " + what + " " + p.Range())
+	if p.Limit {
+		text += ", or unlimited"
+	}
+	return errors.New(text)
 }
 
 // Sentence converts a phrase to the form of an Error's Message and Hint: with a capital letter and
