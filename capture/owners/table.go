@@ -114,6 +114,13 @@ func (t *Table) Until() time.Time {
 	return time.Unix(0, t.windows[len(t.windows)-1].until)
 }
 
+// Full reports whether flows are left out: what happens now will not be known.
+func (t *Table) Full() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.full
+}
+
 // Lost notes that between two times events were lost: who had a packet then is not known.
 func (t *Table) Lost(from, until time.Time) {
 	t.mu.Lock()

@@ -139,7 +139,7 @@ func (j Joined) Wait(ctx context.Context, batch []capture.Packet) {
 	defer limit.Stop()
 	looks := time.NewTicker(settleEvery)
 	defer looks.Stop()
-	for j.table.Until().Before(needed) {
+	for j.table.Until().Before(needed) && !j.table.Full() {
 		select {
 		case <-looks.C:
 		case <-limit.C:
