@@ -18,7 +18,11 @@ import (
 // the processes first.
 func (s *Set) describeAll() error {
 	names := users.Names{}
-	var failed error
+	var head bytes.Buffer
+	fmt.Fprintf(&head, "Processes of %s, in the order in which it names them first\n", s.names[portsFile])
+	member(&head, "Host", s.reporter.o.Hostname())
+	head.WriteByte('\n')
+	failed := s.background(pidsFile, head.Bytes())
 	for {
 		list := s.next()
 		if len(list) == 0 {

@@ -199,7 +199,8 @@ func TestTenColumns(t *testing.T) {
 		}
 	}
 	b.whole(t)
-	if pids := b.read(t, "PIDS"); !strings.HasPrefix(pids, "Records are missing at 2026-11-30 12:00:00\n  Events:    7\n  Why:       the disk did not keep up\n\n") {
+	_, pids, _ := strings.Cut(b.read(t, "PIDS"), "\n\n") // behind the head
+	if !strings.HasPrefix(pids, "Records are missing at 2026-11-30 12:00:00\n  Events:    7\n  Why:       the disk did not keep up\n\n") {
 		t.Errorf("the gap is %.200q", pids)
 	}
 	if len(ours) != len(Columns) {
@@ -317,6 +318,10 @@ func TestPIDs(t *testing.T) {
 	b.must(t, b.set.Write(list))
 	b.whole(t)
 	blocks := strings.SplitAfter(strings.TrimSuffix(b.read(t, "PIDS"), "\n\n"), "\n\n")
+	if head := blocks[0]; !strings.HasPrefix(head, "Processes of PR-PORTS-") || !strings.Contains(head, "\n  Host:      mx1\n") {
+		t.Errorf("the head is %q", head)
+	}
+	blocks = blocks[1:]
 	if len(blocks) != 4 {
 		t.Fatalf("%d blocks of 4: %q", len(blocks), blocks)
 	}
