@@ -34,7 +34,8 @@ func (j *Joiner) Join(p *capture.Packet, link capture.LinkType) Owners {
 	const handshake = headers.SYN | headers.ACK | headers.RST | headers.FIN
 	q := query{
 		protocol: h.Outer.Transport, time: p.Time, payload: h.Outer.Payload || h.Outer.Transport == numbers[UDP],
-		begins: h.Outer.Flags&handshake == headers.SYN, answers: h.Outer.Flags&handshake == headers.SYN|headers.ACK,
+		sequence: h.Outer.Sequence,
+		begins:   h.Outer.Flags&handshake == headers.SYN, answers: h.Outer.Flags&handshake == headers.SYN|headers.ACK,
 		refuses: h.Outer.Flags&headers.RST != 0 && h.Outer.Sequence == 0,
 	}
 	t := j.table

@@ -33,7 +33,8 @@ type query struct {
 	// Of TCP: the packet begins a connection, answers such a packet, or refuses it.
 	begins, answers, refuses bool
 
-	payload bool // the packet has data, or is a datagram: a process sent it, not the kernel
+	payload  bool   // the packet has data, or is a datagram: a process sent it, not the kernel
+	sequence uint32 // of TCP
 }
 
 // find returns who had the local end. It is nil if that is not known for sure. Called with the lock
@@ -105,10 +106,10 @@ func (t *Table) active(flows [3][]span, q query) (p *Process, found bool) {
 	for _, spans := range flows {
 		one, many := spanAt(spans, q.time)
 		switch {
-		case many, one != nil && takenOver(spans, one, q):
+		case many:
 			return nil, true
 		case one != nil:
-			return known(one.process), true
+			return ownerOf(spans, one, q), true
 		}
 	}
 	return nil, false
@@ -142,21 +143,66 @@ func last(spans []span, time int64) int {
 	return sort.Search(len(spans), func(i int) bool { return spans[i].from > time }) - 1
 }
 
-// takenOver reports whether another process, or another program in the same process, may have had the
-// socket already when a packet with data was sent: it is told of when its first call returns. Which of
-// the two sent the data is not known.
-func takenOver(spans []span, now *span, q query) bool {
+// ownerOf returns who had the packet of a span. Of data it is who gave it to the kernel: the process
+// before may have done so, and another one, or another program in the same process, may have had the
+// socket already, since it is told of when its first call returns. Where the numbers of TCP do not say
+// which of the two it was, that is not known.
+func ownerOf(spans []span, now *span, q query) *Process {
 	if !q.sends || !q.payload {
-		return false
+		return known(now.process)
 	}
-	next := successor(spans, now, q.time)
+	next, former := successor(spans, now, q.time), predecessor(spans, now)
 	switch {
-	case next == nil:
+	case next != nil && mixed(now, next) && !before(q.sequence, next.first),
+		former != nil && mixed(former, now) && q.sequence-now.first < mostBuffered:
+		return nil
+	case takenOver(next, q) && next.first == 0:
+		return nil
+	case takenOver(next, q) && !before(q.sequence, next.first):
+		return known(next.process)
+	}
+	for now != nil && now.first != 0 && before(q.sequence, now.first) {
+		now = predecessor(spans, now)
+	}
+	if now == nil {
+		return nil
+	}
+	return known(now.process)
+}
+
+// mixed reports whether two processes sent at the same time, of which one was told after the other.
+func mixed(earlier, later *span) bool {
+	return earlier.first != 0 && later.first != 0 && before(later.first, earlier.first)
+}
+
+// mostBuffered is more than the kernel buffers of one connection. Numbers that are further apart say
+// nothing: they begin again after 4 GiB.
+const mostBuffered = 64 << 20
+
+// before reports whether one number of TCP is right before another.
+func before(sequence, than uint32) bool { return than-sequence-1 < mostBuffered }
+
+// takenOver reports whether a packet with data was sent since the process before was last seen to use the
+// socket, which the one of a span had next.
+func takenOver(next *span, q query) bool {
+	switch {
+	case !q.sends, !q.payload, next == nil:
 		return false
 	case next.idle == 0:
 		return next.from-q.time <= int64(handover)
 	}
 	return q.time >= next.idle.since(next.from)
+}
+
+// predecessor returns the span of the process that had the socket before, nil if it is not known.
+func predecessor(spans []span, now *span) *span {
+	newest := last(spans, now.from-1)
+	for i := newest; i >= 0 && newest-i < mostLooks; i-- {
+		if s := &spans[i]; s.socket == now.socket && *s.process != *now.process && s.process.PID != 0 {
+			return s
+		}
+	}
+	return nil
 }
 
 // successor returns the span of the process that had the socket next, nil if there is none.
@@ -207,7 +253,7 @@ func coming(flows, any [3][]span, q query) *Process {
 		}
 	}
 	switch {
-	case first == nil, takenOver(of, first, q):
+	case first == nil, takenOver(successor(of, first, q.time), q):
 		return nil
 	case q.protocol == numbers[TCP] || q.sends || held(any, first.socket, q.time):
 		return known(first.process)

@@ -52,6 +52,10 @@ type Flow struct {
 	// not known.
 	Unused time.Time `json:"unusedTime,omitzero"`
 
+	// First is the sequence number of TCP from which on what is sent is of this process, though others
+	// had the socket before; 0: that is not known.
+	First uint32 `json:"firstSequence,omitempty"`
+
 	Socket uint64 `json:"socket"` // different sockets have different numbers
 	Process
 }

@@ -99,6 +99,7 @@ func TestJoin(t *testing.T) {
 	took := func(pid int, from, unused float64) Flow {
 		return with(had(TCP, pid, from, 0), func(f *Flow) { f.Socket, f.Unused = 5, at(unused) })
 	}
+	first := func(f Flow, sequence uint32) Flow { f.First = sequence; return f }
 	for _, test := range []struct {
 		name             string
 		flows            []Flow
@@ -160,6 +161,12 @@ func TestJoin(t *testing.T) {
 		{"either of two, of which one was told late", []Flow{had(UDP, 5, 15.5, 100), with(had(UDP, 6, 100, 0), func(f *Flow) { f.Socket = 5 })}, packet(15, udp_, us, them, 0, 0, 5), 0, 0},
 		{"the first's last data", []Flow{had(TCP, 5, 10, 900), took(6, 900, 400)}, packet(399, tcp, us, them, ack, 1, 5), 5, 0},
 		{"data of a call that took long", []Flow{had(TCP, 5, 10, 90_000), took(6, 90_000, 400)}, packet(500, tcp, us, them, ack, 1, 5), 0, 0},
+		{"data of a call that took long, by its number", []Flow{had(TCP, 5, 10, 90_000), first(took(6, 90_000, 400), 1)}, packet(500, tcp, us, them, ack, 1, 5), 6, 0},
+		{"data that the first left to the kernel", []Flow{had(TCP, 5, 10, 90_000), first(took(6, 90_000, 400), 2)}, packet(500, tcp, us, them, ack, 1, 5), 5, 0},
+		{"data that the first left to the kernel, later", []Flow{had(TCP, 5, 10, 900), first(took(6, 900, 400), 2)}, packet(950, tcp, us, them, ack, 1, 5), 5, 0},
+		{"numbers that begin again", []Flow{had(TCP, 5, 10, 900), first(took(6, 900, 400), 2)}, packet(950, tcp, us, them, ack, 1<<31, 5), 6, 0},
+		{"two that send at the same time", []Flow{had(TCP, 5, 10, 450), first(with(took(6, 450, 400), func(f *Flow) { f.Until = at(900) }), 9), first(took(5, 900, 450), 3)},
+			packet(500, tcp, us, them, ack, 10, 5), 0, 0},
 		{"no data meanwhile", []Flow{had(TCP, 5, 10, 90_000), took(6, 90_000, 400)}, packet(500, tcp, us, them, ack, 1, 0), 5, 0},
 		{"what came in meanwhile", []Flow{had(TCP, 5, 10, 90_000), took(6, 90_000, 400)}, packet(500, tcp, them, us, ack, 1, 5), 0, 5},
 		{"what came when the first had ended", []Flow{had(TCP, 5, 10, 500), with(had(TCP, 0, 500, 900), func(f *Flow) { f.Socket = 5 }), took(6, 900, 400)},

@@ -45,6 +45,7 @@ type span struct {
 	socket      uint64
 	process     *Process
 	idle        idle
+	first       uint32 // see Flow.First
 }
 
 // An idle is how long before a flow Flow.Unused is: in milliseconds, rounded up, and one more. 0: that is
@@ -159,7 +160,7 @@ func (t *Table) Add(f Flow) {
 		s.until = f.Until.UnixNano()
 	}
 	if !f.Unused.IsZero() {
-		s.idle = idleOf(f.From.Sub(f.Unused))
+		s.idle, s.first = idleOf(f.From.Sub(f.Unused)), f.First
 	}
 	spans := t.flows[k]
 	at := sort.Search(len(spans), func(i int) bool { return spans[i].from >= s.from })

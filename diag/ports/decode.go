@@ -101,6 +101,7 @@ type event struct {
 	kindOfSock  uint16
 	errno       int32
 	time, began uint64 // of CLOCK_MONOTONIC
+	first       uint32 // of kindUse: the sequence number of TCP from which on its process sends; 0: it is not known
 	unused      uint64 // of kindUse: when the socket was used before; 0: it was not
 	inode       uint64
 	local       netip.AddrPort
@@ -167,6 +168,7 @@ func decodeEvent(b []byte, e *event) error {
 		e.opener, e.user, e.accepter = decodeTask(rest), decodeTask(rest[sizeTask:]), decodeTask(rest[2*sizeTask:])
 	case kindUse:
 		e.unused, e.began = e.began, e.time
+		e.first, e.errno = uint32(e.errno), 0
 		fallthrough
 	default:
 		if e.kind < kindOpen || e.kind > kindShut || len(b) != sizeEvent {

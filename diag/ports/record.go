@@ -119,6 +119,10 @@ type Flow struct {
 	// zero if nobody had the socket before, or that is not known.
 	Unused time.Time
 
+	// First is the sequence number of TCP from which on what is sent is of this process: what is before
+	// it, the one before gave to the kernel. 0: that is not known.
+	First uint32
+
 	Socket uint64 // as Record.Socket
 	Process
 }

@@ -18,6 +18,7 @@ type span struct {
 	from          time.Time
 	who           *actor
 	unused        time.Time // see Flow.Unused
+	first         uint32    // see Flow.First
 }
 
 // A socket is one that is known of.
@@ -222,7 +223,11 @@ func (t *table) passes(s *socket, e *event, who *actor) {
 	if s.local.Port() == 0 || who.PID == 0 || s.loose || s.protocol == TCP && s.state == stateClose {
 		return
 	}
-	t.enter(s, span{s.local, remote, at, who, unused})
+	p := span{local: s.local, remote: remote, from: at, who: who, unused: unused}
+	if !unused.IsZero() {
+		p.first = e.first
+	}
+	t.enter(s, p)
 }
 
 // unused returns when the process that had a socket before who an event is of was seen to use it for the
@@ -240,7 +245,7 @@ func (t *table) flow(s *socket, p span, until time.Time) {
 		return
 	}
 	t.flows = append(t.flows, Flow{NetNS: uint64(s.netns), Protocol: s.protocol, Local: p.local, Remote: p.remote,
-		From: p.from, Until: until, Unused: p.unused, Socket: s.serial, Process: p.who.Process})
+		From: p.from, Until: until, Unused: p.unused, First: p.first, Socket: s.serial, Process: p.who.Process})
 }
 
 // owner returns what is known of a socket. The inode is the better name: cookies are shared.

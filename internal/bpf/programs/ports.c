@@ -87,7 +87,7 @@ struct inet_connection_sock {
 struct tcp_sock {
 	_Bool is_mptcp;
 	__u64 bytes_received;
-	__u32 copied_seq, rcv_nxt;
+	__u32 copied_seq, rcv_nxt, write_seq;
 };
 struct mptcp_subflow_context {
 	struct sock *conn;
@@ -1063,6 +1063,20 @@ int getpeername6(struct bpf_sock_addr *ctx)
 	return named(ctx);
 }
 
+// next_sequence is the sequence number of the first byte of TCP that who uses a socket now sends, or
+// just sent: n bytes. What is before it, others gave to the kernel. 0: it is not known.
+static __always_inline __u32 next_sequence(struct sock *sk, int n, int out)
+{
+	__u32 next;
+
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	next = READ((struct tcp_sock *)sk, write_seq);
+	if (out && n > 0)
+		next -= n;
+	return next ? next : 1;
+}
+
 static __always_inline void used(struct sock *sk, int n, int out)
 {
 	struct task_struct *t;
@@ -1102,6 +1116,7 @@ static __always_inline void used(struct sock *sk, int n, int out)
 		if (e) {
 			e->who = k->user;
 			e->began = last;
+			e->error = next_sequence(sk, n, out);
 			bpf_ringbuf_submit(e, 0);
 		}
 	}

@@ -146,7 +146,7 @@ func (f *follower) flows(list []ports.Flow) {
 func flowOf(f *ports.Flow) owners.Flow {
 	return owners.Flow{
 		NetNS: f.NetNS, Protocol: owners.Protocol(f.Protocol), LocalAddress: f.Local.Addr(), LocalPort: f.Local.Port(),
-		RemoteAddress: f.Remote.Addr(), RemotePort: f.Remote.Port(), From: f.From, Until: f.Until, Unused: f.Unused, Socket: f.Socket,
+		RemoteAddress: f.Remote.Addr(), RemotePort: f.Remote.Port(), From: f.From, Until: f.Until, Unused: f.Unused, First: f.First, Socket: f.Socket,
 		Process: owners.Process{PID: f.PID, Name: f.Name, Exe: f.Exe, UID: f.UID, User: f.User},
 	}
 }
