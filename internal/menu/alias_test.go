@@ -169,3 +169,19 @@ func TestDialogueOfSharedArguments(t *testing.T) {
 		t.Errorf("then %+v, %v, %v", q, err, given)
 	}
 }
+
+// TestSynopsis: what a line may give without its name stands where it may be given so, before all that
+// has one.
+func TestSynopsis(t *testing.T) {
+	type args struct {
+		User  string `arg:"user" help:"Name."`
+		Count int    `arg:"count,positional:1" help:"Number."`
+		Port  int    `arg:"port,positional:2" help:"Number."`
+		All   bool   `arg:"all" help:"Yes."`
+	}
+	c := Decl[args, struct{}]{Name: "show", Help: "Show.", Text: func(io.Writer, struct{}) {},
+		Run: func(context.Context, Caller, args, *Out[struct{}]) error { return nil }}.Command()
+	if got := c.Synopsis([]string{"log", "show"}); got != "log show [[count] COUNT] [[port] PORT] [user USER] [all yes|no]" {
+		t.Errorf("%s", got)
+	}
+}

@@ -2,6 +2,7 @@ package menu
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -104,8 +105,15 @@ func (c *Command) PipedNote(p *Param) string {
 // Synopsis returns the one-line form: path, main value, keyword and value pairs.
 func (c *Command) Synopsis(path []string) string {
 	parts := []string{strings.Join(path, " ")}
+	byPlace, named := []*Param{}, []*Param{} // what is given without its name is so only before all others
 	for i := range c.Params {
-		p := &c.Params[i]
+		if p := &c.Params[i]; p.Before || p.Main || p.Next {
+			byPlace = append(byPlace, p)
+		} else {
+			named = append(named, p)
+		}
+	}
+	for _, p := range slices.Concat(byPlace, named) {
 		u := p.synopsis()
 		if !p.Required && p.Type != "confirm" {
 			u = "[" + u + "]"
