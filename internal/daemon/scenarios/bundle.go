@@ -45,15 +45,15 @@ func (r *Room) makeReports() {
 	}
 }
 
-// makeIfDue makes the report of a job that is due. One that is being made for a user is not; one that
-// a death of the appliance left half made is.
+// makeIfDue makes the report of a job that is due. One that is being made for a user is not, nor that
+// of a capture that was deleted meanwhile; one that a death of the appliance left half made is.
 func (r *Room) makeIfDue(j *job, s capture.Status) {
 	if r.occupy(r.ctx) != nil {
 		return
 	}
 	defer r.release()
 	r.mu.Lock()
-	due := (j.Report == capture.ReportWaits || j.Report == capture.ReportMaking) && j.Read
+	due := (j.Report == capture.ReportWaits || j.Report == capture.ReportMaking) && j.Read && slices.Contains(r.jobs, j)
 	r.mu.Unlock()
 	if !due {
 		return

@@ -373,6 +373,46 @@ func TestReportInterruptedAndTwice(t *testing.T) {
 	}
 }
 
+// A capture that is deleted while a user has its report made gets no other one.
+func TestReportOfADeletedCapture(t *testing.T) {
+	inside, release := make(chan struct{}), make(chan struct{})
+	b := openBed(t, t.TempDir(), &shelf{}, func(_ context.Context, line string) error {
+		if line == "packetcapture summary looked" {
+			close(inside)
+			<-release
+		}
+		return nil
+	})
+	b.begin("looked", 1<<20, false)
+	b.stop("looked")
+	s, err := b.shelf.Capture("looked")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := b.ReportCapture(t.Context(), roomtest.Admin, "looked", func(string) {})
+		ended <- err
+	}()
+	<-inside
+	b.Room.mu.Lock()
+	j := b.find("looked")
+	b.Room.mu.Unlock()
+	b.shelf.mu.Lock()
+	b.shelf.list = nil
+	b.shelf.mu.Unlock()
+	b.Captured("looked")
+	await.Until(t, "the job to go", func() bool { return !b.has(j) })
+	close(release)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	b.makeIfDue(j, s) // as it waited for the user's
+	if list := b.reports.Reports(); len(list) != 1 {
+		t.Errorf("there are %+v", list)
+	}
+}
+
 // A report that the stop of the appliance interrupts is made by the next start, once.
 func TestReportAcrossAStop(t *testing.T) {
 	dir, s, inside := t.TempDir(), &shelf{}, make(chan struct{}, 10)
