@@ -87,6 +87,7 @@ type Appliance struct {
 
 	mu      sync.Mutex
 	clients map[string]*ssh.Client
+	outside []net.Conn
 }
 
 // Start starts an appliance that ends with the test, and waits until it answers.

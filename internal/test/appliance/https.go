@@ -60,6 +60,7 @@ func (a *Appliance) forward(c net.Conn) {
 	defer c.Close()
 	a.mu.Lock()
 	address := strings.Trim(strings.TrimPrefix(pageSaid.FindString(a.Said), "https:"), "/")
+	a.outside = append(a.outside, c)
 	a.mu.Unlock()
 	to, err := a.dialContext(context.Background(), "tcp", address)
 	if err != nil {
@@ -67,6 +68,16 @@ func (a *Appliance) forward(c net.Conn) {
 	}
 	go func() { defer to.Close(); io.Copy(to, c) }()
 	io.Copy(c, to)
+}
+
+// Cut ends the connections from outside, as a network that fails for a moment does.
+func (a *Appliance) Cut() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.outside {
+		c.Close()
+	}
+	a.outside = nil
 }
 
 // Fingerprint is the SHA-256 of the certificate that the appliance said it has, as in AB:CD.
