@@ -197,11 +197,14 @@ function argumentsOf(shown, values, dialogue, secrets, fixed) {
   for (const p of shown) {
     const q = dialogue.questions.get(p.name);
     const text = secretOf(p) ? secrets.read(p.name) : values[p.name];
-    if (secretOf(p) ? text : text !== undefined && (text !== '' || clearable(p, q))) args[p.name] = withUnit(text, q?.unit);
+    if (secretOf(p) ? text : text !== undefined && (text !== '' || clearable(p, q))) args[p.name] = text === '' ? emptied(q) : withUnit(text, q?.unit);
     else if (text === undefined && (p.required || q?.required) && valueShown(q)) args[p.name] = valueShown(q);
   }
   return args;
 }
+
+/** emptied returns what is said in the place of an empty text, which a line does not take: the word that takes a selection back, where one is offered. */
+const emptied = (q) => (q?.suggestions?.some((s) => s.value === 'ALL') ? 'ALL' : '');
 
 /** clearable reports whether an empty text says something: that what is set is taken away. */
 const clearable = (p, q) => ['text', 'list', 'lines'].includes(p.type) && !p.choices && Boolean(q?.default);

@@ -24,6 +24,7 @@ var setupDialogue = []menu.Asked{
 	{Name: "users", Text: "Users whose processes to log, names or numbers separated by commas, or ALL"},
 	{Name: "ports", Text: "Ports to log, separated by commas, or ALL"},
 	{Name: "addresses", Text: "Addresses or networks to log, separated by commas, or ALL"},
+	{Name: "events", Text: "Events to log, separated by commas, or ALL"},
 	{Name: "persistent", Text: "Go on when the appliance starts again?"},
 }
 
@@ -42,6 +43,9 @@ func setupCommand(s logService) *menu.Command {
 		Ask: func(_ context.Context, _ menu.Caller, _ setupArgs, q *menu.Question) error {
 			askSetup(s.PortLogSettings(), q)
 			return offerAll(q)
+		},
+		Suggest: func(_ context.Context, _ menu.Caller, _ setupArgs, argument, _ string) []menu.Choice {
+			return suggestAll(argument)
 		},
 		Check: func(_ context.Context, _ menu.Caller, a setupArgs, name string) error {
 			return check(a.LogOptions, name)
@@ -82,6 +86,8 @@ func askSetup(present ports.LogSettings, q *menu.Question) {
 		q.Default = orAll(present.Ports)
 	case "addresses":
 		q.Default = orAll(present.Addresses)
+	case "events":
+		q.Default = orAll(present.Events)
 	}
 }
 
@@ -101,6 +107,15 @@ func orAll(list []string) string { return cmp.Or(strings.Join(list, ","), all) }
 func offerAll(q *menu.Question) error {
 	if q.Name == "events" {
 		q.Choices = append(q.Choices, menu.Choice{Value: all, AnyCase: true})
+	}
+	return nil
+}
+
+// suggestAll offers the word ALL where any name may stand.
+func suggestAll(argument string) []menu.Choice {
+	switch argument {
+	case "processes", "users", "ports", "addresses":
+		return []menu.Choice{{Value: all, Help: "No selection."}}
 	}
 	return nil
 }

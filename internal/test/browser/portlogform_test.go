@@ -44,6 +44,19 @@ func TestPortLogForms(t *testing.T) {
 	p.Type(labelled(p, "Maximum size"), "64MB")
 	p.Choose(button(p, "Save settings"))
 	p.WaitText(".notice", "Settings of the port log")
+	a.SSH("op", "portlog setup processes curl events close")
+	p.Choose(button(p, "Settings")) // a selection that is emptied is taken back, and the line that stands there does the same
+	p.Type(labelled(p, "Processes"), "x")
+	p.Press(kb.Backspace, kb.Tab)
+	p.Wait("the events of now", "document.querySelector('dialog input[value=close]')?.checked")
+	p.TabTo("dialog input[value=ALL]")
+	p.Press(" ")
+	p.WaitText("dialog .one-line code", "portlog setup processes ALL events ALL")
+	p.Choose(button(p, "Save settings"))
+	p.Wait("the form is gone", "!document.querySelector('dialog')")
+	if r := a.SSH("op", "portlog settings"); !strings.Contains(r.Out, "everything") {
+		t.Errorf("the settings are %s", r.Out)
+	}
 	p.Choose(button(p, "Start"))
 	p.Wait("the focus in the form", "document.activeElement.matches('dialog form input')") // nothing of it is folded
 	everywhere(t, p, "the form that starts a port log")
