@@ -196,6 +196,10 @@ func (a watchArgs) open(
 			WithHint("Give the name of a capture or interfaces, and not both")
 	case a.Name != "":
 		source, present, err := s.WatchCapture(string(a.Name))
+		known := func(i capture.InterfaceInfo) bool { return i.Name == string(a.Name) }
+		if fault, ok := errors.AsType[*menu.Error](err); ok && fault.Code == menu.NotFound && slices.ContainsFunc(s.CaptureInterfaces(), known) {
+			err = fault.WithHint("To watch the interface, give: interfaces %s", a.Name)
+		}
 		return source, present, func() []capture.LeftOut { return nil }, err
 	case len(a.Interfaces) > 0:
 		live := streamArgs{Interfaces: a.Interfaces, Filter: a.Filter,
