@@ -91,8 +91,10 @@ export function FilterBox({ label = 'Filter', value, onInput, onEnter, command =
     const { before, rest } = now;
     const joined = `${before} ${rest.trimStart()}`;
     onInput(joined);
+    // The next key may come before the page is drawn.
+    input.current.value = joined;
+    input.current.setSelectionRange(before.length + 1, before.length + 1);
     input.current.focus();
-    requestAnimationFrame(() => input.current?.setSelectionRange(before.length + 1, before.length + 1));
     suggest(`${before} `);
   };
   const shown = open && offers.candidates.length > 0;
