@@ -52,7 +52,7 @@ func drops(s capture.Status) string {
 // how many packets the kernel dropped then.
 func Uncounted(s capture.Status) bool { return s.Drops && s.PacketsDropped == nil }
 
-const uncounted = "how many until the appliance was interrupted is not known; its file has those that were recorded"
+const uncounted = "how many more there were until the appliance was interrupted is not known"
 
 // DropTable writes what the kernel dropped while a capture ran, and whether there may be more.
 func DropTable(w io.Writer, list []capture.DropReason, more bool) {
