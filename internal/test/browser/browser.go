@@ -379,6 +379,9 @@ func (p *Page) Downloaded(do func()) (name string, content []byte) {
 		if err != nil {
 			p.t.Fatal("waiting for a download: ", err)
 		}
+		if string(e.FrameID) != string(c.Target.TargetID) {
+			continue // of another page: the events are those of the whole browser
+		}
 		id, name = e.GUID, e.SuggestedFilename
 		break
 	}

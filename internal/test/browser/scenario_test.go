@@ -120,7 +120,7 @@ func TestScenario(t *testing.T) {
 		p.Wait(kind+" among what runs", fmt.Sprintf("[...document.querySelectorAll('[aria-label=\"All that runs\"] tbody tr')].some((r) => r.cells[1].innerText === %q)", kind))
 	}
 	p.Go("#/captures/trouble")
-	for term, text := range map[string]string{"Scenario": "all", "Report": "made when the capture ends", "Processes": "kept beside the file", "Dropped meanwhile, and why": "NO_SOCKET 3"} {
+	for term, text := range map[string]string{"Scenario": "all", "Report": "made when the capture ends", "Processes": "kept beside the file", "Dropped meanwhile, and why": "3 in the file"} {
 		p.Wait(term, fmt.Sprintf("[...document.querySelectorAll('dl.details div')].some((d) => d.children[0].innerText === %q && d.children[1].innerText.includes(%q))", term, text))
 	}
 	p.Choose(button(p, "Stop Capture"))
