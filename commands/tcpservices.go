@@ -126,7 +126,7 @@ func listeners(ctx context.Context, service past.Service, a tcpservicesArgs, cat
 			l.Node = "UDPLITE" // as lsof(8) has it
 		}
 		if a.History {
-			l.History = past.Of(service, s.Cookie, s.Inode, names)
+			l.History = past.Of(service, s, names)
 		}
 		owners.Of(s.Inode, func(p *sockets.Process) {
 			l.Command, l.PID, l.User = p.Name, p.PID, names.Of(p.UID)
@@ -134,7 +134,7 @@ func listeners(ctx context.Context, service past.Service, a tcpservicesArgs, cat
 		})
 		if l.PID == 0 {
 			l.User = names.Of(s.UID)
-			if last := past.Of(service, s.Cookie, s.Inode, names).Last(); last != nil {
+			if last := past.Of(service, s, names).Last(); last != nil {
 				l.Command, l.PID, l.User = last.Process, last.PID, last.User
 			}
 			list = append(list, l.described(catalogue)) // of the kernel, or of a process that cannot be seen

@@ -36,6 +36,13 @@ func (w watched) SocketOwner(cookie, inode uint64) (ports.Owner, bool) {
 	return w.Owner(cookie, inode)
 }
 
+func (w watched) EndedOwner(local, remote netip.AddrPort) (ports.Owner, bool) {
+	if w.Engine == nil {
+		return ports.Owner{}, false
+	}
+	return w.Ended(local, remote)
+}
+
 func (w watched) PortsStatus() (ports.Status, bool) { return w.Status() }
 
 // TestHistory: while sockets are watched it is known who opened and who accepted one, and since when
@@ -104,6 +111,14 @@ func TestHistory(t *testing.T) {
 			t.Errorf("%s: %q", what, line)
 		}
 	}
+
+	// Who closes first has the connection in TIME_WAIT, without a file and with another cookie.
+	out.Close()
+	in.Close()
+	await.Until(t, "the connection waits", func() bool {
+		line, r := row(func(s *diag.Socket) bool { return s.State == diag.TimeWait && s.Remote.Port() == port })
+		return r.Released && r.PID == me && r.History.OpenedBy.PID == me && strings.Contains(line, "TIME_WAIT")
+	})
 }
 
 // TestUnwatched: without an engine there is no history, and no process is made up.

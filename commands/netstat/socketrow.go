@@ -111,7 +111,7 @@ func (r *socketRow) fill(v *socketsView, s *diag.Socket, names map[netip.Addr]st
 		r.TCP = &r.tcp
 	}
 	if v.History {
-		r.History = past.Of(v.services, s.Cookie, s.Inode, v.users)
+		r.History = past.Of(v.services, s, v.users)
 	}
 	if v.Processes {
 		r.hold(v, s)
@@ -137,7 +137,7 @@ func (r *socketRow) hold(v *socketsView, s *diag.Socket) {
 		})
 	}
 	if r.PID == 0 && r.Waiting == "" {
-		if last := past.Of(v.services, s.Cookie, s.Inode, v.users).Last(); last != nil {
+		if last := past.Of(v.services, s, v.users).Last(); last != nil {
 			r.PID, r.Process, r.User, r.Released = last.PID, last.Process, last.User, s.Inode == 0
 			return
 		}

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"diagsh/diag/ports/procs"
 	"diagsh/internal/bpf"
 )
 
@@ -57,7 +58,7 @@ func (k *kernel) blind(o Options, untold []string) []string {
 	if k.cgroup != "" && !initialCgroup() {
 		all = append(all, "The appliance runs in a cgroup namespace: who opens, binds and closes sockets is seen of its own cgroup only")
 	}
-	if pidNamespace() != 0 {
+	if procs.PIDNamespace() != 0 {
 		all = append(all, "The appliance runs in a pid namespace: processes outside have no number and no name here")
 	}
 	if !bpf.Capable(unix.CAP_SYS_PTRACE) {

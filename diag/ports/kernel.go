@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"diagsh/diag/ports/procs"
 	"diagsh/internal/bpf"
 )
 
@@ -44,6 +45,7 @@ type kernel struct {
 	set    *bpf.Set
 	ring   *bpf.Ring
 	cgroup string
+	netns  uint64 // of the appliance
 	tell   func([]Record, []Flow)
 	quit   chan struct{} // closed by close
 	done   chan struct{} // closed when the reader has ended
@@ -66,7 +68,7 @@ func newKernel(o Options, s sizes) (feed, error) {
 	}
 	root, _ := bpf.CgroupRoot() // without one, what its hooks see is missing: Refused says so
 	options := bpf.Options{Cgroup: root, Entries: map[string]uint32{"events": s.ring},
-		Constants: map[string]any{"pidns": pidNamespace()}}
+		Constants: map[string]any{"pidns": procs.PIDNamespace()}}
 	switch {
 	case o.Uncounted:
 		options.Skipped = []string{"send", "receive"}
@@ -90,7 +92,10 @@ func newKernel(o Options, s sizes) (feed, error) {
 		return nil, err
 	}
 	k := &kernel{set: set, cgroup: root, quit: make(chan struct{}), done: make(chan struct{})}
-	if err := k.usable(); err != nil {
+	if k.netns, err = procs.NetNS(); err == nil {
+		err = k.usable()
+	}
+	if err != nil {
 		set.Close()
 		return nil, err
 	}
@@ -109,18 +114,6 @@ func newKernel(o Options, s sizes) (feed, error) {
 		return nil, err
 	}
 	return k, nil
-}
-
-// initialPidns is the inode of the initial pid namespace (include/linux/proc_ns.h).
-const initialPidns = 0xeffffffc
-
-// pidNamespace returns the inode of the pid namespace, or 0 for the initial one.
-func pidNamespace() uint32 {
-	var s unix.Stat_t
-	if unix.Stat("/proc/self/ns/pid", &s) != nil || s.Ino == initialPidns {
-		return 0
-	}
-	return uint32(s.Ino)
 }
 
 // start tells what is open, and reads from then on. The programs run already, so nothing is missed
@@ -261,6 +254,7 @@ func (k *kernel) second(now time.Time) {
 		k.drain() // what was closed meanwhile is told as such
 		k.table.missed(found, began)
 	}
+	k.table.ended = newEndedList() // others may have had the same ends since
 	k.tell(k.table.take())
 }
 

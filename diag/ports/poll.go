@@ -65,12 +65,10 @@ const (
 func newPoller(o Options, why string) (feed, error) {
 	p := &poller{why: why, log: o.Log, done: make(chan struct{}), known: map[uint32]*polled{},
 		cookies: map[uint64]*polled{}, gone: map[uint64]time.Time{}, since: time.Now()}
-	var ns unix.Stat_t
-	err := unix.Stat("/proc/self/ns/net", &ns)
-	if err != nil {
-		return nil, fmt.Errorf("which network namespace this is: %w", err)
+	var err error
+	if p.netns, err = procs.NetNS(); err != nil {
+		return nil, err
 	}
-	p.netns = ns.Ino
 	if p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return nil, fmt.Errorf("make an eventfd: %w", err)
 	}

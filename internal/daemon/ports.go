@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"net/netip"
 
 	"diagsh/diag/ports"
 	"diagsh/internal/daemon/portlog"
@@ -38,6 +39,11 @@ func (d *Daemon) openPortLog(o Options) (err error) {
 // inode. It is false while nothing watches sockets.
 func (d *Daemon) SocketOwner(cookie, inode uint64) (ports.Owner, bool) {
 	return d.ports.Owner(cookie, inode)
+}
+
+// EndedOwner returns who had a connection whose socket is closed, by its ends.
+func (d *Daemon) EndedOwner(local, remote netip.AddrPort) (ports.Owner, bool) {
+	return d.ports.Ended(local, remote)
 }
 
 // PortsStatus returns how sockets are watched; it is false while they are not.

@@ -3,10 +3,12 @@
 package past
 
 import (
+	"net/netip"
 	"strconv"
 	"time"
 
 	"diagsh/diag/ports"
+	"diagsh/diag/sockets"
 	"diagsh/diag/users"
 	"diagsh/internal/menu"
 )
@@ -14,6 +16,7 @@ import (
 // A Service knows sockets while they are watched.
 type Service interface {
 	SocketOwner(cookie, inode uint64) (ports.Owner, bool)
+	EndedOwner(local, remote netip.AddrPort) (ports.Owner, bool)
 	PortsStatus() (ports.Status, bool)
 }
 
@@ -43,9 +46,13 @@ type Past struct {
 	Older bool `json:"older,omitempty"`
 }
 
-// Of returns the past of a socket by its cookie and its inode, nil if it is not known.
-func Of(s Service, cookie uint64, inode uint32, names users.Names) *Past {
-	o, ok := s.SocketOwner(cookie, uint64(inode))
+// Of returns the past of a socket, nil if it is not known. That of a connection which waits after its
+// socket was closed, as in TIME_WAIT, is the socket's.
+func Of(s Service, socket *sockets.Socket, names users.Names) *Past {
+	o, ok := s.SocketOwner(socket.Cookie, uint64(socket.Inode))
+	if !ok && socket.Inode == 0 && socket.Kind == sockets.KindTCP && !socket.Waits() {
+		o, ok = s.EndedOwner(unmapped(socket.Local), unmapped(socket.Remote))
+	}
 	if !ok {
 		return nil
 	}
@@ -65,6 +72,8 @@ func Of(s Service, cookie uint64, inode uint32, names users.Names) *Past {
 	}
 	return p
 }
+
+func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 // Last returns who had the socket last, nil if that is not known.
 func (p *Past) Last() *Process {
