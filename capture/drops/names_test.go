@@ -60,6 +60,7 @@ func TestNoise(t *testing.T) {
 		{Where{Reason: "SOCKET_FILTER", Place: "raw_rcv", EtherType: 0x800}, true},
 		{Where{Reason: "SOCKET_FILTER", Place: "sk_filter_trim_cap", EtherType: 0x800}, false},
 		{Where{Reason: "TCP_OLD_DATA", Place: "tcp_data_queue", EtherType: 0x800}, true},
+		{Where{Reason: "NOT_SPECIFIED", Place: "skb_release_data", EtherType: 0x800}, true},
 		{Where{Reason: "QUEUE_PURGE", Place: "x", EtherType: 0x800}, true},
 		{Where{Reason: "NOT_SPECIFIED", Place: "inet_sock_destruct", EtherType: 0x800}, true},
 		{Where{Reason: "NOT_SPECIFIED", Place: "ip_rcv_finish_core", EtherType: 0x800}, false},

@@ -17,6 +17,8 @@ func isNoise(w Where) bool {
 	switch {
 	case w.EtherType == 0:
 		return true
+	case at("skb_release_data"): // the parts of a packet, which is told itself if it was dropped
+		return true
 	case w.Reason == "OTHERHOST": // the interface takes them for a capture
 		return true
 	case w.Reason == "PACKET_SOCK_ERROR": // the ring of a capture was full, which it says itself
