@@ -233,6 +233,8 @@ func TestTracerouteNobodyThere(t *testing.T) {
 			b.lan(2)
 			b.Nodes[2].Set(t, "net/ipv4/neigh/lan/unres_qlen", c.queue)
 			b.Nodes[2].Set(t, "net/ipv6/neigh/lan/unres_qlen", c.queue)
+			b.Nodes[2].Set(t, "net/ipv4/icmp_ratelimit", "0") // five ask it at once
+			b.Nodes[2].Set(t, "net/ipv6/icmp/ratelimit", "0")
 			if c.silent {
 				b.nft(2, "flush ruleset; table inet t { chain c { type filter hook output priority 0; icmp type "+
 					"time-exceeded drop; icmpv6 type time-exceeded drop; }; }")
