@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"diagsh/diag/ports/procs"
+	"diagsh/diag/ports/recent"
 	"diagsh/internal/bpf"
 )
 
@@ -254,7 +255,7 @@ func (k *kernel) second(now time.Time) {
 		k.drain() // what was closed meanwhile is told as such
 		k.table.missed(found, began)
 	}
-	k.table.ended = newEndedList() // others may have had the same ends since
+	k.table.ended = recent.New[ended]() // others may have had the same ends since
 	k.tell(k.table.take())
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"diagsh/diag/ports/recent"
 	"diagsh/internal/bpf"
 )
 
@@ -60,7 +61,7 @@ type table struct {
 	cookies map[uint64]*socket
 	inodes  map[uint64]*socket
 	gone    map[socketKey]bool // of those that a resynchronisation found to have ended
-	ended   endedList
+	ended   *recent.Connections[ended]
 	having  map[processKey]map[*socket]int // how many spans of a process sockets have
 	leaving []leaving                      // in the order of their times
 	left    map[processKey]int             // of how many sockets it is socket.left
@@ -79,7 +80,7 @@ type table struct {
 }
 
 func newTable(p *people) *table {
-	t := &table{people: p, ended: newEndedList(), sockets: map[socketKey]*socket{}, cookies: map[uint64]*socket{}, inodes: map[uint64]*socket{},
+	t := &table{people: p, ended: recent.New[ended](), sockets: map[socketKey]*socket{}, cookies: map[uint64]*socket{}, inodes: map[uint64]*socket{},
 		gone: map[socketKey]bool{}, having: map[processKey]map[*socket]int{}, left: map[processKey]int{}}
 	t.clock.Set()
 	return t
@@ -143,7 +144,7 @@ func (t *table) learn(s *socket, e *event) {
 func (t *table) remove(s *socket, at time.Time) {
 	t.end(s, at)
 	t.trust(s)
-	t.ended.add(s)
+	t.keep(s)
 	delete(t.sockets, s.socketKey)
 	if t.cookies[s.cookie] == s {
 		delete(t.cookies, s.cookie)
@@ -259,15 +260,11 @@ func (t *table) owner(cookie, inode uint64) (Owner, bool) {
 	if s == nil || inode != 0 && s.inode != 0 && s.inode != inode {
 		return Owner{}, false
 	}
-	return s.owner(), true
-}
-
-func (s *socket) owner() Owner {
 	o := Owner{Since: s.since, Before: s.before, Opened: s.opened.Process, Accepted: s.accepted.Process, Last: s.last.Process}
 	for _, h := range s.holders {
 		o.Holders = append(o.Holders, h.Process)
 	}
-	return o
+	return o, true
 }
 
 // held returns a record for each holder of each socket that is open, and all flows that go on.
