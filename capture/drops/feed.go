@@ -2,6 +2,7 @@ package drops
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,9 @@ func Select(ctx context.Context, o capture.Options, expression string) (s Select
 	if expression == "" {
 		return s, nil
 	}
+	if filter.ReadsLink(expression) {
+		return s, errLink
+	}
 	s.program, err = filter.CompileContext(ctx, expression,
 		filter.Target{LinkType: filter.Raw, Kind: filter.Savefile, NetmaskUnknown: true})
 	if err != nil {
@@ -34,6 +38,8 @@ func Select(ctx context.Context, o capture.Options, expression string) (s Select
 	}
 	return s, err
 }
+
+var errLink = errors.New("the filter reads the header of the link, which dropped packets have not")
 
 // Wants reports whether a packet belongs to the capture, as far as that is known of it.
 func (s Selection) Wants(d *Drop) bool {

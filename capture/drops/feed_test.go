@@ -58,6 +58,19 @@ func TestFeed(t *testing.T) {
 	}
 }
 
+// A filter that asks for bytes of the header of the link is not applied to those of IP, which would
+// leave out all packets, but said to be unfit.
+func TestSelectOfLink(t *testing.T) {
+	d := Drop{Data: []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1, 0, 1, 0, 9, 0, 8, 0, 0}, Length: 28}
+	d.Source = netip.MustParseAddrPort("127.0.0.1:1")
+	for _, expression := range []string{"udp and ether[0] = 0", "byte 0 = 0", "ether host 00:00:00:00:00:01"} {
+		s, err := Select(t.Context(), capture.Options{Interfaces: []string{capture.All}}, expression)
+		if err == nil || !s.Wants(&d) {
+			t.Errorf("%s: %v, wanted %v", expression, err, s.Wants(&d))
+		}
+	}
+}
+
 // TestReasonOf: the reason is read from a comment with a place and without, and from no other.
 func TestReasonOf(t *testing.T) {
 	for comment, want := range map[string]string{"dropped: NO_SOCKET at tcp_v4_rcv (interface lo)": "NO_SOCKET", "dropped: 99": "99",

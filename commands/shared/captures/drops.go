@@ -36,7 +36,7 @@ func drops(s capture.Status) string {
 	text := strings.Join(parts, ", ")
 	switch {
 	case Uncounted(s) && text == "":
-		text = uncounted
+		text = "none are known; " + uncounted
 	case Uncounted(s):
 		text += "; " + uncounted
 	case text == "":

@@ -21,7 +21,7 @@ func TestDropsOfAStatus(t *testing.T) {
 		{capture.NotStarted, &zero, nil, "Drops: recorded beside the file, with the reasons"},
 		{capture.Running, &zero, nil, "Drops: none"},
 		{capture.Stopped, &zero, some, "Drops: NO_SOCKET 3 (2 in the file)"},
-		{capture.Stopped, nil, nil, "Drops: " + uncounted},
+		{capture.Stopped, nil, nil, "Drops: none are known; " + uncounted},
 		{capture.Running, nil, some, "Drops: NO_SOCKET 3 (2 in the file); " + uncounted},
 	} {
 		var text strings.Builder
