@@ -10,6 +10,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/drops"
+	"diagsh/capture/filter"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
 	"diagsh/commands/shared/owned"
@@ -175,6 +176,9 @@ func (a streamArgs) openDrops(ctx context.Context, s packetService, from tapped,
 	}
 	if err == nil && unfit != nil {
 		out.Printf("The filter asks for more than IP, so packets that the kernel drops are here that do not match it.\n")
+	}
+	if err == nil && from.chosen != nil && filter.ReadsLink(captures.Cleared(*a.Filter)) {
+		out.Printf("The filter reads the header of the link. Packets that the kernel drops have none here: of them it reads that of IP.\n")
 	}
 	return feed, err
 }

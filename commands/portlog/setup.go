@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,6 +52,9 @@ func setupCommand(s logService) *menu.Command {
 			return check(a.LogOptions, name)
 		},
 		Run: func(_ context.Context, caller menu.Caller, a setupArgs, out *menu.Out[ports.LogSettings]) error {
+			if err := checkAll(a.Selection); err != nil {
+				return err
+			}
 			if err := s.SetPortLogSettings(caller, withoutAll(a.PartialLog)); err != nil {
 				return err
 			}
@@ -123,6 +127,19 @@ func suggestAll(argument string) []menu.Choice {
 // isAll reports whether a list is the word ALL, in any case.
 func isAll(list []string) bool { return len(list) == 1 && strings.EqualFold(list[0], all) }
 
+// checkAll returns an error if the word ALL stands beside names, as if it were one.
+func checkAll(s ports.Selection) error {
+	for _, one := range []struct {
+		argument string
+		list     []string
+	}{{"processes", s.Processes}, {"users", s.Users}} {
+		if !isAll(one.list) && slices.ContainsFunc(one.list, func(name string) bool { return strings.EqualFold(name, all) }) {
+			return menu.BadArgument(one.argument, "ALL cannot stand beside names").WithHint("Give ALL alone, or leave it out")
+		}
+	}
+	return nil
+}
+
 // withoutAll returns options in which a selection that was taken back is empty.
 func withoutAll(p ports.PartialLog) ports.PartialLog {
 	p.LogOptions = meant(p.LogOptions)
@@ -154,6 +171,10 @@ func unknownUsers(o ports.LogOptions) string {
 
 // check returns an error if the argument that was just given is wrong.
 func check(o ports.LogOptions, name string) error {
+	var beside *menu.Error
+	if errors.As(checkAll(o.Selection), &beside) && beside.Argument == name {
+		return beside
+	}
 	_, err := meant(o).Filter()
 	var wrong *ports.SelectionError
 	if errors.As(err, &wrong) && strings.EqualFold(wrong.Member, name) {

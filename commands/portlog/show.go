@@ -143,6 +143,9 @@ func queryOf(s ports.Selection, from, to time.Time) (q records.Query, err error)
 	if !from.IsZero() && !to.IsZero() && to.Before(from) {
 		return q, menu.BadArgument("to", "The end is before the beginning")
 	}
+	if err := checkAll(s); err != nil {
+		return q, err
+	}
 	if q.Filter, err = meant(ports.LogOptions{Selection: s}).Filter(); err != nil {
 		return q, selectionError(err)
 	}

@@ -23,6 +23,9 @@ func startCommand(s logService) *menu.Command {
 			return check(r.LogOptions, name)
 		},
 		Run: func(_ context.Context, caller menu.Caller, r ports.LogRequest, out *menu.Out[ports.LogStatus]) error {
+			if err := checkAll(r.Selection); err != nil {
+				return err
+			}
 			r.PartialLog = withoutAll(r.PartialLog)
 			status, err := s.StartPortLog(caller, r)
 			if err != nil {
