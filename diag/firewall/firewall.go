@@ -41,7 +41,8 @@ type Chain struct {
 	Family, Table, Name string
 
 	// Type, Hook, Priority and Policy are of a chain that packets come through by themselves; Hook is
-	// empty for one that others jump to. Device is the interface of a chain of one.
+	// empty for one that others jump to. Device is the interface of a chain of one, or several with
+	// commas between them.
 	Type, Hook string
 	Priority   int32
 	Policy     string
@@ -187,8 +188,28 @@ func (c *Chain) hook(b []byte) {
 			c.Priority = int32(number32(value))
 		case unix.NFTA_HOOK_DEV:
 			c.Device = text(value)
+		case hookDevices:
+			c.Device = strings.Join(devices(value), ", ")
 		}
 	})
+}
+
+// hookDevices is NFTA_HOOK_DEVS of Linux 5.5 and later, devicePrefix NFTA_DEVICE_PREFIX of 6.18.
+const (
+	hookDevices  = 4
+	devicePrefix = 2
+)
+
+// devices reads the interfaces of a chain of several.
+func devices(b []byte) (list []string) {
+	netlink.Attributes(b, func(kind uint16, value []byte) {
+		name := text(value)
+		if kind == devicePrefix {
+			name += "*"
+		}
+		list = append(list, name)
+	})
+	return list
 }
 
 func (r *reader) readSets() error {
@@ -261,7 +282,7 @@ func (r *reader) readRules() error {
 				rule.Comment = commentOf(value)
 			}
 		})
-		rule.read(expressions, func(name string) *set { return r.sets[setKey{family, table, name}] })
+		rule.read(family, expressions, func(name string) *set { return r.sets[setKey{family, table, name}] })
 		for i := range r.chains {
 			if c := &r.chains[i]; c.Family == family && c.Table == table && c.Name == chain {
 				c.Rules = append(c.Rules, rule)
@@ -369,5 +390,5 @@ func verdictName(code uint32) string {
 	case unix.NFT_RETURN:
 		return "return"
 	}
-	return fmt.Sprint(int32(code))
+	return fmt.Sprintf("[verdict %d]", int32(code))
 }

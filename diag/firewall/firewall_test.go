@@ -73,13 +73,13 @@ table ip nat {
 			`iifname "eth*" ip saddr 10.0.0.0/8 drop`,
 			`ip saddr 172.16.0.0/12 tcp dport { 22, 80-90, 443 } accept`,
 			`ip saddr @blocked log prefix "blocked " drop`,
-			`ip6 saddr 2001:db8::/32 udp dport 53 limit rate 10/second burst 5 packets accept`,
-			`tcp flags & 0x03 == 0x03 drop`,
+			`ip6 saddr 2001:db8::/32 udp dport 53 limit rate 10/second accept`,
+			`tcp flags fin,syn / fin,syn drop`,
 			`tcp dport vmap @ports`,
 			`ip saddr . tcp dport { 192.0.2.1 . 25, 192.0.2.2 . 587 } jump mail`,
-			`icmp type 8 accept`,
-			`udp dport != 1000-2000 meta mark set 7`,
-			`[socket] [register] 0x01 accept`,
+			`icmp type echo-request accept`,
+			`udp dport != 1000-2000 meta mark set 0x00000007`,
+			`[socket] accept`,
 			`reject with icmpx admin-prohibited`,
 		}
 		for i, rule := range c.Rules {
@@ -121,10 +121,37 @@ func FuzzRule(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := &set{interval: true, key: []kind{ip4}, anonymous: true}
 		s.add(b)
-		new(Rule).read(b, func(string) *set { return s })
+		new(Rule).read("inet", b, func(string) *set { return s })
 		for _, k := range []kind{hex, host, network, ip4, ip6, mac, words, protocol, etherType, family, state, icmp} {
 			k.write(b)
 		}
 		commentOf(b)
 	})
+}
+
+// What somebody wrote by another program than nft is no word of a rule: a prefix that ends its quotes,
+// a chain that is called as a verdict.
+func TestNames(t *testing.T) {
+	for _, test := range []struct{ got, want string }{
+		{quoted(`a" accept`), `["a\" accept"]`},
+		{quoted("a\x1b[31m"), `["a\x1b(31m"]`},
+		{quoted("a b"), `"a b"`},
+		{identifier("in-put.2"), "in-put.2"},
+		{identifier("mail accept"), `["mail accept"]`},
+		{identifier(""), `[""]`},
+		{words.write([]byte("eth")), `"eth*"`},
+		{words.write([]byte("eth*\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")), `"eth\*"`},
+	} {
+		if test.got != test.want {
+			t.Errorf("%s, not %s", test.got, test.want)
+		}
+	}
+}
+
+// An interval whose end is among the elements that are not read has none.
+func TestIntervalNotRead(t *testing.T) {
+	s := set{interval: true, key: []kind{ip4}, more: 1, elements: []element{{key: []byte{10, 0, 0, 0}}}}
+	if got := s.texts(); !slices.Equal(got, []string{"10.0.0.0-[not read]", "[1 more]"}) {
+		t.Errorf("%q", got)
+	}
 }

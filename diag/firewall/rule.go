@@ -3,7 +3,6 @@ package firewall
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,30 +12,59 @@ import (
 
 // An operand is what a register holds.
 type operand struct {
-	name  string
-	kind  kind
-	part  int    // of an address: of how many bytes only the first are looked at; 0: all
-	mask  []byte // that is applied to it; nil: none
-	value []byte // of a constant
+	name   string
+	unread bool // it is not known how nft writes it: it stands by its name in brackets
+	kind   kind
+	big    bool   // a number of the machine was put into the order of the network
+	part   int    // of an address: of how many bytes only the first are looked at; 0: all
+	mask   []byte // that is applied to it; nil: none
+	value  []byte // of a constant
+
+	// fields are several in an operand that is unread itself.
+	fields []field
+}
+
+// write writes a value that is compared with the operand.
+func (o operand) write(b []byte) string {
+	if o.big {
+		b = reversed(b)
+	}
+	return o.kind.write(b)
 }
 
 // A translator writes the expressions of one rule. Registers are counted in four bytes, as the kernel
 // has them.
 type translator struct {
 	rule      *Rule
+	family    string
 	sets      func(name string) *set
 	registers map[uint32]operand
 	words     []string
+	network   string // the protocol of the network that the rule asks for
 	transport string // the protocol of the transport that the rule asks for
+	ethernet  bool   // the link is one
 
 	// implied are words, counted from 1, that nft leaves out where what follows implies them: that it
-	// is this family, and this transport.
-	impliedFamily, impliedTransport int
+	// is this link, this family, and this transport.
+	impliedLink, impliedFamily, impliedTransport int
+
+	from lower
 }
 
-// read reads the expressions of a rule.
-func (r *Rule) read(expressions []byte, sets func(name string) *set) {
-	t := translator{rule: r, sets: sets, registers: map[uint32]operand{}}
+// A lower is the lower end of a range: the word that asks for it, counted from 1.
+type lower struct {
+	word     int
+	register uint32
+	value    string
+}
+
+// read reads the expressions of a rule in a table of a family.
+func (r *Rule) read(family string, expressions []byte, sets func(name string) *set) {
+	t := translator{rule: r, family: family, sets: sets, registers: map[uint32]operand{}}
+	t.ethernet = family == "bridge"
+	if family == "ip" || family == "ip6" || family == "arp" {
+		t.network = family
+	}
 	netlink.Attributes(expressions, func(_ uint16, value []byte) {
 		name, data := "", []byte(nil)
 		netlink.Attributes(value, func(number uint16, value []byte) {
@@ -76,8 +104,40 @@ func (t *translator) say(format string, a ...any) {
 	t.words = append(t.words, fmt.Sprintf(format, a...))
 }
 
+// drop takes back a word that is implied.
+func (t *translator) drop(implied *int) {
+	if *implied > 0 {
+		t.words[*implied-1], *implied = "", 0
+	}
+}
+
+// loaders are the expressions that load what is not read, by the attribute of the register.
+var loaders = map[string]uint16{"fib": 1, "rt": 1, "numgen": 1, "osf": 1, "xfrm": 1, "exthdr": 1, "hash": 2, "socket": 2, "tunnel": 2}
+
+// option returns what header an option is of, and takes back the words that this implies.
+func (t *translator) option(of uint32) string {
+	switch of {
+	case unix.NFT_EXTHDR_OP_IPV6:
+		t.drop(&t.impliedFamily)
+		return "ip6 exthdr"
+	case 2: // of IPv4
+		t.drop(&t.impliedFamily)
+		return "ip option"
+	case unix.NFT_EXTHDR_OP_TCPOPT:
+		return "tcp option"
+	}
+	return "exthdr"
+}
+
 // expression writes one expression, or notes what it loads into a register.
 func (t *translator) expression(name string, a attributes) {
+	if to, ok := loaders[name]; ok && a[to] != nil {
+		if name == "exthdr" {
+			name = t.option(a.number(unix.NFTA_EXTHDR_OP))
+		}
+		t.registers[a.register(to)] = operand{name: name, unread: true}
+		return
+	}
 	switch name {
 	case "meta":
 		t.meta(a)
@@ -89,10 +149,13 @@ func (t *translator) expression(name string, a attributes) {
 		t.compare(a)
 	case "bitwise":
 		t.bitwise(a)
+	case "byteorder":
+		o := t.registers[a.register(unix.NFTA_BYTEORDER_SREG)]
+		o.unread = o.unread || o.big || !o.kind.ofMachine() || o.mask != nil || a.number(unix.NFTA_BYTEORDER_LEN) != a.number(unix.NFTA_BYTEORDER_SIZE)
+		o.big = true
+		t.registers[a.register(unix.NFTA_BYTEORDER_DREG)] = o
 	case "range":
-		not := map[bool]string{true: "!= "}[a.number(unix.NFTA_RANGE_OP) == unix.NFT_RANGE_NEQ]
-		o := t.registers[a.register(unix.NFTA_RANGE_SREG)]
-		t.match(o, fmt.Sprintf("%s%s-%s", not, o.kind.write(dataOf(a[unix.NFTA_RANGE_FROM_DATA])), o.kind.write(dataOf(a[unix.NFTA_RANGE_TO_DATA]))))
+		t.between(a)
 	case "lookup":
 		t.lookup(a)
 	case "immediate":
@@ -105,218 +168,134 @@ func (t *translator) expression(name string, a attributes) {
 	}
 }
 
-// statement writes an expression that does something with a packet.
-func (t *translator) statement(name string, a attributes) {
-	switch name {
-	case "log":
-		t.say("log")
-		if p := a[unix.NFTA_LOG_PREFIX]; p != nil {
-			t.say("prefix %q", text(p))
-		}
-		if g := a[unix.NFTA_LOG_GROUP]; len(g) == 2 {
-			t.say("group %s", network.write(g))
-		}
-	case "reject":
-		t.say("%s", rejection(a.number(unix.NFTA_REJECT_TYPE), a[unix.NFTA_REJECT_ICMP_CODE]))
-	case "limit":
-		t.limit(a)
-	case "nat":
-		word := map[bool]string{true: "dnat", false: "snat"}[a.number(unix.NFTA_NAT_TYPE) == unix.NFT_NAT_DNAT]
-		t.say("%s to %s", word, t.target(a, unix.NFTA_NAT_REG_ADDR_MIN, unix.NFTA_NAT_REG_PROTO_MIN))
-	case "masq", "redir":
-		word, register := "masquerade", uint16(unix.NFTA_MASQ_REG_PROTO_MIN)
-		if name == "redir" {
-			word, register = "redirect", unix.NFTA_REDIR_REG_PROTO_MIN
-		}
-		if t.say("%s", word); a[register] != nil {
-			t.say("to %s", t.target(a, 0, register))
-		}
-	case "notrack":
-		t.say("notrack")
-	case "objref":
-		if object := a[unix.NFTA_OBJREF_IMM_NAME]; object != nil {
-			t.say("[object %q]", text(object))
-			return
-		}
-		t.say("[objects]")
-	case "match", "target": // of iptables
-		t.say("[xt %s %q]", name, text(a[unix.NFTA_MATCH_NAME]))
-	default:
-		t.say("[%s]", name)
-	}
-}
-
-// A key is what meta and ct load: its name and how it is written.
-type key struct {
-	name string
-	kind kind
-}
-
-var metaKeys = map[uint32]key{unix.NFT_META_LEN: {"meta length", host}, unix.NFT_META_PROTOCOL: {"meta protocol", etherType},
-	unix.NFT_META_PRIORITY: {"meta priority", host}, unix.NFT_META_MARK: {"meta mark", host},
-	unix.NFT_META_IIF: {"iif index", host}, unix.NFT_META_OIF: {"oif index", host},
-	unix.NFT_META_IIFNAME: {"iifname", words}, unix.NFT_META_OIFNAME: {"oifname", words},
-	unix.NFT_META_SKUID: {"meta skuid", host}, unix.NFT_META_SKGID: {"meta skgid", host},
-	unix.NFT_META_NFPROTO: {"meta nfproto", family}, unix.NFT_META_L4PROTO: {"meta l4proto", protocol},
-	unix.NFT_META_PKTTYPE: {"meta pkttype", host}, unix.NFT_META_CPU: {"meta cpu", host}, unix.NFT_META_CGROUP: {"meta cgroup", host}}
-
-var ctKeys = map[uint32]key{unix.NFT_CT_STATE: {"ct state", state}, unix.NFT_CT_DIRECTION: {"ct direction", host},
-	unix.NFT_CT_STATUS: {"ct status", host}, unix.NFT_CT_MARK: {"ct mark", host}}
-
-func (t *translator) meta(a attributes) {
-	k, known := metaKeys[a.number(unix.NFTA_META_KEY)]
-	if !known {
-		k = key{fmt.Sprintf("[meta %d]", a.number(unix.NFTA_META_KEY)), hex}
-	}
-	if a[unix.NFTA_META_SREG] != nil {
-		t.say("%s set %s", k.name, t.constant(a.register(unix.NFTA_META_SREG), k.kind))
-		return
-	}
-	t.registers[a.register(unix.NFTA_META_DREG)] = operand{name: k.name, kind: k.kind}
-}
-
-func (t *translator) ct(a attributes) {
-	k, known := ctKeys[a.number(unix.NFTA_CT_KEY)]
-	if !known {
-		k = key{fmt.Sprintf("[ct %d]", a.number(unix.NFTA_CT_KEY)), hex}
-	}
-	if a[unix.NFTA_CT_SREG] != nil {
-		t.say("%s set %s", k.name, t.constant(a.register(unix.NFTA_CT_SREG), k.kind))
-		return
-	}
-	t.registers[a.register(unix.NFTA_CT_DREG)] = operand{name: k.name, kind: k.kind}
-}
-
-// A field is a field of a header, by its place.
-type field struct {
-	base, offset, length uint32
-	name                 string
-	kind                 kind
-}
-
-var fields = []field{
-	{unix.NFT_PAYLOAD_LL_HEADER, 0, 6, "ether daddr", mac}, {unix.NFT_PAYLOAD_LL_HEADER, 6, 6, "ether saddr", mac},
-	{unix.NFT_PAYLOAD_LL_HEADER, 12, 2, "ether type", etherType},
-	{unix.NFT_PAYLOAD_NETWORK_HEADER, 2, 2, "ip length", network}, {unix.NFT_PAYLOAD_NETWORK_HEADER, 8, 1, "ip ttl", network},
-	{unix.NFT_PAYLOAD_NETWORK_HEADER, 9, 1, "ip protocol", protocol},
-	{unix.NFT_PAYLOAD_NETWORK_HEADER, 12, 4, "ip saddr", ip4}, {unix.NFT_PAYLOAD_NETWORK_HEADER, 16, 4, "ip daddr", ip4},
-	{unix.NFT_PAYLOAD_NETWORK_HEADER, 6, 1, "ip6 nexthdr", protocol}, {unix.NFT_PAYLOAD_NETWORK_HEADER, 7, 1, "ip6 hoplimit", network},
-	{unix.NFT_PAYLOAD_NETWORK_HEADER, 8, 16, "ip6 saddr", ip6}, {unix.NFT_PAYLOAD_NETWORK_HEADER, 24, 16, "ip6 daddr", ip6},
-	{unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, "sport", network}, {unix.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, "dport", network},
-	{unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, "type", icmp}, {unix.NFT_PAYLOAD_TRANSPORT_HEADER, 1, 1, "code", network},
-	{unix.NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, "flags", hex},
-}
-
-func (t *translator) payload(a attributes) {
-	base, offset, length := a.number(unix.NFTA_PAYLOAD_BASE), a.number(unix.NFTA_PAYLOAD_OFFSET), a.number(unix.NFTA_PAYLOAD_LEN)
-	o := operand{name: fmt.Sprintf("@%s,%d,%d", map[uint32]string{0: "ll", 1: "nh", 2: "th", 3: "ih"}[base], 8*offset, 8*length)}
-	for _, f := range fields {
-		address := (f.kind == ip4 || f.kind == ip6) && length < f.length
-		if f.base != base || f.offset != offset || f.length != length && !address || address && o.kind != hex {
-			continue
-		}
-		if base == unix.NFT_PAYLOAD_TRANSPORT_HEADER && !t.transportHas(f.name) {
-			continue
-		}
-		o.name, o.kind = t.named(f), f.kind
-		if address { // nft compares only the first bytes of a network's address
-			o.part = int(length)
-		}
-	}
-	if a[unix.NFTA_PAYLOAD_SREG] != nil {
-		t.say("%s set %s", o.name, t.constant(a.register(unix.NFTA_PAYLOAD_SREG), o.kind))
-		return
-	}
-	t.registers[a.register(unix.NFTA_PAYLOAD_DREG)] = o
-}
-
-// transportHas reports whether the protocol that the rule asks for has a field.
-func (t *translator) transportHas(name string) bool {
-	switch name {
-	case "type", "code":
-		return t.transport == "icmp" || t.transport == "ipv6-icmp"
-	case "flags":
-		return t.transport == "tcp"
-	}
-	return t.transport != "icmp" && t.transport != "ipv6-icmp"
-}
-
-// named returns the name of a field.
-func (t *translator) named(f field) string {
-	inIP := f.base == unix.NFT_PAYLOAD_NETWORK_HEADER || strings.Contains(t.transport, "icmp")
-	if inIP && t.impliedFamily > 0 {
-		t.words[t.impliedFamily-1], t.impliedFamily = "", 0
-	}
-	switch {
-	case f.base != unix.NFT_PAYLOAD_TRANSPORT_HEADER:
-		return f.name
-	case t.transport == "":
-		return "th " + f.name
-	}
-	if t.impliedTransport > 0 { // tcp dport says that it is tcp
-		t.words[t.impliedTransport-1], t.impliedTransport = "", 0
-	}
-	return strings.Replace(t.transport, "ipv6-icmp", "icmpv6", 1) + " " + f.name
-}
-
 var comparisons = map[uint32]string{unix.NFT_CMP_EQ: "", unix.NFT_CMP_NEQ: "!= ", unix.NFT_CMP_LT: "< ", unix.NFT_CMP_LTE: "<= ",
 	unix.NFT_CMP_GT: "> ", unix.NFT_CMP_GTE: ">= "}
 
 func (t *translator) compare(a attributes) {
-	o, op, value := t.registers[a.register(unix.NFTA_CMP_SREG)], a.number(unix.NFTA_CMP_OP), dataOf(a[unix.NFTA_CMP_DATA])
-	bits, contiguous := prefix(o.mask)
-	switch {
-	case o.mask != nil && o.kind == state && op == unix.NFT_CMP_NEQ && native(value) == 0:
-		t.match(o, o.kind.write(o.mask))
-	case o.mask != nil && (o.kind == ip4 || o.kind == ip6) && contiguous:
-		t.match(o, fmt.Sprintf("%s%s/%d", comparisons[op], o.kind.write(value), bits))
+	register, op, value := a.register(unix.NFTA_CMP_SREG), a.number(unix.NFTA_CMP_OP), dataOf(a[unix.NFTA_CMP_DATA])
+	o := t.registers[register]
+	size := sizes[o.kind]
+	switch from := t.from; {
 	case o.mask != nil:
-		sign := comparisons[op]
-		if op == unix.NFT_CMP_EQ {
-			sign = "== "
-		}
-		t.match(o, fmt.Sprintf("& %s %s%s", hex.write(o.mask), sign, hex.write(value)))
-	case o.part > 0:
-		whole := append(slices.Clone(value), make([]byte, sizes[o.kind]-len(value))...)
-		t.match(o, fmt.Sprintf("%s%s/%d", comparisons[op], o.kind.write(whole), 8*o.part))
+		t.masked(o, op, value)
+	case o.fields != nil && op == unix.NFT_CMP_EQ:
+		t.compareEach(o, value)
+	case o.part > 0 && len(value) == o.part && op <= unix.NFT_CMP_NEQ:
+		whole := append(slices.Clone(value), make([]byte, size-len(value))...)
+		t.match(o, fmt.Sprintf("%s%s/%d", comparisons[op], o.write(whole), 8*o.part))
+	case o.part > 0, o.kind != words && size != 0 && size != len(value), o.kind.isFlags() && op > unix.NFT_CMP_NEQ:
+		t.unread(o)
+	case op == unix.NFT_CMP_LTE && from.word == len(t.words) && from.word > 0 && from.register == register:
+		t.words = t.words[:from.word-1]
+		t.match(o, o.span(from.value, value))
+	case op > unix.NFT_CMP_NEQ && o.kind.inRange() == hex:
+		t.unread(o)
+	case o.kind == tcpFlags && op == unix.NFT_CMP_EQ:
+		t.match(o, "== "+o.write(value))
 	default:
-		t.match(o, comparisons[op]+o.kind.write(value))
-		if op == unix.NFT_CMP_EQ && len(value) == 1 {
-			t.imply(o.name, value[0])
+		t.match(o, comparisons[op]+o.write(value))
+		switch {
+		case op == unix.NFT_CMP_GTE:
+			t.from = lower{len(t.words), register, string(value)}
+		case op == unix.NFT_CMP_EQ:
+			t.imply(o.name, value)
 		}
 	}
 }
 
+// compareEach writes that several fields that follow each other have a value.
+func (t *translator) compareEach(o operand, value []byte) {
+	for _, f := range o.fields {
+		if len(value) < int(f.length) {
+			t.unread(o)
+			return
+		}
+		one := operand{name: f.protocol + " " + f.name, kind: f.kind}
+		t.match(one, one.write(value[:f.length]))
+		t.imply(one.name, value[:f.length])
+		value = value[f.length:]
+	}
+}
+
+// span writes the values from one to another.
+func (o operand) span(from string, to []byte) string {
+	o.kind = o.kind.inRange()
+	return o.write([]byte(from)) + "-" + o.write(to)
+}
+
+func (t *translator) between(a attributes) {
+	o := t.registers[a.register(unix.NFTA_RANGE_SREG)]
+	if o.mask != nil || o.part > 0 {
+		t.unread(o)
+		return
+	}
+	not := map[bool]string{true: "!= "}[a.number(unix.NFTA_RANGE_OP) == unix.NFT_RANGE_NEQ]
+	t.match(o, not+o.span(string(dataOf(a[unix.NFTA_RANGE_FROM_DATA])), dataOf(a[unix.NFTA_RANGE_TO_DATA])))
+}
+
+// masked writes what a rule asks of some bits of an operand.
+func (t *translator) masked(o operand, op uint32, value []byte) {
+	bits, contiguous := prefix(o.mask)
+	zero, equal := isZero(value), op == unix.NFT_CMP_EQ
+	switch {
+	case op > unix.NFT_CMP_NEQ, len(value) != len(o.mask), !slices.Equal(and(value, o.mask), value), o.part > 0:
+		t.unread(o)
+	case o.kind.isFlags() && zero && !equal:
+		t.match(o, o.write(o.mask))
+	case o.kind.isFlags() && zero:
+		t.match(o, "! "+o.write(o.mask))
+	case o.kind.isFlags() && equal:
+		t.match(o, o.write(value)+" / "+o.write(o.mask))
+	case (o.kind == ip4 || o.kind == ip6) && contiguous:
+		t.match(o, fmt.Sprintf("%s%s/%d", comparisons[op], o.write(value), bits))
+	case o.kind == ip4, o.kind == mark, o.kind == mac:
+		t.match(o, fmt.Sprintf("& %s %s %s", o.write(o.mask), map[bool]string{true: "==", false: "!="}[equal], o.write(value)))
+	default:
+		t.unread(o)
+	}
+}
+
 // imply notes what the rule asked for by the last word.
-func (t *translator) imply(name string, value byte) {
+func (t *translator) imply(name string, value []byte) {
 	switch name {
-	case "meta nfproto":
+	case "meta nfproto", "meta protocol", "ether type":
 		t.impliedFamily = len(t.words)
-	case "ip protocol", "ip6 nexthdr":
-		t.transport, t.impliedTransport = protocols[value], 0
-	case "meta l4proto":
-		if t.transport, t.impliedTransport = protocols[value], 0; t.transport != "" {
+		t.network = (map[bool]kind{true: family, false: etherType}[name == "meta nfproto"]).write(value)
+		t.network = map[string]string{"ipv4": "ip", "ipv6": "ip6"}[t.network] + map[string]string{"ip": "ip", "ip6": "ip6", "arp": "arp", "8021q": "8021q"}[t.network]
+	case "meta iiftype":
+		t.impliedLink = len(t.words)
+		t.ethernet = t.ethernet || hardware.write(value) == "ether"
+	case "ip protocol", "ip6 nexthdr", "meta l4proto":
+		t.transport, t.impliedTransport = protocol.write(value), 0
+		if name == "meta l4proto" || t.family == "ip" || t.family == "ip6" { // else it implies the family, too
 			t.impliedTransport = len(t.words)
 		}
 	}
 }
 
-// match writes what a rule asks of an operand.
+// match writes what a rule asks of an operand, if both are read.
 func (t *translator) match(o operand, what string) {
-	if o.name == "" {
-		o.name = "[register]"
+	if o.unread || o.name == "" || o.kind == hex && !strings.HasPrefix(what, "vmap ") && !strings.Contains(what, "@") && !strings.Contains(what, "{") {
+		t.unread(o)
+		return
 	}
 	t.say("%s %s", o.name, what)
 }
 
-func (t *translator) bitwise(a attributes) {
-	from := t.registers[a.register(unix.NFTA_BITWISE_SREG)]
-	if a.number(bitwiseOp) != 0 || slices.ContainsFunc(dataOf(a[unix.NFTA_BITWISE_XOR]), func(b byte) bool { return b != 0 }) {
-		from.name, from.kind, from.mask = "[bitwise "+from.name+"]", hex, nil
-	} else {
-		from.mask = dataOf(a[unix.NFTA_BITWISE_MASK])
+// unread writes that a rule asks something of an operand.
+func (t *translator) unread(o operand) {
+	if o.name == "" {
+		o.name = "register"
 	}
-	t.registers[a.register(unix.NFTA_BITWISE_DREG)] = from
+	t.say("[%s]", bare(o.name))
+}
+
+func (t *translator) bitwise(a attributes) {
+	o := t.registers[a.register(unix.NFTA_BITWISE_SREG)]
+	mask := dataOf(a[unix.NFTA_BITWISE_MASK])
+	o.unread = o.unread || a.number(bitwiseOp) != 0 || !isZero(dataOf(a[unix.NFTA_BITWISE_XOR])) || o.mask != nil || o.value != nil || mask == nil
+	o.mask = mask
+	t.registers[a.register(unix.NFTA_BITWISE_DREG)] = o
 }
 
 // bitwiseOp is NFTA_BITWISE_OP of Linux 5.6 and later: 0 is a mask.
@@ -325,21 +304,30 @@ const bitwiseOp = 6
 func (t *translator) lookup(a attributes) {
 	name, from := text(a[unix.NFTA_LOOKUP_SET]), a.register(unix.NFTA_LOOKUP_SREG)
 	s := t.sets(name)
-	what := "@" + name
+	o := t.together(from, s)
+	what := "@" + identifier(name)
 	if s != nil && s.anonymous {
-		what = "{ " + strings.Join(s.texts(), ", ") + " }"
+		what = "{ " + strings.Join(s.written(o.kind), ", ") + " }"
 	}
 	if a.number(unix.NFTA_LOOKUP_FLAGS)&unix.NFT_LOOKUP_F_INV != 0 {
 		what = "!= " + what
 	}
-	o := t.together(from, s)
 	switch to := a[unix.NFTA_LOOKUP_DREG]; {
+	case o.mask != nil, o.part > 0:
+		o.unread = true
+		fallthrough
 	case to == nil:
-		t.match(o, what)
+		if t.match(o, what); to != nil {
+			t.registers[a.register(unix.NFTA_LOOKUP_DREG)] = operand{name: bare(o.name) + " map", unread: true}
+		}
 	case number32(to) == unix.NFT_REG_VERDICT:
 		t.match(o, "vmap "+what)
 	default:
-		t.registers[a.register(unix.NFTA_LOOKUP_DREG)] = operand{name: o.name + " map " + what}
+		m := operand{name: bare(o.name) + " map", unread: true}
+		if !o.unread && o.name != "" && s != nil && len(s.data) == 1 {
+			m = operand{name: o.name + " map " + what}
+		}
+		t.registers[a.register(unix.NFTA_LOOKUP_DREG)] = m
 	}
 }
 
@@ -350,12 +338,15 @@ func (t *translator) together(from uint32, s *set) operand {
 		return o
 	}
 	var names []string
-	for at := from; at < from+uint32((s.length+3)/4); at++ {
-		if one, ok := t.registers[at]; ok {
-			names = append(names, one.name)
-		}
+	whole := operand{}
+	for _, k := range s.key {
+		one := t.registers[from]
+		whole.unread = whole.unread || one.unread || one.name == "" || one.mask != nil || one.part > 0 || k.keySize() == 0
+		names = append(names, bare(one.name))
+		from += uint32(k.keySize()+3) / 4
 	}
-	return operand{name: strings.Join(names, " . ")}
+	whole.name = strings.Join(names, " . ")
+	return whole
 }
 
 func (t *translator) immediate(a attributes) {
@@ -367,57 +358,16 @@ func (t *translator) immediate(a attributes) {
 	t.registers[a.register(unix.NFTA_IMMEDIATE_DREG)] = operand{value: dataOf(data)}
 }
 
-// constant writes what a register holds.
-func (t *translator) constant(register uint32, k kind) string {
-	o := t.registers[register]
-	switch {
+// set writes that something is given what a register holds.
+func (t *translator) set(name string, k kind, register uint32) {
+	switch o := t.registers[register]; {
+	case k == hex, o.unread, o.value == nil && o.name == "", o.part > 0, o.mask != nil && (o.kind != mark || k != mark), o.big:
+		t.say("[%s set]", bare(name))
 	case o.value != nil:
-		return k.write(o.value)
-	case o.name != "":
-		return o.name
-	}
-	return "[register]"
-}
-
-// target writes where an address or a port is translated to.
-func (t *translator) target(a attributes, address, port uint16) string {
-	text := ""
-	if address != 0 && a[address] != nil {
-		register := a.register(address)
-		k := ip4
-		if len(t.registers[register].value) == 16 {
-			k = ip6
-		}
-		text = t.constant(register, k)
-		if k == ip6 && a[port] != nil {
-			text = "[" + text + "]"
-		}
-	}
-	if a[port] != nil {
-		text += ":" + t.constant(a.register(port), network)
-	}
-	return text
-}
-
-// rejection writes how a packet is refused.
-func rejection(kind uint32, code []byte) string {
-	if kind == unix.NFT_REJECT_TCP_RST {
-		return "reject with tcp reset"
-	}
-	if kind == unix.NFT_REJECT_ICMPX_UNREACH && len(code) == 1 && int(code[0]) < 4 {
-		return "reject with icmpx " + []string{"no-route", "port-unreachable", "host-unreachable", "admin-prohibited"}[code[0]]
-	}
-	return "reject with icmp code " + network.write(code)
-}
-
-// limit writes how often a rule holds.
-func (t *translator) limit(a attributes) {
-	unit := map[uint64]string{1: "second", 60: "minute", 3600: "hour", 86400: "day", 604800: "week"}[number64(a[unix.NFTA_LIMIT_UNIT])]
-	over := map[bool]string{true: "over "}[a.number(unix.NFTA_LIMIT_FLAGS)&unix.NFT_LIMIT_F_INV != 0]
-	rate := strconv.FormatUint(number64(a[unix.NFTA_LIMIT_RATE]), 10)
-	bytes := map[bool]string{true: " bytes"}[a.number(unix.NFTA_LIMIT_TYPE) == unix.NFT_LIMIT_PKT_BYTES]
-	t.say("limit rate %s%s%s/%s", over, rate, bytes, unit)
-	if burst := a.number(unix.NFTA_LIMIT_BURST); burst > 0 {
-		t.say("burst %d%s", burst, map[bool]string{true: " bytes", false: " packets"}[bytes != ""])
+		t.say("%s set %s", name, k.write(o.value))
+	case o.mask != nil:
+		t.say("%s set %s & %s", name, o.name, mark.write(o.mask))
+	default:
+		t.say("%s set %s", name, o.name)
 	}
 }
