@@ -31,10 +31,6 @@ type PacketTally struct {
 // A PacketScore is what a capture says of its packets.
 type PacketScore struct {
 	Tallies []*PacketTally
-
-	// Of are the keys of packets, each as often as it is there, of which a process that said a truth has
-	// an end, and of ICMP errors about them.
-	Of map[string]int
 }
 
 // elsewhere is the class of ends that no truth is about.
@@ -178,24 +174,38 @@ func (s *socketTruth) owners(p *Packet, sends bool) []truth.Truth {
 	return s.acts[last : last+1]
 }
 
+// A captured is what packets are judged by.
+type captured struct {
+	register
+	local []netip.Prefix
+}
+
+// end returns who had an end of a packet.
+func (c captured) end(p *Packet, sends bool) verdict {
+	here, there := p.Source, p.Destination
+	if !sends {
+		here, there = there, here
+	}
+	if p.Protocol == "" || !slices.ContainsFunc(c.local, func(l netip.Prefix) bool { return l.Contains(here.Addr()) }) {
+		return verdict{class: elsewhere}
+	}
+	return c.judge(p, here, there, sends)
+}
+
 // JudgePackets compares what a capture says of its packets with the truths. local are the addresses
 // of the capture's namespace: an end with another address is not there.
 func JudgePackets(packets []Packet, truths []truth.Truth, netns uint64, local []netip.Prefix) *PacketScore {
-	s := &PacketScore{Of: map[string]int{}}
-	r := registerOf(truths, netns)
+	s := &PacketScore{}
+	c := captured{registerOf(truths, netns), local}
 	tallies := map[string]*PacketTally{}
 	for i := range packets {
 		p := &packets[i]
-		ours := false
 		for _, sends := range []bool{true, false} {
-			here, there, said := p.Source, p.Destination, p.Sender
+			said := p.Sender
 			if !sends {
-				here, there, said = there, here, p.Receiver
+				said = p.Receiver
 			}
-			v := verdict{class: elsewhere}
-			if p.Protocol != "" && slices.ContainsFunc(local, func(l netip.Prefix) bool { return l.Contains(here.Addr()) }) {
-				v = r.judge(p, here, there, sends)
-			}
+			v := c.end(p, sends)
 			y := tallies[v.class]
 			if y == nil {
 				y = &PacketTally{Class: v.class}
@@ -203,19 +213,31 @@ func JudgePackets(packets []Packet, truths []truth.Truth, netns uint64, local []
 				s.Tallies = append(s.Tallies, y)
 			}
 			y.add(v, said, p, sends)
-			ours = ours || len(v.may) > 0
-		}
-		if p.About != nil && p.About.Protocol != "" {
-			ours = len(r.judge(p.About, p.About.Source, p.About.Destination, true).may) > 0
-		}
-		if ours {
-			s.Of[p.Key]++
 		}
 	}
 	first := classOrder(truths)
 	first[elsewhere] = len(truths)
 	slices.SortFunc(s.Tallies, func(a, b *PacketTally) int { return cmp.Compare(first[a.Class], first[b.Class]) })
 	return s
+}
+
+// PacketsOf returns the keys of packets, each as often as it is there, of which a wanted process has an
+// end, and of ICMP errors about them. The truths are those of all processes: a port may have been
+// another's before.
+func PacketsOf(packets []Packet, truths []truth.Truth, netns uint64, local []netip.Prefix, wanted func(truth.Truth) bool) map[string]int {
+	of := map[string]int{}
+	c := captured{registerOf(truths, netns), local}
+	for i := range packets {
+		p := &packets[i]
+		ours := slices.ContainsFunc(c.end(p, true).may, wanted) || slices.ContainsFunc(c.end(p, false).may, wanted)
+		if a := p.About; a != nil && a.Protocol != "" {
+			ours = slices.ContainsFunc(c.judge(a, a.Source, a.Destination, true).may, wanted)
+		}
+		if ours {
+			of[p.Key]++
+		}
+	}
+	return of
 }
 
 func (y *PacketTally) add(v verdict, said Said, p *Packet, sends bool) {
