@@ -43,12 +43,13 @@ func TestProgram(t *testing.T) {
 
 func TestMemoryOfRings(t *testing.T) {
 	const k, m = 1 << 10, 1 << 20
-	for _, test := range []struct{ ring, taps, size, number int }{
-		{0, 1, 4 * m, 8}, {0, 2, 2 * m, 8}, {0, 3, m, 10}, {0, 4, m, 8}, {0, 8, 512 * k, 8}, {0, 16, 256 * k, 8},
-		{0, 100, 256 * k, 8},
-		{64 * m, 1, 4 * m, 16}, {m, 1, 256 * k, 8},
+	for _, test := range []struct{ ring, blocks, taps, size, number int }{
+		{0, 0, 1, 4 * m, 8}, {0, 0, 2, 2 * m, 8}, {0, 0, 3, m, 10}, {0, 0, 4, m, 8}, {0, 0, 8, 512 * k, 8}, {0, 0, 16, 256 * k, 8},
+		{0, 0, 100, 256 * k, 8},
+		{64 * m, 0, 1, 4 * m, 16}, {m, 0, 1, 256 * k, 8},
+		{8 * m, 32, 1, 256 * k, 32}, {8 * m, 32, 2, 256 * k, 16}, {8 * m, 32, 100, 256 * k, 8}, {8 * m, 4, 1, m, 8},
 	} {
-		size, number := Options{RingBytes: test.ring}.blocks(test.taps)
+		size, number := Options{RingBytes: test.ring, Blocks: test.blocks}.blocks(test.taps)
 		if size != test.size || number != test.number {
 			t.Errorf("%d bytes for %d interfaces: %d blocks of %d bytes", test.ring, test.taps, number, size)
 		}

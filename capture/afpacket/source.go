@@ -23,6 +23,11 @@ type Options struct {
 	// than 2 MiB.
 	RingBytes int
 
+	// Blocks is into how many blocks at least the memory of a ring is divided, as far as each has room
+	// for a packet; 0 is 8. The kernel hands over a block every 40 ms, also if it has one packet: a reader
+	// who lets packets wait needs more blocks, of the same memory.
+	Blocks int
+
 	// Rings is how many rings share the packets of an interface; 0 is 1.
 	Rings int
 
@@ -72,7 +77,7 @@ func (o Options) blocks(taps int) (size, number int) {
 	}
 	bytes = max(bytes/max(taps, 1)/max(o.Rings, 1), minBlockSize*minBlocks)
 	size = maxBlockSize
-	for bytes/size < minBlocks {
+	for size > minBlockSize && bytes/size < max(o.Blocks, minBlocks) {
 		size /= 2
 	}
 	return size, bytes / size

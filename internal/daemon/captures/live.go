@@ -15,9 +15,11 @@ import (
 
 const (
 	// liveSources is how many users watch the network at a time. liveRing is the memory that the
-	// kernel fills for each of them, in bytes.
+	// kernel fills for each of them, in bytes, and liveBlocks into how many parts it is divided: packets
+	// wait for their processes, and slow ones would fill a few parts meanwhile.
 	liveSources = 8
 	liveRing    = 8 << 20
+	liveBlocks  = 32
 )
 
 // OpenLive takes packets from interfaces for a caller who watches; those that appear meanwhile join
@@ -93,7 +95,7 @@ func (t *Table) liveConfig(
 			return capture.Tap{Interface: i, Filter: program, SnapLength: spec.SnapLength}, err
 		},
 		Open: func(taps []capture.Tap) (capture.Source, error) {
-			o := afpacket.Options{RingBytes: liveRing, Promiscuous: spec.Promiscuous, Follow: spec.AllInterfaces(),
+			o := afpacket.Options{RingBytes: liveRing, Blocks: liveBlocks, Promiscuous: spec.Promiscuous, Follow: spec.AllInterfaces(),
 				Process: spec.Process}
 			return t.openLiveSource(o, taps)
 		},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"diagsh/internal/test/udptest"
 )
@@ -95,4 +96,38 @@ func (b *bed) streamed(out io.Reader, forbidden int) []byte {
 		b.t.Fatal(err)
 	}
 	return append(text.Bytes(), rest...)
+}
+
+// Packets that come slowly are all in a stream with processes, for which they wait: each part of the
+// kernel's ring has a few of them, and there are enough parts.
+func TestSlowPacketsOfAStreamWithProcesses(t *testing.T) {
+	t.Parallel()
+	need(t, "tshark", "tshark")
+	b := newBed(t)
+	session, out := b.Stream("op", "packetcapture stream lo filter 'udp dst port 9' processes yes duration 5s")
+	begin := make([]byte, 1)
+	if _, err := io.ReadFull(out, begin); err != nil { // it begins when packets are taken
+		t.Fatal(err)
+	}
+	const datagrams = 200
+	b.ns.Do(t, func() {
+		for range datagrams {
+			udptest.Send(t, 9, 1)
+			time.Sleep(10 * time.Millisecond) // the pace of the traffic
+		}
+	})
+	rest, err := io.ReadAll(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "stream.pcapng")
+	if err := os.WriteFile(file, append(begin, rest...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(tool(t, "tshark", "-n", "-r", file), "\n"); n != datagrams {
+		t.Errorf("of %d packets the stream has %d", datagrams, n)
+	}
 }
