@@ -23,10 +23,30 @@ var metaKeys = map[uint32]key{unix.NFT_META_LEN: {"meta length", host}, unix.NFT
 var ctKeys = map[uint32]key{unix.NFT_CT_STATE: {"ct state", state}, unix.NFT_CT_DIRECTION: {"ct direction", direction},
 	unix.NFT_CT_STATUS: {"ct status", status}, unix.NFT_CT_MARK: {"ct mark", mark}}
 
+// unreadMeta and unreadCT are the names of keys that are not read.
+var (
+	unreadMeta = map[uint32]string{unix.NFT_META_PRIORITY: "priority", unix.NFT_META_NFTRACE: "nftrace", unix.NFT_META_RTCLASSID: "rtclassid",
+		unix.NFT_META_IIFGROUP: "iifgroup", unix.NFT_META_OIFGROUP: "oifgroup", unix.NFT_META_PRANDOM: "random", 25: "ipsec",
+		30: "time", 31: "day", 32: "hour"}
+	unreadCT = map[uint32]string{unix.NFT_CT_EXPIRATION: "expiration", unix.NFT_CT_HELPER: "helper", unix.NFT_CT_L3PROTOCOL: "l3proto",
+		unix.NFT_CT_SRC: "saddr", unix.NFT_CT_DST: "daddr", unix.NFT_CT_PROTOCOL: "protocol", unix.NFT_CT_PROTO_SRC: "proto-src",
+		unix.NFT_CT_PROTO_DST: "proto-dst", unix.NFT_CT_LABELS: "label", unix.NFT_CT_PKTS: "packets", unix.NFT_CT_BYTES: "bytes",
+		unix.NFT_CT_AVGPKT: "avgpkt", unix.NFT_CT_ZONE: "zone", unix.NFT_CT_EVENTMASK: "event", unix.NFT_CT_SRC_IP: "ip saddr",
+		unix.NFT_CT_DST_IP: "ip daddr", unix.NFT_CT_SRC_IP6: "ip6 saddr", unix.NFT_CT_DST_IP6: "ip6 daddr", unix.NFT_CT_ID: "id"}
+)
+
+// unreadKey returns the name of a key of a kind that is not read, its number if it has none.
+func unreadKey(of string, names map[uint32]string, number uint32) key {
+	if name := names[number]; name != "" {
+		return key{of + " " + name, hex}
+	}
+	return key{fmt.Sprintf("%s %d", of, number), hex}
+}
+
 func (t *translator) meta(a attributes) {
 	k, known := metaKeys[a.number(unix.NFTA_META_KEY)]
 	if !known {
-		k = key{fmt.Sprintf("meta %d", a.number(unix.NFTA_META_KEY)), hex}
+		k = unreadKey("meta", unreadMeta, a.number(unix.NFTA_META_KEY))
 	}
 	if a[unix.NFTA_META_SREG] != nil {
 		t.set(k.name, k.kind, a.register(unix.NFTA_META_SREG))
@@ -38,7 +58,10 @@ func (t *translator) meta(a attributes) {
 func (t *translator) ct(a attributes) {
 	k, known := ctKeys[a.number(unix.NFTA_CT_KEY)]
 	if !known || a[unix.NFTA_CT_DIRECTION] != nil {
-		k, known = key{fmt.Sprintf("ct %d", a.number(unix.NFTA_CT_KEY)), hex}, false
+		known = false
+		if k.kind = hex; k.name == "" {
+			k = unreadKey("ct", unreadCT, a.number(unix.NFTA_CT_KEY))
+		}
 	}
 	if a[unix.NFTA_CT_SREG] != nil {
 		t.set(k.name, k.kind, a.register(unix.NFTA_CT_SREG))

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +83,34 @@ func TestElementsAreWhatNftLists(t *testing.T) {
 			}
 			if len(got) == 0 {
 				t.Errorf("%s has no elements", s.Name)
+			}
+		}
+	})
+}
+
+// Of a very long set there are some elements, each of them whole, and how many more.
+func TestLongSet(t *testing.T) {
+	nft := netnstest.Tool(t, "nft")
+	netnstest.New(t).Do(t, func() {
+		var list []string
+		known := map[string]bool{}
+		for i := range 8000 { // each has a beginning and an end
+			one := fmt.Sprintf("10.%d.%d.2-10.%d.%d.9", i/256, i%256, i/256, i%256)
+			list, known[one] = append(list, one), true
+		}
+		must(t, nft, "table ip t {\nset x_long { type ipv4_addr; flags interval; elements = { "+strings.Join(list, ", ")+" } }\n}\n")
+		r, err := Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		elements := r.Sets[0].Elements
+		last := elements[len(elements)-1]
+		if len(elements) < 4000 || !regexp.MustCompile(`^\[\d+ more\]$`).MatchString(last) {
+			t.Errorf("%d elements, the last is %s", len(elements), last)
+		}
+		for _, one := range elements[:len(elements)-1] {
+			if !known[one] && !strings.HasSuffix(one, "-[not read]") {
+				t.Errorf("nobody wrote %s", one)
 			}
 		}
 	})

@@ -27,16 +27,26 @@ func (t *translator) statement(name string, a attributes) {
 	case "notrack":
 		t.say("notrack")
 	case "objref":
-		if object := a[unix.NFTA_OBJREF_IMM_NAME]; object != nil {
-			t.say("[object %s]", bare(strconv.Quote(text(object))))
-			return
-		}
-		t.say("[objects]")
+		t.object(a)
 	case "match", "target": // of iptables
 		t.say("[xt %s %s]", name, bare(strconv.Quote(text(a[unix.NFTA_MATCH_NAME]))))
 	default:
 		clear(t.registers) // it may have loaded one
 		t.say("[%s]", bare(name))
+	}
+}
+
+// object writes that a rule uses what has a name of its own.
+func (t *translator) object(a attributes) {
+	name, number := a[unix.NFTA_OBJREF_IMM_NAME], a.number(unix.NFTA_OBJREF_IMM_TYPE)
+	kind := map[uint32]string{unix.NFT_OBJECT_COUNTER: "counter", unix.NFT_OBJECT_QUOTA: "quota", unix.NFT_OBJECT_LIMIT: "limit"}[number]
+	switch {
+	case name == nil:
+		t.say("[objects]")
+	case kind == "":
+		t.say("[object %s]", bare(strconv.Quote(text(name))))
+	default:
+		t.say("%s name %s", kind, quoted(text(name)))
 	}
 }
 
