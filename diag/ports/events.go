@@ -383,8 +383,8 @@ func (t *table) doubt(s *socket, at time.Time) {
 	t.doubted++
 }
 
-// missed tells that sockets ended which iterating since a time did not find any more.
-func (t *table) missed(found map[socketKey]bool, since uint64) {
+// missed tells that sockets ended which iterating since a time did not find any more, and why so late.
+func (t *table) missed(found map[socketKey]bool, since uint64, why string) {
 	began := t.clock.Time(since)
 	clear(t.gone)
 	for key, s := range t.sockets {
@@ -402,7 +402,7 @@ func (t *table) missed(found map[socketKey]bool, since uint64) {
 			continue
 		}
 		at := time.Now()
-		t.record(s, Closed, at, nobody).Reason = "closed while events were lost"
+		t.record(s, Closed, at, nobody).Reason = why
 		t.remove(s, at)
 		t.gone[key] = true
 	}

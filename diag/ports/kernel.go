@@ -29,6 +29,9 @@ const (
 	// processes ended.
 	second = time.Second
 
+	// compareEvery is how often it compares its sockets with what is open, where it does not see ends.
+	compareEvery = 30 * time.Second
+
 	// portion is how many events are read before they are told.
 	portion = 4096
 )
@@ -55,6 +58,7 @@ type kernel struct {
 	table          *table
 	current        Status
 	lost, attempts uint64    // as the programs count them: events, and attempts from outside
+	compared       time.Time // when its sockets were compared with what is open
 	full           time.Time // when the table last had no room for what happened
 
 	waiting   []chan struct{} // those that flush; under waitingMu
@@ -242,6 +246,9 @@ func (k *kernel) second(now time.Time) {
 	k.table.people.expire(now)
 	k.unheard()
 	k.untold()
+	if now.Sub(k.compared) >= compareEvery && !k.set.Has("release") {
+		k.compare("its end is not seen here")
+	}
 	lost, err := k.set.Sum("lost", 0)
 	if err != nil || lost == k.lost {
 		return
@@ -250,13 +257,19 @@ func (k *kernel) second(now time.Time) {
 	k.current.Lost += lost - k.lost
 	k.current.Gaps++
 	k.lost = lost
+	k.table.ended = recent.New[ended]() // others may have had the same ends since
+	k.compare("closed while events were lost")
+}
+
+// compare ends the sockets that are not open any more; why says why that was not told. The lock is held.
+func (k *kernel) compare(why string) {
 	began := bpf.Monotonic()
 	if found := k.iterate(began, false); found != nil {
 		k.drain() // what was closed meanwhile is told as such
-		k.table.missed(found, began)
+		k.table.missed(found, began, why)
 	}
-	k.table.ended = recent.New[ended]() // others may have had the same ends since
 	k.tell(k.table.take())
+	k.compared = time.Now()
 }
 
 // unheard tells how many attempts from outside were too many to be told one by one. Nothing else was

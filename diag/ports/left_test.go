@@ -336,7 +336,7 @@ func TestHandedOverAmidLoss(t *testing.T) {
 			s.now = began - uint64(time.Millisecond) // tell adds it
 			tell(kindHeld, who, test.user)
 		}
-		s.missed(map[socketKey]bool{key: true}, began)
+		s.missed(map[socketKey]bool{key: true}, began, "")
 		if spans := s.sockets[key].spans; len(spans) > 1 || test.want == 0 && len(spans) == 1 && spans[0].who != nobody ||
 			test.want != 0 && (len(spans) == 0 || spans[0].who.PID != test.want) {
 			t.Errorf("%s: %+v", test.name, spans)

@@ -161,8 +161,8 @@ func TestLateAcceptIsTold(t *testing.T) {
 		s.happens(kindPassive, stateEstablished, n+1, 5)
 	}
 	s.now += uint64(time.Hour)
-	s.missed(nil, s.now)
-	s.missed(nil, s.now) // nothing is doubted twice
+	s.missed(nil, s.now, "")
+	s.missed(nil, s.now, "") // nothing is doubted twice
 	if s.untold != 2 || len(s.sockets) != mostDoubted {
 		t.Errorf("%d sockets of %d are kept, %d were not told", len(s.sockets), mostDoubted+2, s.untold)
 	}
@@ -216,7 +216,7 @@ func TestClockIsStepped(t *testing.T) {
 			t.Errorf("%s after the step of %s", got, step)
 		}
 		s.now += uint64(time.Second)
-		s.missed(nil, s.now)
+		s.missed(nil, s.now, "")
 		records, _ = s.take()
 		if len(records) != 1 || records[0].Event != Closed || records[0].Cookie != 2 || s.doubted != 0 {
 			t.Errorf("a step of %s: %+v, %d are in doubt", step, records, s.doubted)

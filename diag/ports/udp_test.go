@@ -105,3 +105,27 @@ func disconnect(fd int) error {
 	}
 	return nil
 }
+
+// TestUnseenEnds: where the end of a socket of UDP is not seen, as without a cgroup v2, it is found.
+func TestUnseenEnds(t *testing.T) {
+	e, l, stop := watch(t, Full)
+	defer stop()
+	k := e.running().(*kernel)
+	k.mu.Lock()
+	k.set.Remove("release")
+	k.mu.Unlock()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := portAt(c.LocalAddr())
+	l.wait(t, "open", is(Opened, port))
+	c.Close()
+	k.mu.Lock()
+	k.second(time.Now().Add(compareEvery))
+	k.mu.Unlock()
+	ended := func(r Record) bool { return r.Event == Closed && int(r.LocalPort) == port }
+	if r := l.wait(t, "close", ended); r.Reason == "" || r.PID != 0 {
+		t.Errorf("%+v", r)
+	}
+}
