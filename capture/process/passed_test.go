@@ -1,9 +1,12 @@
 package process_test
 
 import (
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"diagsh/internal/test/await"
 )
 
 // TestPassedSockets: a socket that another process passes to it (SCM_RIGHTS) is its own from the first
@@ -77,6 +80,11 @@ func TestLastPackets(t *testing.T) {
 	o.add("tcp", p.do("s = tcp(('%s', 7000)); answer = port(s); s.sendall(b'x'); s.recv(9)", farAddress)...)
 	p.command.Process.Kill()
 	p.command.Wait()
+	await.Until(t, "the other end closes too", func() bool {
+		var list []byte
+		b.near.Do(t, func() { list, _ = exec.Command("ss", "-Htn", "state", "time-wait", "dport", "=", ":7000").Output() })
+		return len(list) > 0
+	})
 	stop()
 	compare(t, all.stop(), some.stop(), o)
 }

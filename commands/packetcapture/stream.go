@@ -30,9 +30,9 @@ type streamArgs struct {
 	Format      string         `arg:"format" choices:"pcap|pcapng" help:"Format; pcap for one interface, pcapng for several and with processes, if not given."`
 	Promiscuous bool           `arg:"promiscuous" default:"yes" help:"Show packets too that are addressed to other machines."`
 	Management  bool           `arg:"management" help:"Show the packets of management sessions too, this one among them."`
-	Processes   bool           `arg:"processes" default:"no" help:"Say in comments of the packets which processes they are of; a capture with processes does so without it, unless the format is pcap."`
+	Processes   bool           `arg:"processes" default:"no" help:"Say in comments of the packets which processes they are of; a capture with processes does so if nothing is given, unless the format is pcap."`
 	AppleBlocks bool           `arg:"appleblocks" label:"Apple blocks" default:"no" help:"Name the processes in blocks as those of macOS's tcpdump too, which Wireshark from 4.6 on shows as fields and columns."`
-	Drops       bool           `arg:"drops" default:"no" help:"Have the packets that the kernel drops meanwhile among them, with the reason, from an interface drops; a capture with drops does so without it, unless the format is pcap."`
+	Drops       bool           `arg:"drops" default:"no" help:"Have the packets that the kernel drops meanwhile among them, with the reason, from an interface drops; a capture with drops does so if nothing is given, unless the format is pcap."`
 	owned.Args
 }
 
@@ -162,7 +162,7 @@ func (a streamArgs) fits() error {
 
 // openDrops begins to see what the kernel drops, nil if that is not wanted.
 func (a streamArgs) openDrops(ctx context.Context, s packetService, from tapped, out *menu.Out[struct{}]) (*drops.Feed, error) {
-	kept := from.header.Format == capture.PCAPNG && a.Name != "" && from.options.Drops
+	kept := from.header.Format == capture.PCAPNG && a.Name != "" && from.options.Drops && !slices.Contains(a.Given, "drops")
 	if !a.Drops && !kept {
 		return nil, nil
 	}
@@ -185,7 +185,8 @@ func (a streamArgs) openDrops(ctx context.Context, s packetService, from tapped,
 
 // says reports whether the stream says which processes its packets are of.
 func (a streamArgs) says(s packetService) bool {
-	return a.Processes || a.AppleBlocks || a.Format != string(capture.PCAP) && keepsProcesses(s, a.Name)
+	return a.Processes || a.AppleBlocks ||
+		a.Format != string(capture.PCAP) && keepsProcesses(s, a.Name) && !slices.Contains(a.Given, "processes")
 }
 
 // A tapped is where the packets of a stream come from.

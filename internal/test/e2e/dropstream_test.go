@@ -63,6 +63,22 @@ func TestDropsInAStream(t *testing.T) {
 			}
 		})
 	}
+	// What a capture keeps is left out of its stream where that is said.
+	b.do("op", "packetcapture stop job")
+	b.do("op", "packetcapture start whole interfaces lo drops yes processes yes filter 'udp and not port 12'")
+	session, out := b.Stream("op", "packetcapture stream name whole drops no processes no packets 6")
+	text := b.streamed(out, 0) // of none that the kernel drops is told
+	if err := session.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "bare.pcapng")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := tool(t, "tshark", "-n", "-r", file, "-T", "fields", "-e", "frame.interface_name", "-e", "frame.comment")
+	if want := strings.Repeat("lo\t\n", 6); got != want {
+		t.Errorf("without drops and processes: %q", got)
+	}
 	if text := b.line("packetcapture stream lo format pcap drops yes", 2); !strings.Contains(text, "pcap has no place") {
 		t.Errorf("in pcap: %s", text)
 	}
