@@ -325,12 +325,25 @@ func (s *Source) Processes() (n capture.Followed, ok bool) {
 func (s *Source) Counters() []capture.Counters {
 	s.asking.Lock()
 	defer s.asking.Unlock()
+	counters := s.countRings()
 	s.look()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for i := range counters {
+		its := s.places[i].counters()
+		counters[i].Seen, counters[i].SeenKnown = its.Seen, its.SeenKnown
+	}
+	return counters
+}
+
+// countRings returns what the rings of each place have counted. It comes before look, so that no
+// ring has a packet that its interface has not counted.
+func (s *Source) countRings() []capture.Counters {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	counters := make([]capture.Counters, len(s.places))
 	for i := range s.places {
-		counters[i] = s.places[i].counters()
+		counters[i] = s.places[i].past
 	}
 	for _, r := range s.all {
 		if !s.closed {
@@ -368,6 +381,7 @@ func (s *Source) look() {
 // Close implements capture.Source.
 func (s *Source) Close() error {
 	s.asking.Lock()
+	s.countRings()
 	s.look()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -382,7 +396,6 @@ func (s *Source) Close() error {
 	}
 	var rings []*ring
 	for _, r := range s.all {
-		r.count()
 		rings = append(rings, r.detach())
 	}
 	s.mutex.Unlock()

@@ -108,11 +108,12 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 	if err != nil {
 		return mixed(err)
 	}
-	if err := a.write(ctx, w, o); err != nil {
+	counters, err := a.write(ctx, w, o)
+	if err != nil {
 		return err
 	}
 	sayLeftOut(from.chosen, out.Printf)
-	out.Printf("%s\n", streamed(total(from.source.Counters()), w.Written(), from.chosen != nil || !a.Any()))
+	out.Printf("%s\n", streamed(total(counters), w.Written(), from.chosen != nil || !a.Any()))
 	if o.Drops != nil {
 		out.Printf("%s\n", streamedDrops(w.Dropped(), o.Drops.Missed()))
 	}
@@ -120,8 +121,8 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 	return nil
 }
 
-// write hands packets on until a bound is met.
-func (a streamArgs) write(ctx context.Context, w *streams.Writer, o streams.Options) error {
+// write hands packets on until a bound is met, and returns the counters that the stream ends with.
+func (a streamArgs) write(ctx context.Context, w *streams.Writer, o streams.Options) ([]capture.Counters, error) {
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := w.WriteDrops(cancel)
@@ -137,10 +138,11 @@ func (a streamArgs) write(ctx context.Context, w *streams.Writer, o streams.Opti
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
-	if ending := w.End(ctx); err == nil {
+	counters, ending := w.End(ctx)
+	if err == nil {
 		err = ending
 	}
-	return err
+	return counters, err
 }
 
 // fits reports what the format has no place for.

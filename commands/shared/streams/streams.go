@@ -211,7 +211,8 @@ func (w *Writer) flush(until time.Time) error {
 }
 
 // End writes what was dropped until now, and the statistics, if they are known for each interface.
-func (w *Writer) End(ctx context.Context) error {
+// It returns the counters of Source that it has written: those that are asked for later may be larger.
+func (w *Writer) End(ctx context.Context) ([]capture.Counters, error) {
 	w.mu.Lock()
 	err := w.introduce()
 	w.mu.Unlock()
@@ -222,11 +223,12 @@ func (w *Writer) End(ctx context.Context) error {
 	}
 	counters := w.o.Source.Counters()
 	if err != nil || len(counters) != len(w.interfaces) {
-		return err
+		return counters, err
 	}
+	blocks := counters
 	if w.o.Drops != nil {
 		missed := w.o.Drops.Missed()
-		counters = slices.Insert(slices.Clone(counters), w.number, capture.Counters{Received: w.dropped, Dropped: missed})
+		blocks = slices.Insert(slices.Clone(counters), w.number, capture.Counters{Received: w.dropped, Dropped: missed})
 	}
-	return w.stream.End(counters)
+	return counters, w.stream.End(blocks)
 }
