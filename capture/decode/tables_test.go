@@ -14,7 +14,14 @@ func TestTrim(t *testing.T) {
 			known[i] = row
 		}
 	}
+	numbers := numbersOf(layers.EthernetTypeMetadata[:])
+	if len(numbers) != len(layers.EthernetTypeMetadata) || numbers[0x9abc] != 0x9abc {
+		t.Fatalf("the decoders of unknown types point into a list of %d numbers", len(numbers))
+	}
 	Trim()
+	if numbers[0x9abc] != 0 {
+		t.Error("the list of numbers is still in memory")
+	}
 	left := 0
 	for i, row := range layers.EthernetTypeMetadata {
 		if want, is := known[i]; is && (row.LayerType != want.LayerType || row.Name != want.Name ||
