@@ -32,6 +32,7 @@ type host struct {
 	Login           LoginRules
 	LocalUsers      map[string]string // a user of this machine, by name or number: the account it has by the socket
 	SignIn          SignIn
+	Azure           access.Azure // who it is to clients of Azure
 	Captures        CaptureRules
 	PortTier        string   // how sockets are watched, at best; empty: as well as the kernel can
 	ScenarioFolder  string   // with a vendor's scenarios of captures; empty: scenarios, beside the configuration file
@@ -79,6 +80,7 @@ func defaultHost() host {
 		Login: LoginRules{LongestDelay: 30 * time.Second, LockAfter: 10, Lock: 5 * time.Minute,
 			LongestLock: time.Hour},
 		SignIn:   defaultSignIn(),
+		Azure:    defaultAzure(),
 		Captures: CaptureRules{SizeBytes: 200 << 20, Running: 16, KeepMemory: 10 * time.Minute},
 	}
 }
@@ -112,6 +114,9 @@ func (h *host) settings() map[string]setting {
 	}
 	for name, set := range h.SignIn.settings() {
 		all["signIn."+name] = set
+	}
+	for name, set := range azureSettings(&h.Azure) {
+		all["azure."+name] = set
 	}
 	return all
 }
@@ -206,7 +211,11 @@ func (h *host) parse(data []byte) error {
 	if document.Kind == 0 {
 		return nil
 	}
-	if err := readSettings(document.Content[0], "", h.settings(), make(map[string]bool)); err != nil {
+	seen := make(map[string]bool)
+	if err := readSettings(document.Content[0], "", h.settings(), seen); err != nil {
+		return err
+	}
+	if err := checkAzure(seen); err != nil {
 		return err
 	}
 	return h.SignIn.check()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"diagsh/internal/access"
 	"diagsh/internal/config"
 )
 
@@ -32,11 +33,13 @@ func TestConfigWithEverySetting(t *testing.T) {
 	got.finish()
 	want := host{
 		Hostname: "mx1", BannerFile: "testdata/banner.txt", WelcomeFile: "testdata/welcome.txt", IdleTimeout: 45 * time.Minute,
-		LongestWeb:      8 * time.Hour,
-		Limits:          SessionLimits{SessionsPerUser: 8, Logins: 100},
-		Login:           LoginRules{LongestDelay: 10 * time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: 30 * time.Minute},
-		LocalUsers:      map[string]string{"root": "ops", "1000": "view"},
-		SignIn:          wantSignIn(t),
+		LongestWeb: 8 * time.Hour,
+		Limits:     SessionLimits{SessionsPerUser: 8, Logins: 100},
+		Login:      LoginRules{LongestDelay: 10 * time.Second, LockAfter: 5, Lock: time.Minute, LongestLock: 30 * time.Minute},
+		LocalUsers: map[string]string{"root": "ops", "1000": "view"},
+		SignIn:     wantSignIn(t),
+		Azure: access.Azure{Subscription: "7a1f0e2c-9f4b-4d3e-8a55-0c6f5d1b2e90", ResourceGroup: "rack4", WatcherGroup: "watchers",
+			Watcher: "NetworkWatcher_zurich", Location: "zurich", Machine: "mx1-vm"},
 		Captures:        CaptureRules{SizeBytes: 50 << 20, Running: 4, ReserveBytes: 2 << 30, Memory: 512 << 20, KeepMemory: time.Minute, Quota: 50 << 30, DeleteOldest: true, KeepFor: 30 * 24 * time.Hour},
 		PortTier:        "C",
 		ScenarioFolder:  "/etc/diagsh/scenarios",
@@ -73,6 +76,15 @@ func TestConfigErrors(t *testing.T) {
 		"managementPorts: [22, ssh]":                   `line 1: "managementPorts": it is a list of port numbers`,
 		"ports: {tier: D}":                             `line 1: "ports.tier": it is A or B or C`,
 		"managementPorts: 22":                          `line 1: "managementPorts": it is a list of port numbers`,
+		"azure: {subscription: lab}":                   `line 1: "azure.subscription": it is a UUID`,
+		"azure:\n  subscription: {a: b}":               `line 2: "azure.subscription": it is a UUID`,
+		"azure: {machine: mx1}":                        `"azure.subscription" is missing: it is a UUID`,
+		"azure:\n  machine: a/b":                       `line 2: "azure.machine": it is a name`,
+		"azure: {location: West Europe}":               `line 1: "azure.location": it is a location`,
+		"azure: {resourceGroup: lab.}":                 `line 1: "azure.resourceGroup": it is a resource group's name`,
+		"azure: {watcherGroup: ..}":                    `line 1: "azure.watcherGroup": it is a resource group's name`,
+		"azure: {watcher: \"\"}":                       `line 1: "azure.watcher": it is a name`,
+		"azure: {subscriptions: x}":                    `line 1: "azure.subscriptions": there is no such setting; did you mean azure.subscription?`,
 		"localUsers: [root]":                           `line 1: "localUsers": it has lines`,
 		"localUsers: {root: Ops}":                      `line 1: "localUsers": it has lines`,
 		"- hostname":                                   `line 1: settings are lines`,
@@ -86,7 +98,7 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("%q: %v; want %s", text, err, want)
 		}
 	}
-	for _, empty := range []string{"", "# nothing\n", "---\n", "limits: {}\n"} {
+	for _, empty := range []string{"", "azure:\n", "azure: {}\n", "# nothing\n", "---\n", "limits: {}\n"} {
 		c := defaultHost()
 		if err := c.parse([]byte(empty)); err != nil || !reflect.DeepEqual(c, defaultHost()) {
 			t.Errorf("%q: %v, %+v", empty, err, c)
@@ -156,4 +168,27 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("%q makes %+v", data, c)
 		}
 	})
+}
+
+// A section that names its subscription alone has defaults for the rest, and one that is not there is
+// no facade.
+func TestAzureDefaults(t *testing.T) {
+	dir := t.TempDir()
+	for text, want := range map[string]access.Azure{
+		"hostname: mx1": {},
+		"azure:\n":      {},
+		"hostname: mx1\nazure: {subscription: 7A1F0E2C-9F4B-4D3E-8A55-0C6F5D1B2E90}": {
+			Subscription: "7a1f0e2c-9f4b-4d3e-8a55-0c6f5d1b2e90", ResourceGroup: "lab", WatcherGroup: "NetworkWatcherRG",
+			Watcher: "NetworkWatcher_lab", Location: "lab", Machine: "mx1"},
+	} {
+		write(t, filepath.Join(dir, "config.yaml"), text)
+		s, err := open(Options{Dir: dir})
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		s.Apply(config.Document{config.Hostname: "renamed"}) // a machine that changed its name would be another one
+		if got := s.Azure(); got != want {
+			t.Errorf("%q: %+v; want %+v", text, got, want)
+		}
+	}
 }

@@ -1,0 +1,12 @@
+package access
+
+// Azure is who the appliance is to clients of Azure: one virtual machine of a subscription, watched by a
+// network watcher. The zero value is an appliance that does not answer them.
+type Azure struct {
+	Subscription  string `json:"subscription"`  // a UUID in lower case; empty: the facade is off
+	ResourceGroup string `json:"resourceGroup"` // of the virtual machine
+	WatcherGroup  string `json:"watcherGroup"`  // the resource group of the network watcher
+	Watcher       string `json:"watcher"`       // the name of the network watcher
+	Location      string `json:"location"`      // of all of them
+	Machine       string `json:"machine"`       // the name of the virtual machine
+}
