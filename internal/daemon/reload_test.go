@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"diagsh/capture"
-	"diagsh/internal/daemon/exports"
+	"diagsh/internal/daemon/exports/sending"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/roomtest"
@@ -52,7 +52,7 @@ func TestFactoryValuesForgetTargets(t *testing.T) {
 	}
 	fileOf(t, d, "small.pcap")
 	server, began, ended := ownersServer(t)
-	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: exports.Fingerprint(server.Certificate().Raw), Auto: true}
+	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: sending.Fingerprint(server.Certificate().Raw), Auto: true}
 	if _, err := d.AddTarget(t.Context(), roomtest.Admin, target, "the-last-owners-token"); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestDeletedTargetGetsNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	server, began, ended := ownersServer(t)
-	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: exports.Fingerprint(server.Certificate().Raw)}
+	target := capture.Target{Name: "owner1", URL: server.URL + "/", HostKey: sending.Fingerprint(server.Certificate().Raw)}
 	if _, err := d.AddTarget(t.Context(), roomtest.Admin, target, ""); err != nil {
 		t.Fatal(err)
 	}

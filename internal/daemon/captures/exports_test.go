@@ -16,7 +16,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
-	"diagsh/internal/daemon/exports"
+	"diagsh/internal/daemon/exports/sending"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/roomtest"
@@ -82,7 +82,7 @@ func (s *fakeTarget) content(name string) []byte {
 // target makes it one of the appliance that gets everything.
 func (s *fakeTarget) target(b *bed, name string) {
 	b.Helper()
-	t := capture.Target{Name: name, URL: s.URL + "/", HostKey: exports.Fingerprint(s.Certificate().Raw), Auto: true}
+	t := capture.Target{Name: name, URL: s.URL + "/", HostKey: sending.Fingerprint(s.Certificate().Raw), Auto: true}
 	if _, err := b.d.AddTarget(b.Context(), roomtest.Admin, t, ""); err != nil {
 		b.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/internal/daemon/exports/sending"
 	"diagsh/internal/menu"
 )
 
@@ -98,7 +99,7 @@ func (q *Queue) tried(e *capture.Export, err error) capture.Export {
 		e.State, e.Error, e.Finished = capture.ExportFailed, gone.Message, time.Now()
 	default:
 		e.State, e.Error, e.NextTry = capture.ExportWaiting, menu.Sentence(textOf(err)), time.Now().Add(retryAfter(e.Tries))
-		if isUnreachable(err) {
+		if sending.IsUnreachable(err) {
 			// Other files for it wait too, so that those for other targets need not wait for them
 			// all.
 			q.resting[e.Target] = e.NextTry
@@ -111,16 +112,16 @@ func (q *Queue) tried(e *capture.Export, err error) capture.Export {
 
 // textOf returns the text of a failed try for users.
 func textOf(err error) string {
-	var known *sendError
-	var key *hostKeyError
+	var known *sending.Error
+	var key *sending.HostKeyError
 	var ours *menu.Error
 	switch {
 	case errors.As(err, &ours):
 		return ours.Message
 	case errors.As(err, &key):
-		return "the host of the target has another key than it should: " + key.hostKey
+		return "the host of the target has another key than it should: " + key.HostKey
 	case errors.As(err, &known):
-		return known.text
+		return known.Text
 	}
 	return "the copy failed"
 }
@@ -146,17 +147,17 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 	q.mu.Unlock()
 	switch {
 	case i < 0 && lost:
-		return failed(nil, "the targets were in a file that was damaged; the copy waits until there is a target %s again", e.Target)
+		return sending.Failed(nil, "the targets were in a file that was damaged; the copy waits until there is a target %s again", e.Target)
 	case i < 0:
 		return menu.Errorf(menu.NotFound, "There is no target %s any more", e.Target)
 	}
 	u, s, err := parseURL(stored.URL)
 	if err != nil {
-		return failed(err, "%s", err)
+		return sending.Failed(err, "%s", err)
 	}
-	to := destination{url: u, hostKey: stored.HostKey, secret: stored.Secret}
-	if stored.Login == loginKey {
-		if to.key, err = q.key(); err != nil {
+	to := sending.Destination{URL: u, HostKey: stored.HostKey, Secret: stored.Secret}
+	if stored.Login == sending.LoginKey {
+		if to.Key, err = q.key(); err != nil {
 			return err
 		}
 	}
@@ -170,7 +171,7 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 		return err
 	}
 	if sum == "" || summed != info.Size() || e.Source != "" { // which is made for each try
-		if sum, err = sumOf(ctx, f, info.Size()); err != nil {
+		if sum, err = sending.SumOf(ctx, f, info.Size()); err != nil {
 			return err
 		}
 		q.mu.Lock()
@@ -180,7 +181,7 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 			return err
 		}
 	}
-	err = s.send(ctx, to, file{name: e.File, content: f, bytes: info.Size(), sum: sum}, func(bytes int64) {
+	err = s.Send(ctx, to, sending.File{Name: e.File, Content: f, Bytes: info.Size(), Sum: sum}, func(bytes int64) {
 		q.mu.Lock()
 		e.Sent = bytes
 		q.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"diagsh/capture"
+	"diagsh/internal/daemon/exports/sending"
 	"diagsh/internal/menu"
 )
 
@@ -58,8 +59,8 @@ func (q *Queue) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target, 
 	if err != nil {
 		return t, menu.BadArgument("url", "%s", menu.Sentence(err.Error()))
 	}
-	if asks, ok := s.(keyAsker); ok && t.HostKey == "" {
-		found, err := asks.hostKey(ctx, u)
+	if asks, ok := s.(sending.KeyAsker); ok && t.HostKey == "" {
+		found, err := asks.HostKey(ctx, sending.Destination{URL: u})
 		if err != nil {
 			return t, menu.BadArgument("hostkey", "The fingerprint of the host's key is missing, and %s", err).
 				WithHint("Give hostkey SHA256:..., as ssh-keygen -l prints it")
@@ -71,7 +72,7 @@ func (q *Queue) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target, 
 		return t, menu.BadArgument("hostkey", "%s is not a fingerprint", menu.Quoted(t.HostKey)).
 			WithHint("It is SHA256: and 43 characters, as ssh-keygen -l prints it")
 	}
-	t.Login = s.login(u, string(secret))
+	t.Login = s.Login(u, string(secret))
 	if err := q.changeTargets(func(targets []storedTarget) ([]storedTarget, error) {
 		if slices.ContainsFunc(targets, isTarget(t.Name)) {
 			return nil, &menu.Error{Code: menu.State, Argument: "name", Message: "There is a target " + t.Name + " already",

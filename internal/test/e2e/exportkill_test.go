@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"diagsh/capture"
-	"diagsh/internal/daemon/exports"
+	"diagsh/internal/daemon/exports/sending"
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/await"
 )
@@ -268,7 +268,7 @@ func TestKilledWhileItCopiesARing(t *testing.T) {
 		b := newBed(t)
 		host := newWeb(b)
 		g := newGate(b, host.Listener.Addr().String())
-		made := b.SSH("admin", "packetcapture target new vault auto yes url https://"+g.address+"/captures hostkey "+exports.Fingerprint(host.Certificate().Raw))
+		made := b.SSH("admin", "packetcapture target new vault auto yes url https://"+g.address+"/captures hostkey "+sending.Fingerprint(host.Certificate().Raw))
 		if made.Status != 0 {
 			t.Fatalf("%+v", made)
 		}

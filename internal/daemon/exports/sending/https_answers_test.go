@@ -1,4 +1,4 @@
-package exports
+package sending
 
 import (
 	"bufio"
@@ -25,10 +25,10 @@ func TestPutBelievesNoOtherSuccess(t *testing.T) {
 			w.WriteHeader(status)
 		}))
 		f, _ := randomFile(10)
-		to := destination{url: mustParse(t, server.URL), hostKey: Fingerprint(server.Certificate().Raw)}
-		err := https.send(t.Context(), to, f, func(int64) {})
-		var known *sendError
-		if (err == nil) != want || err != nil && (!errors.As(err, &known) || !strings.Contains(known.text, fmt.Sprint(status))) {
+		to := Destination{URL: mustParse(t, server.URL), HostKey: Fingerprint(server.Certificate().Raw)}
+		err := https.Send(t.Context(), to, f, func(int64) {})
+		var known *Error
+		if (err == nil) != want || err != nil && (!errors.As(err, &known) || !strings.Contains(known.Text, fmt.Sprint(status))) {
 			t.Errorf("status %d: %v", status, err)
 		}
 		server.Close()
@@ -37,7 +37,7 @@ func TestPutBelievesNoOtherSuccess(t *testing.T) {
 
 // newStrange is a server whose connections a test has in its hands: talk is told the method of each
 // request whose headers have come.
-func newStrange(t *testing.T, talk func(c net.Conn, method string)) destination {
+func newStrange(t *testing.T, talk func(c net.Conn, method string)) Destination {
 	t.Helper()
 	s := httptest.NewTLSServer(nil) // for its certificate
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: s.TLS.Certificates})
@@ -66,7 +66,7 @@ func newStrange(t *testing.T, talk func(c net.Conn, method string)) destination 
 			}()
 		}
 	}()
-	return destination{url: mustParse(t, "https://"+listener.Addr().String()), hostKey: Fingerprint(s.Certificate().Raw)}
+	return Destination{URL: mustParse(t, "https://"+listener.Addr().String()), HostKey: Fingerprint(s.Certificate().Raw)}
 }
 
 // What a server says beside the answer to one request is no answer to the next: here its HEAD is
@@ -81,8 +81,8 @@ func TestPutTakesNoAnswerTwice(t *testing.T) {
 	})
 	for range 20 {
 		f, _ := randomFile(10)
-		var known *sendError
-		if err := https.send(t.Context(), to, f, func(int64) {}); !errors.As(err, &known) || !strings.Contains(known.text, "507") {
+		var known *Error
+		if err := https.Send(t.Context(), to, f, func(int64) {}); !errors.As(err, &known) || !strings.Contains(known.Text, "507") {
 			t.Fatalf("a file that was refused: %v", err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestPutTakesNoPartOfAnAnswer(t *testing.T) {
 			io.WriteString(c, answer)
 			c.Close()
 		})
-		if err := https.send(t.Context(), to, f, func(int64) {}); err == nil {
+		if err := https.Send(t.Context(), to, f, func(int64) {}); err == nil {
 			t.Errorf("%s counts as a copy", name)
 		}
 	}

@@ -1,4 +1,4 @@
-package exports
+package sending
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-var https = httpsSender{silence}
+var https = HTTPS{Silence}
 
 // A webHost is an HTTPS server that keeps what is put.
 type webHost struct {
@@ -38,7 +38,7 @@ type webHost struct {
 }
 
 // listen begins to serve over a line, and returns a folder of the host as a destination.
-func (s *webHost) listen(t *testing.T, handler http.Handler) destination {
+func (s *webHost) listen(t *testing.T, handler http.Handler) Destination {
 	t.Helper()
 	s.line = newLine(t)
 	s.server = httptest.NewUnstartedServer(handler)
@@ -50,7 +50,7 @@ func (s *webHost) listen(t *testing.T, handler http.Handler) destination {
 		s.server.CloseClientConnections()
 		s.server.Listener.Close()
 	})
-	return destination{url: mustParse(t, s.server.URL+"/captures"), hostKey: Fingerprint(s.server.Certificate().Raw), secret: secret}
+	return Destination{URL: mustParse(t, s.server.URL+"/captures"), HostKey: Fingerprint(s.server.Certificate().Raw), Secret: secret}
 }
 
 func (s *webHost) content(name string) []byte {
@@ -144,13 +144,13 @@ func TestPutThatIsRefused(t *testing.T) {
 		server := httptest.NewTLSServer(s)
 		t.Cleanup(server.Close)
 		f, content := randomFile(5_000_000)
-		at := "/captures/" + f.name
-		to := destination{url: mustParse(t, server.URL+"/captures"), hostKey: Fingerprint(server.Certificate().Raw), secret: secret}
+		at := "/captures/" + f.Name
+		to := Destination{URL: mustParse(t, server.URL+"/captures"), HostKey: Fingerprint(server.Certificate().Raw), Secret: secret}
 		for range 20 {
 			s.mu.Lock()
 			s.files = map[string][]byte{at: content[:300_000]}
 			s.mu.Unlock()
-			if err := https.send(t.Context(), to, f, func(int64) {}); err != nil {
+			if err := https.Send(t.Context(), to, f, func(int64) {}); err != nil {
 				t.Fatal(err)
 			}
 			s.mu.Lock()
@@ -195,25 +195,25 @@ func TestPut(t *testing.T) {
 			server := httptest.NewTLSServer(s)
 			t.Cleanup(server.Close)
 			f, content := randomFile(1_000_000)
-			at := "/captures/" + f.name
-			to := destination{url: mustParse(t, server.URL+"/captures"), hostKey: Fingerprint(server.Certificate().Raw), secret: secret}
+			at := "/captures/" + f.Name
+			to := Destination{URL: mustParse(t, server.URL+"/captures"), HostKey: Fingerprint(server.Certificate().Raw), Secret: secret}
 			if c.before != nil {
 				s.files[at] = c.before(content)
 			} else {
 				s.breaks = 300_000
-				if err := https.send(t.Context(), to, f, func(int64) {}); err == nil {
+				if err := https.Send(t.Context(), to, f, func(int64) {}); err == nil {
 					t.Fatal("a copy that broke off succeeded")
 				}
 			}
 			safe := int64(0)
-			err := https.send(t.Context(), to, f, func(n int64) { safe = n })
+			err := https.Send(t.Context(), to, f, func(n int64) { safe = n })
 			if c.fails {
 				if err == nil {
 					t.Fatal("a spoilt file counts as copied")
 				}
-				err = https.send(t.Context(), to, f, func(n int64) { safe = n })
+				err = https.Send(t.Context(), to, f, func(n int64) { safe = n })
 			}
-			if err != nil || safe != f.bytes {
+			if err != nil || safe != f.Bytes {
 				t.Fatalf("%d bytes, %v", safe, err)
 			}
 			server.Close() // when it has counted what it sent
@@ -237,9 +237,9 @@ func TestPutTrustsNoStrangersCertificate(t *testing.T) {
 	server := httptest.NewTLSServer(s)
 	t.Cleanup(server.Close)
 	f, _ := randomFile(10)
-	to := destination{url: mustParse(t, server.URL), secret: secret}
+	to := Destination{URL: mustParse(t, server.URL), Secret: secret}
 	// Its certificate is of no authority that this machine trusts.
-	if err := https.send(t.Context(), to, f, func(int64) {}); err == nil || !isUnreachable(err) {
+	if err := https.Send(t.Context(), to, f, func(int64) {}); err == nil || !IsUnreachable(err) {
 		t.Errorf("a certificate of nobody was trusted: %v", err)
 	}
 	if len(s.files) > 0 {

@@ -1,4 +1,4 @@
-package exports
+package sending
 
 import (
 	"bytes"
@@ -21,35 +21,26 @@ const secret = "correct horse"
 
 // A bed is a host that a sender copies to.
 type bed struct {
-	sender  sender
-	to      destination
+	sender  Sender
+	to      Destination
 	line    *line
 	content func(name string) []byte // what the host has under a file's own name
 	spoil   func(name string)        // changes what the host has of a file that is not whole
 	secrets func() int               // how many secrets the host was told
 }
 
-// beds has one for each sender. A new sender adds its own, and TestSenders holds it to what all
-// promise.
+// beds has one for each sender, which TestSenders holds to what all promise.
 var beds = map[string]func(*testing.T) *bed{
 	"sftp": func(t *testing.T) *bed {
 		h := newHost(t)
-		return &bed{sender: sftpSender{silence}, to: h.destination(t), line: h.line, content: h.content, spoil: h.spoil,
+		return &bed{sender: SFTP{Silence}, to: h.destination(t), line: h.line, content: h.content, spoil: h.spoil,
 			secrets: func() int { return int(h.passwords.Load()) }}
 	},
 	"https": func(t *testing.T) *bed {
 		s := &webHost{files: map[string][]byte{}, digest: true, partial: true, keeps: true}
-		return &bed{sender: httpsSender{silence}, to: s.listen(t, s), line: s.line, content: s.content, spoil: s.spoil,
+		return &bed{sender: HTTPS{Silence}, to: s.listen(t, s), line: s.line, content: s.content, spoil: s.spoil,
 			secrets: func() int { return int(s.told.Load()) }}
 	},
-}
-
-func TestEverySenderHasABed(t *testing.T) {
-	for _, s := range senders {
-		if beds[s.scheme()] == nil {
-			t.Errorf("%s has no bed", s.scheme())
-		}
-	}
 }
 
 func TestSenders(t *testing.T) {
@@ -78,11 +69,11 @@ func copies(t *testing.T, b *bed) {
 	for _, size := range []int{0, 1, piece, 2*piece + 12345} {
 		f, content := randomFile(size)
 		last := int64(-1)
-		if err := b.sender.send(t.Context(), b.to, f, func(n int64) { last = n }); err != nil {
+		if err := b.sender.Send(t.Context(), b.to, f, func(n int64) { last = n }); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
-		if last != f.bytes {
-			t.Errorf("of %d bytes %d are said to be safe", f.bytes, last)
+		if last != f.Bytes {
+			t.Errorf("of %d bytes %d are said to be safe", f.Bytes, last)
 		}
 		b.check(t, f, content)
 	}
@@ -91,21 +82,21 @@ func copies(t *testing.T, b *bed) {
 func resumes(t *testing.T, b *bed) {
 	f, content := randomFile(5*piece + 12345)
 	b.line.breakAfter(3*piece + piece/2)
-	var known *sendError
-	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); !errors.As(err, &known) {
+	var known *Error
+	if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); !errors.As(err, &known) {
 		t.Fatalf("a copy that broke off: %v", err)
 	}
 	b.line.breakAfter(0)
 	var first int64 = -1
-	if err := b.sender.send(t.Context(), b.to, f, func(n int64) {
+	if err := b.sender.Send(t.Context(), b.to, f, func(n int64) {
 		if first < 0 {
 			first = n
 		}
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if taken := b.line.taken.Load(); first < 2*piece || taken > f.bytes-2*piece+1<<20 {
-		t.Errorf("it went on from %d, and %d of %d bytes were sent again", first, taken, f.bytes)
+	if taken := b.line.taken.Load(); first < 2*piece || taken > f.Bytes-2*piece+1<<20 {
+		t.Errorf("it went on from %d, and %d of %d bytes were sent again", first, taken, f.Bytes)
 	}
 	b.check(t, f, content)
 }
@@ -114,12 +105,12 @@ func resumes(t *testing.T, b *bed) {
 func trustsNoBeginning(t *testing.T, b *bed) {
 	f, content := randomFile(3 * piece)
 	b.line.breakAfter(2*piece + piece/2)
-	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); err == nil {
+	if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); err == nil {
 		t.Fatal("a copy that broke off succeeded")
 	}
 	b.line.breakAfter(0)
-	b.spoil(f.name)
-	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); err != nil {
+	b.spoil(f.Name)
+	if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); err != nil {
 		t.Fatal(err)
 	}
 	b.check(t, f, content)
@@ -130,7 +121,7 @@ func sendsNothingTwice(t *testing.T, b *bed) {
 	for range 2 {
 		b.line.breakAfter(0)
 		safe := int64(0)
-		if err := b.sender.send(t.Context(), b.to, f, func(n int64) { safe = n }); err != nil || safe != f.bytes {
+		if err := b.sender.Send(t.Context(), b.to, f, func(n int64) { safe = n }); err != nil || safe != f.Bytes {
 			t.Fatalf("%d bytes are safe, %v", safe, err)
 		}
 	}
@@ -142,25 +133,25 @@ func sendsNothingTwice(t *testing.T, b *bed) {
 
 func tellsAStrangerNothing(t *testing.T, b *bed) {
 	f, _ := randomFile(10)
-	right := b.to.hostKey
-	b.to.hostKey = "SHA256:" + strings.Repeat("A", 43)
-	var key *hostKeyError
-	err := b.sender.send(t.Context(), b.to, f, func(int64) {})
-	if !errors.As(err, &key) || key.hostKey != right || !isUnreachable(err) {
+	right := b.to.HostKey
+	b.to.HostKey = "SHA256:" + strings.Repeat("A", 43)
+	var key *HostKeyError
+	err := b.sender.Send(t.Context(), b.to, f, func(int64) {})
+	if !errors.As(err, &key) || key.HostKey != right || !IsUnreachable(err) {
 		t.Errorf("another key: %v", err)
 	}
-	if b.secrets() != 0 || b.content(f.name) != nil {
-		t.Errorf("a host with another key was told %d secrets, and has %d bytes", b.secrets(), len(b.content(f.name)))
+	if b.secrets() != 0 || b.content(f.Name) != nil {
+		t.Errorf("a host with another key was told %d secrets, and has %d bytes", b.secrets(), len(b.content(f.Name)))
 	}
 }
 
 func wrongSecret(t *testing.T, b *bed) {
 	f, _ := randomFile(10)
-	b.to.secret = "wrong"
-	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); err == nil || !isUnreachable(err) {
+	b.to.Secret = "wrong"
+	if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); err == nil || !IsUnreachable(err) {
 		t.Errorf("a wrong secret: %v", err)
 	}
-	if b.content(f.name) != nil {
+	if b.content(f.Name) != nil {
 		t.Error("the file was taken")
 	}
 }
@@ -171,11 +162,11 @@ func noHost(t *testing.T, b *bed) {
 		t.Fatal(err)
 	}
 	listener.Close()
-	there := *b.to.url
+	there := *b.to.URL
 	there.Host = listener.Addr().String()
-	b.to.url = &there
+	b.to.URL = &there
 	f, _ := randomFile(10)
-	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); err == nil || !isUnreachable(err) {
+	if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); err == nil || !IsUnreachable(err) {
 		t.Errorf("a host that is not there: %v", err)
 	}
 }
@@ -184,15 +175,15 @@ func noHost(t *testing.T, b *bed) {
 func silentHost(t *testing.T, b *bed) {
 	const short = 200 * time.Millisecond
 	switch b.sender.(type) {
-	case sftpSender:
-		b.sender = sftpSender{short}
-	case httpsSender:
-		b.sender = httpsSender{short}
+	case SFTP:
+		b.sender = SFTP{short}
+	case HTTPS:
+		b.sender = HTTPS{short}
 	}
 	f, _ := randomFile(3 * piece)
 	b.line.stallAfter(piece + piece/2)
-	var known *sendError
-	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); !errors.As(err, &known) {
+	var known *Error
+	if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); !errors.As(err, &known) {
 		t.Errorf("a host that falls silent: %v", err)
 	}
 }
@@ -206,7 +197,7 @@ func endsWithItsContext(t *testing.T, b *bed) {
 		<-b.line.stalled
 		cancel()
 	}()
-	b.sender.send(ctx, b.to, f, func(int64) {}) // would wait for a minute
+	b.sender.Send(ctx, b.to, f, func(int64) {}) // would wait for a minute
 	if ctx.Err() == nil {
 		t.Error("it ended before its context")
 	}
@@ -215,15 +206,15 @@ func endsWithItsContext(t *testing.T, b *bed) {
 // What is read is not what the sum is of, and that is no success.
 func shorterFile(t *testing.T, b *bed) {
 	f, content := randomFile(piece)
-	f.content = bytes.NewReader(content[:piece/2])
-	if err := b.sender.send(t.Context(), b.to, f, func(int64) {}); err == nil {
+	f.Content = bytes.NewReader(content[:piece/2])
+	if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); err == nil {
 		t.Error("half a file is a copy")
 	}
 }
 
-func (b *bed) check(t *testing.T, f file, content []byte) {
+func (b *bed) check(t *testing.T, f File, content []byte) {
 	t.Helper()
-	if got := b.content(f.name); !bytes.Equal(got, content) {
+	if got := b.content(f.Name); !bytes.Equal(got, content) {
 		t.Errorf("the host has %d bytes, and not the %d that were sent", len(got), len(content))
 	}
 }
@@ -232,13 +223,13 @@ var seed = rand.NewChaCha8([32]byte{})
 
 var seeding sync.Mutex
 
-func randomFile(size int) (file, []byte) {
+func randomFile(size int) (File, []byte) {
 	seeding.Lock()
 	defer seeding.Unlock()
 	content := make([]byte, size)
 	seed.Read(content)
 	sum := sha256.Sum256(content)
-	return file{name: "mx1-a-20260301-101500.pcap", content: bytes.NewReader(content), bytes: int64(size), sum: hex.EncodeToString(sum[:])}, content
+	return File{Name: "mx1-a-20260301-101500.pcap", Content: bytes.NewReader(content), Bytes: int64(size), Sum: hex.EncodeToString(sum[:])}, content
 }
 
 // A line is what all connections of a host go over. It counts what comes, and may break or fall
@@ -321,56 +312,17 @@ func TestHostsOfOtherLanguages(t *testing.T) {
 		"sftp://backup@m%C3%BCnchen.example:2222/~/folder": "xn--mnchen-3ya.example:2222",
 		"sftp://backup@[2001:db8::1]/folder":               "[2001:db8::1]:22",
 	} {
-		u, _, err := parseURL(text)
-		if err != nil {
-			t.Errorf("%s: %v", text, err)
-		} else if got := address(u, "22"); got != want {
+		if got := address(mustParse(t, text), "22"); got != want {
 			t.Errorf("%s connects to %s, not to %s", text, got, want)
-		}
-	}
-	if _, _, err := parseURL("sftp://backup@aא.example/"); err == nil {
-		t.Error("a part in two directions of writing is a host")
-	}
-}
-
-func TestParseURL(t *testing.T) {
-	for _, wrong := range []string{"", "x", "ftp://a/b", "http://a/b", "sftp://host/folder", "sftp://user:secret@host/folder",
-		"https://u:p@host/x", "https:///x", "sftp://a@/b", "https://h/x#y", "https://h/x?sig=y", "https://h\x00/"} {
-		if _, _, err := parseURL(wrong); err == nil {
-			t.Errorf("%q is accepted", wrong)
-		}
-	}
-	for right, login := range map[string][2]string{ // without and with a secret
-		"sftp://user@host/folder":         {loginKey, loginPassword},
-		"sftp://user@[2001:db8::1]:2222/": {loginKey, loginPassword},
-		"https://host/folder":             {loginNone, loginToken},
-		"https://user@host:8443/a/b":      {loginNone, loginPassword},
-	} {
-		u, s, err := parseURL(right)
-		if err != nil {
-			t.Errorf("%q: %v", right, err)
-			continue
-		}
-		if got := [2]string{s.login(u, ""), s.login(u, "x")}; got != login {
-			t.Errorf("%q logs in by %q, not by %q", right, got, login)
 		}
 	}
 }
 
 func mustParse(t *testing.T, text string) *url.URL {
 	t.Helper()
-	u, _, err := parseURL(text)
+	u, err := url.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return u
-}
-
-func sumOfText(t *testing.T, text string) string {
-	t.Helper()
-	sum, err := sumOf(t.Context(), strings.NewReader(text), int64(len(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sum
 }

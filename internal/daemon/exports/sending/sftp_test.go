@@ -1,4 +1,4 @@
-package exports
+package sending
 
 import (
 	"crypto/ed25519"
@@ -86,8 +86,8 @@ func serve(conn net.Conn, config *ssh.ServerConfig) {
 	}
 }
 
-func (h *host) destination(t *testing.T) destination {
-	return destination{url: mustParse(t, h.url), hostKey: h.key, secret: secret}
+func (h *host) destination(t *testing.T) Destination {
+	return Destination{URL: mustParse(t, h.url), HostKey: h.key, Secret: secret}
 }
 
 func (h *host) content(name string) []byte {
@@ -114,27 +114,27 @@ func TestSFTPHidesWhatIsNotWhole(t *testing.T) {
 		return list
 	}
 	h.line.breakAfter(2 * piece)
-	if err := (sftpSender{silence}).send(t.Context(), h.destination(t), f, func(int64) {}); err == nil {
+	if err := (SFTP{Silence}).Send(t.Context(), h.destination(t), f, func(int64) {}); err == nil {
 		t.Fatal("a copy that broke off succeeded")
 	}
-	if got := names(); !slices.Equal(got, []string{"." + f.name + ".part"}) {
+	if got := names(); !slices.Equal(got, []string{"." + f.Name + ".part"}) {
 		t.Errorf("while it is not whole there is %q", got)
 	}
 	h.line.breakAfter(0)
-	if err := (sftpSender{silence}).send(t.Context(), h.destination(t), f, func(int64) {}); err != nil {
+	if err := (SFTP{Silence}).Send(t.Context(), h.destination(t), f, func(int64) {}); err != nil {
 		t.Fatal(err)
 	}
-	if got := names(); !slices.Equal(got, []string{f.name, f.name + ".sha256"}) {
+	if got := names(); !slices.Equal(got, []string{f.Name, f.Name + ".sha256"}) {
 		t.Errorf("in the end there is %q", got)
 	}
-	if note := h.content(f.name + ".sha256"); string(note) != f.sum+"  "+f.name+"\n" {
+	if note := h.content(f.Name + ".sha256"); string(note) != f.Sum+"  "+f.Name+"\n" {
 		t.Errorf("the note is %q", note)
 	}
 }
 
 func TestSFTPHostKey(t *testing.T) {
 	h := newHost(t)
-	if found, err := (sftpSender{silence}).hostKey(t.Context(), mustParse(t, h.url)); err != nil || found != h.key || h.passwords.Load() != 0 {
+	if found, err := (SFTP{Silence}).HostKey(t.Context(), h.destination(t)); err != nil || found != h.key || h.passwords.Load() != 0 {
 		t.Errorf("the key is %q, %v; %d passwords were tried", found, err, h.passwords.Load())
 	}
 }
@@ -143,9 +143,9 @@ func TestSFTPTellsWhatFailed(t *testing.T) {
 	h := newHost(t)
 	f, _ := randomFile(10)
 	to := h.destination(t)
-	to.secret = "wrong"
-	var known *sendError
-	if err := (sftpSender{silence}).send(t.Context(), to, f, func(int64) {}); !errors.As(err, &known) || !strings.Contains(known.text, "login") {
+	to.Secret = "wrong"
+	var known *Error
+	if err := (SFTP{Silence}).Send(t.Context(), to, f, func(int64) {}); !errors.As(err, &known) || !strings.Contains(known.Text, "login") {
 		t.Errorf("a wrong password: %v", err)
 	}
 }

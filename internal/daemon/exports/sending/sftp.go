@@ -1,6 +1,7 @@
-package exports
+package sending
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,34 +24,35 @@ const (
 	requests = 32
 )
 
-// A sftpSender copies by SFTP. A file has a hidden name at the target until all of it is there.
+// SFTP copies by SFTP. A file has a hidden name at the target until all of it is there.
 // Beside it goes NAME.sha256, in the form of sha256sum(1).
-type sftpSender struct{ silence time.Duration }
+type SFTP struct{ silence time.Duration } // zero: Silence
 
-func (sftpSender) scheme() string { return "sftp" }
+func (SFTP) Scheme() string { return "sftp" }
 
-func (sftpSender) form() string { return "sftp://USER@HOST/FOLDER" }
+func (SFTP) Form() string { return "sftp://USER@HOST/FOLDER" }
 
-func (s sftpSender) check(u *url.URL) error {
+func (s SFTP) Check(u *url.URL) error {
 	if u.User.Username() == "" {
-		return errors.New("the user is missing: " + s.form())
+		return errors.New("the user is missing: " + s.Form())
 	}
-	return nil
+	return noQuery(u)
 }
 
-func (sftpSender) login(_ *url.URL, secret string) string {
+func (SFTP) Login(_ *url.URL, secret string) string {
 	if secret == "" {
-		return loginKey
+		return LoginKey
 	}
-	return loginPassword
+	return LoginPassword
 }
 
-// hostKey implements keyAsker.
-func (s sftpSender) hostKey(ctx context.Context, u *url.URL) (string, error) {
-	client, err := s.dial(ctx, destination{url: u})
-	var key *hostKeyError
+// hostKey implements KeyAsker.
+func (s SFTP) HostKey(ctx context.Context, to Destination) (string, error) {
+	to.HostKey, to.Secret, to.Key = "", "", nil
+	client, err := s.dial(ctx, to)
+	var key *HostKeyError
 	if errors.As(err, &key) {
-		return key.hostKey, nil
+		return key.HostKey, nil
 	}
 	if client != nil {
 		client.Close()
@@ -58,21 +60,20 @@ func (s sftpSender) hostKey(ctx context.Context, u *url.URL) (string, error) {
 	return "", err
 }
 
-func (s sftpSender) dial(ctx context.Context, to destination) (*ssh.Client, error) {
-	dialer := net.Dialer{Timeout: dialTime}
-	conn, err := dialer.DialContext(ctx, "tcp", address(to.url, "22"))
+func (s SFTP) dial(ctx context.Context, to Destination) (*ssh.Client, error) {
+	conn, err := to.dial(ctx, "22")
 	if err != nil {
-		return nil, unreachable(err, "the host %s does not answer", to.url.Hostname())
+		return nil, err
 	}
 	supported := ssh.SupportedAlgorithms()
-	var other *hostKeyError
+	var other *HostKeyError
 	config := &ssh.ClientConfig{
 		Config: ssh.Config{KeyExchanges: supported.KeyExchanges, Ciphers: supported.Ciphers, MACs: supported.MACs},
-		User:   to.url.User.Username(),
+		User:   to.URL.User.Username(),
 		Auth:   to.proofs(),
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
-			if found := ssh.FingerprintSHA256(key); found != to.hostKey {
-				other = &hostKeyError{found}
+			if found := ssh.FingerprintSHA256(key); found != to.HostKey {
+				other = &HostKeyError{found}
 				return other
 			}
 			return nil
@@ -80,7 +81,7 @@ func (s sftpSender) dial(ctx context.Context, to destination) (*ssh.Client, erro
 		HostKeyAlgorithms: supported.HostKeys,
 	}
 	late := time.AfterFunc(dialTime, func() { conn.Close() })
-	c, channels, requests, err := ssh.NewClientConn(quietConn{conn, s.silence}, to.url.Host, config)
+	c, channels, requests, err := ssh.NewClientConn(quietConn{conn, cmp.Or(s.silence, Silence)}, to.URL.Host, config)
 	late.Stop()
 	switch {
 	case other != nil:
@@ -88,31 +89,31 @@ func (s sftpSender) dial(ctx context.Context, to destination) (*ssh.Client, erro
 		return nil, other
 	case err != nil:
 		conn.Close()
-		return nil, unreachable(err, "the login at %s failed", to.url.Hostname())
+		return nil, Unreachable(err, "the login at %s failed", to.URL.Hostname())
 	}
 	return ssh.NewClient(c, channels, requests), nil
 }
 
 // proofs returns what the appliance logs in by.
-func (to destination) proofs() (proofs []ssh.AuthMethod) {
-	if to.secret != "" {
-		proofs = append(proofs, ssh.Password(to.secret),
+func (to Destination) proofs() (proofs []ssh.AuthMethod) {
+	if to.Secret != "" {
+		proofs = append(proofs, ssh.Password(to.Secret),
 			ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
 				answers := make([]string, len(questions))
 				for i := range answers {
-					answers[i] = to.secret
+					answers[i] = to.Secret
 				}
 				return answers, nil
 			}))
 	}
-	if to.key != nil {
-		proofs = append(proofs, ssh.PublicKeys(to.key))
+	if to.Key != nil {
+		proofs = append(proofs, ssh.PublicKeys(to.Key))
 	}
 	return proofs
 }
 
-// send implements sender.
-func (s sftpSender) send(ctx context.Context, to destination, f file, sent progress) error {
+// Send implements Sender.
+func (s SFTP) Send(ctx context.Context, to Destination, f File, sent Progress) error {
 	connection, err := s.dial(ctx, to)
 	if err != nil {
 		return err
@@ -121,20 +122,25 @@ func (s sftpSender) send(ctx context.Context, to destination, f file, sent progr
 	defer context.AfterFunc(ctx, func() { connection.Close() })()
 	client, err := sftp.NewClient(connection, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(requests))
 	if err != nil {
-		return unreachable(err, "the host %s offers no SFTP", to.url.Hostname())
+		return Unreachable(err, "the host %s offers no SFTP", to.URL.Hostname())
 	}
 	defer client.Close()
 
 	// sftp://host/~/folder is below the user's own folder, as with curl.
-	final := path.Join(strings.TrimPrefix(to.url.Path, "/~/"), f.name)
+	final := path.Join(strings.TrimPrefix(to.URL.Path, "/~/"), f.Place())
 	hidden := path.Join(path.Dir(final), "."+path.Base(final)+".part")
 	if done, err := copied(ctx, client, final, f); err != nil || done {
 		if done {
-			sent(f.bytes)
+			sent(f.Bytes)
 		}
 		return err
 	}
-	if err := write(ctx, client, hidden, f, sent); err != nil {
+	if f.Place() != path.Base(final) {
+		if err := client.MkdirAll(path.Dir(final)); err != nil {
+			return Failed(err, "the folder of the file cannot be made at the target")
+		}
+	}
+	if err := write(ctx, client, hidden, to, f, sent); err != nil {
 		return err
 	}
 	if err := note(client, final+".sha256", f); err != nil {
@@ -142,14 +148,14 @@ func (s sftpSender) send(ctx context.Context, to destination, f file, sent progr
 	}
 	if err := client.PosixRename(hidden, final); err != nil {
 		if err := client.Rename(hidden, final); err != nil { // a server without that extension
-			return failed(err, "the file cannot get its name at the target")
+			return Failed(err, "the file cannot get its name at the target")
 		}
 	}
 	return nil
 }
 
 // write sends what is missing of a file under its hidden name.
-func write(ctx context.Context, client *sftp.Client, hidden string, f file, sent progress) error {
+func write(ctx context.Context, client *sftp.Client, hidden string, there Destination, f File, sent Progress) error {
 	at, err := resumeAt(ctx, client, hidden, f)
 	if err != nil {
 		return err
@@ -160,33 +166,33 @@ func write(ctx context.Context, client *sftp.Client, hidden string, f file, sent
 	}
 	to, err := client.OpenFile(hidden, flags)
 	if err != nil {
-		return failed(err, "a file cannot be made in the folder of the target")
+		return Failed(err, "a file cannot be made in the folder of the target")
 	}
 	defer to.Close()
-	for sent(at); at < f.bytes; sent(at) {
+	for sent(at); at < f.Bytes; sent(at) {
 		if _, err := to.Seek(at, io.SeekStart); err != nil {
-			return failed(err, "the file cannot be written at the target")
+			return Failed(err, "the file cannot be written at the target")
 		}
-		next := &stoppable{ctx, io.NewSectionReader(f.content, at, min(piece, f.bytes-at))}
+		next := there.limited(&stoppable{ctx, io.NewSectionReader(f.Content, at, min(piece, f.Bytes-at))})
 		n, err := to.ReadFromWithConcurrency(next, requests)
 		if err != nil || n == 0 {
-			return failed(err, "the connection to the target broke off, or its disk is full")
+			return Failed(err, "the connection to the target broke off, or its disk is full")
 		}
 		at += n
 	}
 	if err := to.Close(); err != nil {
-		return failed(err, "the file cannot be finished at the target")
+		return Failed(err, "the file cannot be finished at the target")
 	}
-	if info, err := client.Stat(hidden); err != nil || info.Size() != f.bytes {
-		return failed(err, "the file at the target has not the length that was sent")
+	if info, err := client.Stat(hidden); err != nil || info.Size() != f.Bytes {
+		return Failed(err, "the file at the target has not the length that was sent")
 	}
 	return nil
 }
 
 // copied reports whether the target has the file already: the sum of what is there is read back.
-func copied(ctx context.Context, client *sftp.Client, final string, f file) (bool, error) {
+func copied(ctx context.Context, client *sftp.Client, final string, f File) (bool, error) {
 	info, err := client.Stat(final)
-	if err != nil || info.Size() != f.bytes {
+	if err != nil || info.Size() != f.Bytes {
 		return false, nil
 	}
 	there, err := client.Open(final)
@@ -194,14 +200,14 @@ func copied(ctx context.Context, client *sftp.Client, final string, f file) (boo
 		return false, nil
 	}
 	defer there.Close()
-	sum, err := sumOf(ctx, there, f.bytes)
-	return err == nil && sum == f.sum, ctx.Err()
+	sum, err := SumOf(ctx, there, f.Bytes)
+	return err == nil && sum == f.Sum, ctx.Err()
 }
 
 // resumeAt returns up to where the target has the file, in whole pieces. What is there is read
 // back, because the end of a broken copy can have holes. The two are read in turn, so that the
 // connection is not idle while a large file is read here.
-func resumeAt(ctx context.Context, client *sftp.Client, hidden string, f file) (at int64, err error) {
+func resumeAt(ctx context.Context, client *sftp.Client, hidden string, f File) (at int64, err error) {
 	info, err := client.Stat(hidden)
 	if err != nil {
 		return 0, nil
@@ -211,12 +217,12 @@ func resumeAt(ctx context.Context, client *sftp.Client, hidden string, f file) (
 		return 0, nil
 	}
 	defer there.Close()
-	for ; at+piece <= min(info.Size(), f.bytes); at += piece {
-		theirs, err := sumOf(ctx, io.NewSectionReader(there, at, piece), piece)
+	for ; at+piece <= min(info.Size(), f.Bytes); at += piece {
+		theirs, err := SumOf(ctx, io.NewSectionReader(there, at, piece), piece)
 		if err != nil {
 			return 0, ctx.Err()
 		}
-		ours, err := sumOf(ctx, io.NewSectionReader(f.content, at, piece), piece)
+		ours, err := SumOf(ctx, io.NewSectionReader(f.Content, at, piece), piece)
 		if err != nil {
 			return 0, err
 		}
@@ -227,14 +233,14 @@ func resumeAt(ctx context.Context, client *sftp.Client, hidden string, f file) (
 	return at, nil
 }
 
-func note(client *sftp.Client, name string, f file) error {
+func note(client *sftp.Client, name string, f File) error {
 	w, err := client.Create(name)
 	if err == nil {
-		_, err = fmt.Fprintf(w, "%s  %s\n", f.sum, f.name)
+		_, err = fmt.Fprintf(w, "%s  %s\n", f.Sum, path.Base(f.Place()))
 		err = errors.Join(err, w.Close())
 	}
 	if err != nil {
-		return failed(err, "the checksum cannot be written at the target")
+		return Failed(err, "the checksum cannot be written at the target")
 	}
 	return nil
 }

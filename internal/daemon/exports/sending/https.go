@@ -1,16 +1,14 @@
-package exports
+package sending
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -19,43 +17,47 @@ import (
 	"time"
 )
 
-// A httpsSender copies by PUT (RFC 9110, section 9.3.4). It resumes a broken copy only as far as
+// HTTPS copies by PUT (RFC 9110, section 9.3.4). It resumes a broken copy only as far as
 // what is there is proven to be the file: by the server's own sum of it (Repr-Digest, RFC 9530), or
 // by reading it back. The rest goes with Content-Range (RFC 9110, section 14.5), and then the whole
 // is proven in the same way. Where one of these is not possible, or is refused, the file is sent
 // again from its first byte, in one request that TLS keeps whole. Its sum goes along as
 // Repr-Digest, for the server to check.
-type httpsSender struct{ silence time.Duration }
+type HTTPS struct{ silence time.Duration } // zero: Silence
 
-func (httpsSender) scheme() string { return "https" }
+func (HTTPS) Scheme() string { return "https" }
 
-func (httpsSender) form() string { return "https://HOST/FOLDER" }
+func (HTTPS) Form() string { return "https://HOST/FOLDER" }
 
-func (httpsSender) check(*url.URL) error { return nil }
+// Check implements Sender.
+func (HTTPS) Check(u *url.URL) error { return noQuery(u) }
 
-func (httpsSender) login(u *url.URL, secret string) string {
+func (HTTPS) Login(u *url.URL, secret string) string {
 	switch {
 	case secret == "":
-		return loginNone
+		return LoginNone
 	case u.User.Username() == "":
-		return loginToken
+		return LoginToken
 	}
-	return loginPassword
+	return LoginPassword
 }
 
-// send implements sender.
-func (s httpsSender) send(ctx context.Context, to destination, f file, sent progress) error {
-	client, key := s.client(to)
+// Send implements Sender.
+func (s HTTPS) Send(ctx context.Context, to Destination, f File, sent Progress) error {
+	client := NewClient(to, cmp.Or(s.silence, Silence))
+	// A connection for each request: what a server says beyond its answer is then never taken for
+	// the answer to the next.
+	client.Transport.DisableKeepAlives = true
 	defer client.CloseIdleConnections()
-	at := *to.url
-	at.User, at.Path = nil, path.Join(to.url.Path, f.name)
-	w := &web{to, client, at.String()}
+	at := *to.URL
+	at.User, at.Path = nil, path.Join(to.URL.Path, f.Place())
+	w := &web{to: to, client: client.Client, url: at.String()}
 
 	found, err := w.look(ctx)
 	if err != nil {
-		return firstError(*key, unreachable(err, "the host %s does not answer", to.url.Hostname()))
+		return client.Lost(err)
 	}
-	if at := found.bytes; at > 0 && at <= f.bytes {
+	if at := found.bytes; at > 0 && at <= f.Bytes {
 		if done, err := w.resume(ctx, f, found, sent); done || ctx.Err() != nil {
 			return err
 		}
@@ -64,51 +66,51 @@ func (s httpsSender) send(ctx context.Context, to destination, f file, sent prog
 	status, err := w.put(ctx, f, 0, sent)
 	switch {
 	case errors.Is(err, errEarly):
-		return failed(err, "the target answered before it had the file")
+		return Failed(err, "the target answered before it had the file")
 	case err != nil:
-		return firstError(*key, failed(err, "the connection to the target broke off"))
+		return client.First(Failed(err, "the connection to the target broke off"))
 	case status == http.StatusUnauthorized, status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
-		return unreachable(nil, "the target takes no file: HTTP status %d", status)
+		return &Error{Text: fmt.Sprintf("the target takes no file: HTTP status %d", status), Unreachable: true, RetryAfter: w.wait}
 	case status >= 300:
-		return failed(nil, "the target refuses the file: HTTP status %d", status)
+		return Failed(nil, "the target refuses the file: HTTP status %d", status)
 	case !stored(status):
-		return failed(nil, "the target does not say that it has the file: HTTP status %d", status)
+		return Failed(nil, "the target does not say that it has the file: HTTP status %d", status)
 	}
 	// Many servers tell nothing of what they have; what they tell must be right.
 	found, err = w.look(ctx)
 	switch {
 	case err != nil:
-		return failed(err, "the connection to the target broke off")
-	case found.bytes >= 0 && found.bytes != f.bytes:
-		return failed(nil, "the file at the target has not the length that was sent")
-	case found.sum != "" && found.sum != f.sum:
-		return failed(nil, "the file at the target is not the one that was sent")
+		return Failed(err, "the connection to the target broke off")
+	case found.bytes >= 0 && found.bytes != f.Bytes:
+		return Failed(nil, "the file at the target has not the length that was sent")
+	case found.sum != "" && found.sum != f.Sum:
+		return Failed(nil, "the file at the target is not the one that was sent")
 	}
-	sent(f.bytes)
+	sent(f.Bytes)
 	return nil
 }
 
 // resume sends what follows after the bytes that the server has. It reports done when the server is
 // proven to have the file.
-func (w *web) resume(ctx context.Context, f file, found there, sent progress) (done bool, err error) {
-	here, err := sumOf(ctx, f.content, found.bytes)
+func (w *web) resume(ctx context.Context, f File, found there, sent Progress) (done bool, err error) {
+	here, err := SumOf(ctx, f.Content, found.bytes)
 	if err != nil || !w.has(ctx, found, here) {
 		return false, nil
 	}
 	sent(found.bytes)
-	if found.bytes < f.bytes {
+	if found.bytes < f.Bytes {
 		status, err := w.put(ctx, f, found.bytes, sent)
 		if err != nil {
-			return true, failed(err, "the connection to the target broke off")
+			return true, Failed(err, "the connection to the target broke off")
 		}
 		if !stored(status) {
 			return false, nil // it does not know partial PUT, as it must say then
 		}
-		if found, err = w.look(ctx); err != nil || found.bytes != f.bytes || !w.has(ctx, found, f.sum) {
+		if found, err = w.look(ctx); err != nil || found.bytes != f.Bytes || !w.has(ctx, found, f.Sum) {
 			return false, nil
 		}
 	}
-	sent(f.bytes)
+	sent(f.Bytes)
 	return true, nil
 }
 
@@ -126,62 +128,12 @@ func (w *web) has(ctx context.Context, found there, sum string) bool {
 	return found.sum == sum
 }
 
-// firstError is the wrong key, if that is what broke the connection.
-func firstError(key *hostKeyError, err error) error {
-	if key != nil {
-		return key
-	}
-	return err
-}
-
-// client trusts the pinned certificate alone, or whom the machine trusts.
-func (s httpsSender) client(to destination) (*http.Client, **hostKeyError) {
-	other := new(*hostKeyError)
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if to.hostKey != "" {
-		// The pin takes the place of authorities and names.
-		config.InsecureSkipVerify = true
-		config.VerifyPeerCertificate = func(raw [][]byte, _ [][]*x509.Certificate) error {
-			if len(raw) == 0 {
-				return errors.New("no certificate")
-			}
-			if found := Fingerprint(raw[0]); found != to.hostKey {
-				*other = &hostKeyError{found}
-				return *other
-			}
-			return nil
-		}
-	}
-	dialer := net.Dialer{Timeout: dialTime}
-	transport := &http.Transport{
-		TLSClientConfig: config, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: s.silence, DisableCompression: true,
-		ExpectContinueTimeout: time.Second, // servers that do not know it say nothing
-		// A connection for each request: what a server says beyond its answer is then never taken
-		// for the answer to the next.
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return quietConn{conn, s.silence}, nil
-		},
-	}
-	// A redirect would take the secret to another place.
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, other
-}
-
-// Fingerprint of a certificate, in the form that SSH keys have theirs.
-func Fingerprint(certificate []byte) string {
-	sum := sha256.Sum256(certificate)
-	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
-}
-
 // A web is a file's place on a server.
 type web struct {
-	to     destination
+	to     Destination
 	client *http.Client
 	url    string
+	wait   time.Duration // how long the server asked to wait when it last refused
 }
 
 func (w *web) request(ctx context.Context, method string, body io.Reader) (*http.Request, error) {
@@ -190,11 +142,11 @@ func (w *web) request(ctx context.Context, method string, body io.Reader) (*http
 		return nil, err
 	}
 	switch {
-	case w.to.secret == "":
-	case w.to.url.User.Username() != "":
-		r.SetBasicAuth(w.to.url.User.Username(), w.to.secret)
+	case w.to.Secret == "":
+	case w.to.URL.User.Username() != "":
+		r.SetBasicAuth(w.to.URL.User.Username(), w.to.Secret)
 	default:
-		r.Header.Set("Authorization", "Bearer "+w.to.secret)
+		r.Header.Set("Authorization", "Bearer "+w.to.Secret)
 	}
 	return r, nil
 }
@@ -261,7 +213,7 @@ func (w *web) readBack(ctx context.Context, bytes int64) string {
 // put sends a file from a place in it. It asks first whether the server takes it (Expect, RFC 9110,
 // section 10.1.1): one that refuses and closes the connection while the file is on its way would
 // not be heard. A server that does not know how to answer that is not asked.
-func (w *web) put(ctx context.Context, f file, at int64, sent progress) (status int, err error) {
+func (w *web) put(ctx context.Context, f File, at int64, sent Progress) (status int, err error) {
 	status, err = w.send(ctx, f, at, sent, true)
 	if err == nil && status == http.StatusExpectationFailed {
 		return w.send(ctx, f, at, sent, false)
@@ -269,26 +221,26 @@ func (w *web) put(ctx context.Context, f file, at int64, sent progress) (status 
 	return status, err
 }
 
-func (w *web) send(ctx context.Context, f file, at int64, sent progress, ask bool) (status int, err error) {
-	body := &told{Reader: io.NewSectionReader(f.content, at, f.bytes-at), sent: sent}
+func (w *web) send(ctx context.Context, f File, at int64, sent Progress, ask bool) (status int, err error) {
+	body := &told{Reader: w.to.limited(io.NewSectionReader(f.Content, at, f.Bytes-at)), sent: sent}
 	body.at.Store(at)
 	r, err := w.request(ctx, http.MethodPut, body)
 	if err != nil {
 		return 0, err
 	}
-	r.ContentLength = f.bytes - at
+	r.ContentLength = f.Bytes - at
 	if r.ContentLength == 0 {
 		r.Body = http.NoBody
 	}
 	if ask {
 		r.Header.Set("Expect", "100-continue")
 	}
-	r.Header.Set("Content-Type", "application/vnd.tcpdump.pcap")
-	if sum, err := hex.DecodeString(f.sum); err == nil {
+	r.Header.Set("Content-Type", cmp.Or(f.ContentType, PacketsType))
+	if sum, err := hex.DecodeString(f.Sum); err == nil {
 		r.Header.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":")
 	}
 	if at > 0 {
-		r.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at, f.bytes-1, f.bytes))
+		r.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at, f.Bytes-1, f.Bytes))
 	}
 	response, err := w.client.Do(r)
 	if err != nil {
@@ -296,9 +248,10 @@ func (w *web) send(ctx context.Context, f file, at int64, sent progress, ask boo
 	}
 	defer response.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
-	if response.StatusCode < 300 && body.at.Load() < f.bytes {
+	if response.StatusCode < 300 && body.at.Load() < f.Bytes {
 		return 0, errEarly
 	}
+	w.wait = RetryAfter(response.Header, time.Now())
 	return response.StatusCode, nil
 }
 
@@ -309,7 +262,7 @@ var errEarly = errors.New("the target answered before it had the file")
 type told struct {
 	io.Reader
 	at   atomic.Int64 // the transport may go on reading while its answer is there
-	sent progress
+	sent Progress
 }
 
 func (t *told) Read(p []byte) (int, error) {

@@ -1,0 +1,49 @@
+package exports
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	"diagsh/diag/dns"
+	"diagsh/internal/daemon/exports/sending"
+)
+
+// senders are the ways to copy a file.
+var senders = []sending.Sender{sending.SFTP{}, sending.HTTPS{}}
+
+// parseURL reads the URL of a target and returns the sender of its scheme. Its error is for users.
+func parseURL(text string) (*url.URL, sending.Sender, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" {
+		return nil, nil, errors.New("a target is " + oneOf(sending.Sender.Form))
+	}
+	i := slices.IndexFunc(senders, func(s sending.Sender) bool { return s.Scheme() == u.Scheme })
+	if i < 0 {
+		return nil, nil, errors.New("a target begins with " + oneOf(func(s sending.Sender) string { return s.Scheme() + "://" }))
+	}
+	s := senders[i]
+	if err := s.Check(u); err != nil {
+		return nil, nil, err
+	}
+	if u.Fragment != "" {
+		return nil, nil, errors.New("a target ends with its folder; a token is given by itself, as the secret")
+	}
+	if _, has := u.User.Password(); has {
+		return nil, nil, errors.New("a password is given by itself, and not in the URL")
+	}
+	if _, err := dns.ASCII(u.Hostname()); err != nil {
+		return nil, nil, errors.New("the host has a name that the DNS cannot have: it is in other letters, and not as IDNA 2008 allows")
+	}
+	return u, s, nil
+}
+
+// oneOf joins what the senders are called.
+func oneOf(of func(sending.Sender) string) string {
+	var words []string
+	for _, s := range senders {
+		words = append(words, of(s))
+	}
+	return strings.Join(words, " or ")
+}
