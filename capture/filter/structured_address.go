@@ -35,24 +35,57 @@ func (f family) carrier() clause {
 // addressClause makes one primitive for all addresses of a family: a list of
 // networks in parentheses is shorter to read than so many primitives.
 func addressClause(name, direction, value string, families family) (clause, *FieldError) {
-	var wanted, excluded []netip.Prefix
+	var wanted, excluded addressSet
 	err := eachItem(name, value, func(i item) *FieldError {
-		prefixes, err := parseAddresses(i, families)
-		if i.excluded {
-			excluded = append(excluded, prefixes...)
-		} else {
-			wanted = append(wanted, prefixes...)
+		low, high, err := parseAddresses(i, families)
+		switch {
+		case err != nil:
+		case i.excluded:
+			excluded.add(low, high)
+		default:
+			wanted.add(low, high)
 		}
 		return err
 	})
 	if err != nil || value == "" {
 		return clause{}, err
 	}
-	matches := addressesClause(direction, wanted)
-	if len(wanted) == 0 {
+	matches := wanted.clause(direction)
+	if matches.text == "" {
 		matches = families.carrier()
 	}
-	return allOf(matches, noneOf(addressesClause(direction, excluded))), nil
+	return allOf(matches, noneOf(excluded.clause(direction))), nil
+}
+
+// An addressSet is a set of addresses: networks, and ranges that would be many networks.
+type addressSet struct {
+	prefixes []netip.Prefix
+	ranges   []addressRange
+}
+
+// mostNetworks is how many networks stand for a range. A longer list is harder to read than two
+// comparisons, and needs more instructions.
+const mostNetworks = 8
+
+// add adds the addresses from low to high.
+func (s *addressSet) add(low, high netip.Addr) {
+	if cover := coverRange(low, high); len(cover) <= mostNetworks {
+		s.prefixes = append(s.prefixes, cover...)
+		return
+	}
+	s.ranges = append(s.ranges, addressRange{low, high})
+}
+
+func (s *addressSet) clause(direction string) clause {
+	alternatives := []clause{addressesClause(direction, s.prefixes)}
+	for _, r := range s.ranges {
+		if direction == either {
+			alternatives = append(alternatives, r.clause("src"), r.clause("dst"))
+		} else {
+			alternatives = append(alternatives, r.clause(direction))
+		}
+	}
+	return anyOf(alternatives...)
 }
 
 func addressesClause(direction string, prefixes []netip.Prefix) clause {
@@ -93,39 +126,38 @@ func hostPrefixes(addresses []netip.Addr) []netip.Prefix {
 	return prefixes
 }
 
-// parseAddresses reads an address, a network, or a range, which becomes the
-// fewest networks that cover it.
-func parseAddresses(i item, families family) ([]netip.Prefix, *FieldError) {
+// parseAddresses reads an address, a network or a range, and returns its ends.
+func parseAddresses(i item, families family) (low, high netip.Addr, err *FieldError) {
 	if strings.Contains(i.text, "/") {
 		p, err := netip.ParsePrefix(i.text)
 		switch {
 		case err != nil:
-			return nil, &FieldError{Message: "this is not a network; one is written 192.0.2.0/24"}
+			return low, high, &FieldError{Message: "this is not a network; one is written 192.0.2.0/24"}
 		case p != p.Masked():
-			return nil, &FieldError{Message: "the address has bits after the prefix", Replacement: p.Masked().String()}
+			return low, high,
+				&FieldError{Message: "the address has bits after the prefix", Replacement: p.Masked().String()}
 		}
-		return []netip.Prefix{p}, wrongFamily(p.Addr(), families)
+		return p.Addr(), lastAddress(p), wrongFamily(p.Addr(), families)
 	}
-	low, err := parseAddress(i.low)
-	if err != nil {
-		return nil, err
+	if low, err = parseAddress(i.low); err != nil {
+		return low, high, err
 	}
-	high := low
+	high = low
 	if i.high != i.low {
 		if high, err = parseAddress(i.high); err != nil {
 			if err.Replacement != "" {
 				err.Replacement = i.low + "-" + err.Replacement
 			}
-			return nil, err
+			return low, high, err
 		}
 	}
 	switch {
 	case low.Is4() != high.Is4():
-		return nil, &FieldError{Message: "the ends of the range are of different families"}
+		return low, high, &FieldError{Message: "the ends of the range are of different families"}
 	case high.Less(low):
-		return nil, &FieldError{Message: "the range ends before it begins", Replacement: i.high + "-" + i.low}
+		return low, high, &FieldError{Message: "the range ends before it begins", Replacement: i.high + "-" + i.low}
 	}
-	return coverRange(low, high), wrongFamily(low, families)
+	return low, high, wrongFamily(low, families)
 }
 
 func parseAddress(s string) (netip.Addr, *FieldError) {

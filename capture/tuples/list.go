@@ -1,0 +1,206 @@
+package tuples
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// A List is filters of which one is enough. As a text it is a line:
+//
+//	tcp remoteaddress 192.0.2.3 remoteport 80;443 or udp
+//
+// Each filter is a protocol, if it has one, then names of fields with their values. The word any
+// stands for a value that may be any. The text may also be the JSON of the list.
+type List []Filter
+
+// A member is a field of a Filter with its names.
+type member struct {
+	name string // in JSON; in a line it is in lower case
+	of   func(*Filter) *string
+}
+
+var members = []member{
+	{protocol, func(f *Filter) *string { return &f.Protocol }},
+	{localAddress, func(f *Filter) *string { return &f.LocalAddress }},
+	{localPort, func(f *Filter) *string { return &f.LocalPort }},
+	{remoteAddress, func(f *Filter) *string { return &f.RemoteAddress }},
+	{remotePort, func(f *Filter) *string { return &f.RemotePort }},
+}
+
+// Members returns the names of the fields in JSON, in the order of a line.
+func Members() (names []string) {
+	for _, m := range members {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// find returns the field of a name, in any case.
+func find(name string) (member, bool) {
+	for _, m := range members {
+		if strings.EqualFold(m.name, name) {
+			return m, true
+		}
+	}
+	return member{}, false
+}
+
+// String returns the list as a line.
+func (l List) String() string {
+	filters := make([]string, len(l))
+	for i, f := range l {
+		filters[i] = f.String()
+	}
+	return strings.Join(filters, " "+or+" ")
+}
+
+const (
+	or       = "or"
+	anything = "any"
+)
+
+// String returns the filter as a part of a line.
+func (f Filter) String() string {
+	var words []string
+	for _, m := range members {
+		switch value := strings.Join(strings.Fields(*m.of(&f)), ""); {
+		case value == "":
+		case m.name == protocol:
+			words = append(words, value)
+		default:
+			words = append(words, strings.ToLower(m.name), value)
+		}
+	}
+	if len(words) == 0 {
+		return anything
+	}
+	return strings.Join(words, " ")
+}
+
+// Set reads a line, or JSON. The word CLEAR is no filter. What the fields say is checked, too: the
+// error is an *Error if it is about one of the filters.
+func (l *List) Set(text string) error {
+	var list List
+	var err error
+	switch trimmed := strings.TrimSpace(text); {
+	case trimmed == "" || strings.EqualFold(trimmed, "CLEAR"):
+	case trimmed[0] == '[':
+		list, err = fromJSON(trimmed)
+	default:
+		list, err = fromLine(trimmed)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := Parse(list); err != nil {
+		return err
+	}
+	*l = list
+	return nil
+}
+
+// given is a Filter in JSON. It also takes the names that Azure has for the addresses.
+type given struct {
+	Filter
+	LocalIPAddress  string `json:"localIPAddress"`
+	RemoteIPAddress string `json:"remoteIPAddress"`
+}
+
+func fromJSON(text string) (List, error) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	var all []given
+	if err := decoder.Decode(&all); err != nil {
+		return nil, errNoList
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errNoList
+	}
+	list := make(List, len(all))
+	for i, g := range all {
+		list[i] = g.Filter
+		for _, name := range []struct {
+			member   string
+			to, from *string
+		}{{localAddress, &list[i].LocalAddress, &g.LocalIPAddress},
+			{remoteAddress, &list[i].RemoteAddress, &g.RemoteIPAddress}} {
+			switch {
+			case *name.from == "":
+			case *name.to != "":
+				return nil, &Error{Index: i, Member: name.member, Text: "it is given twice"}
+			default:
+				*name.to = *name.from
+			}
+		}
+	}
+	return list, nil
+}
+
+// A listError says what a text must be that is no list of filters.
+type listError struct{ text string }
+
+func (e *listError) Error() string { return e.text }
+
+var errNoList = &listError{`in JSON it is an array such as [{"protocol":"TCP","remotePort":"443"},{"protocol":"UDP"}]`}
+
+// fromLine reads the form of a line.
+func fromLine(line string) (List, error) {
+	words := strings.Fields(line)
+	var list List
+	for {
+		f, rest, err := one(len(list), words)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, f)
+		if len(rest) == 0 {
+			return list, nil
+		}
+		words = rest[1:] // after the word or
+	}
+}
+
+// one reads a filter, up to the word or.
+func one(index int, words []string) (f Filter, rest []string, err error) {
+	first := true
+	seen := make(map[string]bool)
+	for ; len(words) > 0 && !strings.EqualFold(words[0], or); first = false {
+		m, known := find(words[0])
+		value := ""
+		switch {
+		case known && len(words) == 1, known && strings.EqualFold(words[1], or):
+			return f, nil, &Error{Index: index, Member: m.name, Text: "the value is missing"}
+		case known:
+			value, words = words[1], words[2:]
+		case first:
+			m = members[0]
+			value, words = words[0], words[1:]
+		default:
+			return f, nil, &Error{Index: index, Text: fmt.Sprintf("%q is not understood here", bounded(words[0])),
+				Hint: "After the protocol there are pairs: " + strings.ToLower(strings.Join(Members()[1:], ", ")) +
+					", each with its value; the next filter begins after the word or"}
+		}
+		if seen[m.name] {
+			return f, nil, &Error{Index: index, Member: m.name, Text: "it is given twice"}
+		}
+		seen[m.name] = true
+		if !strings.EqualFold(value, anything) {
+			*m.of(&f) = value
+		}
+	}
+	if first {
+		return f, nil, &Error{Index: index, Text: "the filter is missing; any is one that every packet matches"}
+	}
+	return f, words, nil
+}
+
+// bounded returns the beginning of a word for a message.
+func bounded(word string) string {
+	const most = 40
+	if len(word) <= most {
+		return word
+	}
+	return strings.ToValidUTF8(word[:most], "") + "..."
+}

@@ -1,0 +1,180 @@
+// Package tuples has filters in fields: a protocol, and the addresses and ports of both ends of a
+// conversation, as Azure Network Watcher and others have them.
+//
+// Local is this machine's end and remote the other one. A filter says nothing of source and
+// destination, so it matches both directions. An end that is not given is any, also of the packets
+// that this machine only sees pass by. All fields of a filter must hold; of several filters one is
+// enough.
+package tuples
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"diagsh/capture/filter"
+)
+
+// A Filter is what a packet must have. Every field is a text as its user wrote it; an empty one is
+// not looked at.
+//
+// A protocol is TCP, UDP, ICMP and others by name or number, or Any. An address is one, a range
+// 192.0.2.1-192.0.2.9, a network 192.0.2.0/24, or several of these with semicolons between. A port is
+// a number, a range 80-85, or several. A list may end with a semicolon. Ports are those of TCP, UDP
+// and SCTP; of a packet in fragments only the first has them.
+type Filter struct {
+	Protocol      string `json:"protocol,omitempty"`
+	LocalAddress  string `json:"localAddress,omitempty"`
+	LocalPort     string `json:"localPort,omitempty"`
+	RemoteAddress string `json:"remoteAddress,omitempty"`
+	RemotePort    string `json:"remotePort,omitempty"`
+}
+
+// The names of the fields in JSON.
+const (
+	protocol      = "protocol"
+	localAddress  = "localAddress"
+	localPort     = "localPort"
+	remoteAddress = "remoteAddress"
+	remotePort    = "remotePort"
+)
+
+const (
+	maxFilters = 64   // of one capture
+	maxField   = 1024 // bytes of a field
+)
+
+// An Error says which field of which filter is wrong, and what is accepted.
+type Error struct {
+	Index  int    // of the filter, from 0
+	Member string // the field's name in JSON; empty if it is the filter as a whole
+	Text   string // without the name of the field and without full stop
+	Hint   string // what to write instead; may be empty
+}
+
+// Error returns the text with the place before it, as filters[0].remotePort.
+func (e *Error) Error() string { return Place(e.Index, e.Member) + ": " + e.Text }
+
+// Place names a field as JSON has it.
+func Place(index int, member string) string {
+	place := fmt.Sprintf("filters[%d]", index)
+	if member != "" {
+		place += "." + member
+	}
+	return place
+}
+
+// A Warning says what of a filter was not taken as it is written.
+type Warning struct {
+	Index  int
+	Member string
+	Text   string
+}
+
+// String returns the warning as a sentence for users, with full stop.
+func (w Warning) String() string { return Place(w.Index, w.Member) + ": " + w.Text + "." }
+
+// A Set is the meaning of filters.
+type Set struct {
+	// Expressions are the filters in the language of package filter, in their order; an empty one
+	// matches every packet. Expression matches what any of them matches.
+	Expressions []string
+	Expression  string
+
+	Warnings []Warning
+}
+
+// Parse reads filters. Nothing of their text gets into an expression: it is written from the values
+// that the text stands for. The error is an *Error.
+func Parse(filters []Filter) (Set, error) {
+	if len(filters) > maxFilters {
+		return Set{}, &Error{Index: maxFilters, Text: fmt.Sprintf("there are %d filters; at most %d are accepted",
+			len(filters), maxFilters)}
+	}
+	var s Set
+	meanings := make([]filter.Structured, len(filters))
+	for i, f := range filters {
+		var err error
+		if meanings[i], err = s.meaning(i, f); err != nil {
+			return Set{}, err
+		}
+		expression, err := filter.StructuredExpression(meanings[i:i+1], filter.Host{})
+		if err != nil {
+			return Set{}, fault(i, err)
+		}
+		s.Expressions = append(s.Expressions, expression)
+	}
+	var err error
+	s.Expression, err = filter.StructuredExpression(meanings, filter.Host{})
+	return s, err
+}
+
+// fault converts an error of package filter about a filter.
+func fault(index int, err error) error {
+	var wrong *filter.FieldError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	e := &Error{Index: index, Member: wrong.Field, Text: fmt.Sprintf("%q: %s", bounded(wrong.Value), wrong.Message)}
+	if wrong.Replacement != "" {
+		e.Hint = "Try " + wrong.Replacement
+	}
+	return e
+}
+
+// meaning returns a filter as package filter takes it, and notes what is not taken as it is written.
+func (s *Set) meaning(index int, f Filter) (filter.Structured, error) {
+	for _, m := range members {
+		if len(*m.of(&f)) > maxField {
+			return filter.Structured{}, &Error{Index: index, Member: m.name,
+				Text: fmt.Sprintf("it has %d bytes; at most %d are accepted", len(*m.of(&f)), maxField)}
+		}
+	}
+	meant := filter.Structured{Protocol: f.Protocol, LocalPort: f.LocalPort, RemotePort: f.RemotePort}
+	meant.LocalAddress = s.whole(index, localAddress, f.LocalAddress)
+	meant.RemoteAddress = s.whole(index, remoteAddress, f.RemoteAddress)
+	everyPort(&meant)
+	return meant, nil
+}
+
+// whole completes upper bounds of three parts, as in 1.1.1.1-255.255.255. Documents have them, and a
+// program that takes them for no address captures nothing.
+func (s *Set) whole(index int, member, list string) string {
+	separated := func(r rune) bool { return r == ';' || r == ',' }
+	complete := list
+	for item := range strings.FieldsFuncSeq(list, separated) {
+		_, high, isRange := strings.Cut(item, "-")
+		high = strings.TrimSpace(high)
+		if !isRange || strings.Count(high, ".") != 2 || strings.Trim(high, "0123456789.") != "" {
+			continue
+		}
+		complete = strings.Replace(complete, item, strings.TrimRight(item, " ")+".255", 1)
+		s.Warnings = append(s.Warnings, Warning{Index: index, Member: member,
+			Text: fmt.Sprintf("%s has three parts, and is taken for %s.255", high, high)})
+	}
+	return complete
+}
+
+// everyPort takes out ports that are no restriction: 1-65535 means any port, so the first fragment
+// of a packet is not told from those after it. What is left says that the packet has ports.
+func everyPort(f *filter.Structured) {
+	every := func(ports string) bool {
+		ports = strings.TrimRight(strings.ReplaceAll(ports, " ", ""), ";,")
+		return ports == "1-65535" || ports == "0-65535"
+	}
+	if !every(f.LocalPort) && !every(f.RemotePort) {
+		return
+	}
+	switch p := strings.ToLower(strings.TrimSpace(f.Protocol)); p {
+	case "tcp", "udp", "sctp", "6", "17", "132":
+	case "", "any":
+		f.Protocol = "TCP;UDP;SCTP"
+	default:
+		return
+	}
+	for _, ports := range []*string{&f.LocalPort, &f.RemotePort} {
+		if every(*ports) {
+			*ports = ""
+		}
+	}
+}

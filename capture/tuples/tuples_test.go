@@ -1,0 +1,177 @@
+package tuples
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	for _, test := range []struct {
+		filter Filter
+		want   string
+	}{
+		{Filter{}, ""},
+		{Filter{Protocol: "ANY"}, ""},
+		{Filter{Protocol: "TCP"}, "tcp"},
+		{Filter{Protocol: "TCP", LocalAddress: "10.0.0.3", RemotePort: "20"},
+			"tcp and ((ip src host 10.0.0.3 and dst port 20) or (ip dst host 10.0.0.3 and src port 20))"},
+		{Filter{Protocol: "UDP", LocalPort: "80;443;"}, "udp and (src port (80 or 443) or dst port (80 or 443))"},
+		{Filter{RemoteAddress: "10.0.0.1;10.0.0.9"},
+			"ip dst host (10.0.0.1 or 10.0.0.9) or ip src host (10.0.0.1 or 10.0.0.9)"},
+		{Filter{RemoteAddress: "2001:db8::1"}, "ip6 dst host 2001:db8::1 or ip6 src host 2001:db8::1"},
+		{Filter{RemoteAddress: "1.1.1.1-255.255.255.255"}, "ip[16:4] >= 0x01010101 or ip[12:4] >= 0x01010101"},
+		{Filter{RemoteAddress: "1.1.1.1-255.255.255"}, "ip[16:4] >= 0x01010101 or ip[12:4] >= 0x01010101"},
+		{Filter{Protocol: "TCP", LocalPort: "1-65535", RemotePort: "0-65535;"}, "tcp"},
+		{Filter{RemotePort: "1-65535"}, "tcp or udp or sctp"},
+	} {
+		set, err := Parse([]Filter{test.filter})
+		if err != nil || set.Expression != test.want || set.Expressions[0] != test.want {
+			t.Errorf("%+v:\n got %s, %v\nwant %s", test.filter, set.Expression, err, test.want)
+		}
+	}
+}
+
+// TestSources has the filters of both primary sources, whose program must fit many times into the
+// 4096 instructions that the kernel takes.
+func TestSources(t *testing.T) {
+	var list List
+	for _, port := range []string{"20", "80", "443"} {
+		list = append(list, Filter{Protocol: "TCP", LocalAddress: "10.0.0.3", LocalPort: "1-65535",
+			RemoteAddress: "1.1.1.1-255.255.255", RemotePort: port})
+	}
+	set, err := Parse(append(list, Filter{Protocol: "UDP"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(compile(t, set.Expression).Instructions); n > 100 {
+		t.Errorf("%d instructions", n)
+	}
+	if len(set.Warnings) != 3 {
+		t.Fatalf("%q", set.Warnings)
+	}
+	want := "filters[2].remoteAddress: 255.255.255 has three parts, and is taken for 255.255.255.255."
+	if got := set.Warnings[2].String(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, test := range []struct {
+		filter Filter
+		member string
+		hint   string
+	}{
+		{Filter{Protocol: "TPC"}, "protocol", ""},
+		{Filter{Protocol: "tcp) or (udp"}, "protocol", ""},
+		{Filter{RemoteAddress: "1.1.1.1) or (tcp"}, "remoteAddress", ""},
+		{Filter{LocalAddress: "host.example"}, "localAddress", ""},
+		{Filter{LocalAddress: "10.0.0.9-10.0.0.1"}, "localAddress", "Try 10.0.0.1-10.0.0.9"},
+		{Filter{LocalAddress: "10.0.0"}, "localAddress", "Try 10.0.0.0"},
+		{Filter{LocalAddress: "255.255.255-255.255.255.255"}, "localAddress", "Try 255.255.255.255"},
+		{Filter{LocalAddress: "10.0.0.1-2001:db8::1"}, "localAddress", ""},
+		{Filter{LocalAddress: "10.0.0.1-10.0.0.2-10.0.0.3"}, "localAddress", ""},
+		{Filter{LocalAddress: ";"}, "localAddress", ""},
+		{Filter{LocalAddress: " "}, "localAddress", ""},
+		{Filter{LocalAddress: "fe80::1%eth0"}, "localAddress", ""},
+		{Filter{LocalAddress: "010.0.0.1"}, "localAddress", ""},
+		{Filter{RemotePort: "99999"}, "remotePort", ""},
+		{Filter{RemotePort: "-1"}, "remotePort", ""},
+		{Filter{RemotePort: "0x50"}, "remotePort", ""},
+		{Filter{RemotePort: "+80"}, "remotePort", ""},
+		{Filter{RemotePort: "http"}, "remotePort", ""},
+		{Filter{RemotePort: "85-80"}, "remotePort", "Try 80-85"},
+		{Filter{LocalPort: strings.Repeat("1;", 600)}, "localPort", ""},
+	} {
+		_, err := Parse([]Filter{{Protocol: "UDP"}, test.filter})
+		var wrong *Error
+		if !errors.As(err, &wrong) {
+			t.Errorf("%+v: %v", test.filter, err)
+			continue
+		}
+		if wrong.Index != 1 || wrong.Member != test.member || wrong.Hint != test.hint || wrong.Text == "" ||
+			len(wrong.Text) > 300 {
+			t.Errorf("%+v: %+v", test.filter, wrong)
+		}
+		if !strings.HasPrefix(err.Error(), "filters[1]."+test.member+": ") {
+			t.Errorf("%+v: %v", test.filter, err)
+		}
+	}
+	if _, err := Parse(make([]Filter, maxFilters+1)); err == nil {
+		t.Error("any number of filters is taken")
+	}
+}
+
+func TestLine(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"tcp", "tcp"},
+		{"TCP remoteAddress 192.0.2.3 REMOTEPORT 80;443; or udp",
+			"TCP remoteaddress 192.0.2.3 remoteport 80;443; or udp"},
+		{"protocol tcp localport any", "tcp"},
+		{"remoteport 53", "remoteport 53"},
+		{"any", "any"},
+		{"", ""},
+		{"clear", ""},
+		{`[{"protocol":"TCP","RemoteIPAddress":"1.1.1.1 - 2.2.2.2"},{}]`, "TCP remoteaddress 1.1.1.1-2.2.2.2 or any"},
+		{"[]", ""},
+	} {
+		var list, again List
+		if err := list.Set(test.line); err != nil || list.String() != test.want {
+			t.Errorf("%s: got %s, %v, want %s", test.line, list, err, test.want)
+		}
+		if err := again.Set(list.String()); err != nil || again.String() != list.String() {
+			t.Errorf("%s: read again %s, %v", list, again, err)
+		}
+	}
+}
+
+func TestLineRefuses(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"tcp or", "filters[1]: the filter is missing; any is one that every packet matches"},
+		{"or tcp", "filters[0]: the filter is missing; any is one that every packet matches"},
+		{"tcp udp", `filters[0]: "udp" is not understood here`},
+		{"tcp remoteport", "filters[0].remotePort: the value is missing"},
+		{"tcp remoteport or udp", "filters[0].remotePort: the value is missing"},
+		{"tcp remoteport 80 remoteport 81", "filters[0].remotePort: it is given twice"},
+		{"udp or tcp remoteport 80-", `filters[1].remotePort: "80-": a port is a number from 0 to 65535, or a range of them`},
+		{`[{"protocol":"TCP"}] or tcp`, errNoList.text},
+		{`[{"protocol":5}]`, errNoList.text},
+		{`[{"port":"5"}]`, errNoList.text},
+		{`[{"localAddress":"192.0.2.1","localIPAddress":"192.0.2.2"}]`, "filters[0].localAddress: it is given twice"},
+	} {
+		list := List{{Protocol: "before"}}
+		if err := list.Set(test.line); fmt.Sprint(err) != test.want || list[0].Protocol != "before" {
+			t.Errorf("%s: got %v, want %s", test.line, err, test.want)
+		}
+	}
+}
+
+// FuzzList looks for texts that are taken and mean nothing that can be compiled, or something else
+// when they are written and read again.
+func FuzzList(f *testing.F) {
+	for _, text := range []string{"tcp remoteaddress 1.1.1.1-255.255.255 remoteport 20 or udp",
+		"localaddress 2001:db8::1-2001:db9::;10.0.0.0/8 localport !22;1-9", `[{"protocol":"!(tcp,udp)"},{}]`,
+		"any or 47", "1.1.1.1) or (tcp", "tcp localport 1-65535"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var list, again List
+		if list.Set(text) != nil {
+			return
+		}
+		set, err := Parse(list)
+		if err != nil {
+			t.Fatalf("%q is taken, and then: %v", text, err)
+		}
+		if err := again.Set(list.String()); err != nil {
+			t.Fatalf("%q is written as %q: %v", text, list, err)
+		}
+		if other, err := Parse(again); err != nil || other.Expression != set.Expression {
+			t.Fatalf("%q is written as %q: %v\n%s\n%s", text, list, err, set.Expression, other.Expression)
+		}
+		if len(set.Expression) < 4096 {
+			compile(t, set.Expression)
+		}
+	})
+}
