@@ -15,10 +15,14 @@ export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 # What make test runs: ALONE by itself, since what it counts needs a kernel that tells it all, then TESTS. RUN is a pattern of names.
 ALONE   ?= ./internal/test/portload
 TESTS   ?= $(ALONE) ./internal/test/e2e ./commands ./capture/filter ./internal/test/appliance ./internal/test/automation ./capture \
-	./internal/test/browser ./internal/scaffold ./internal/test/https ./internal/test/contract ./...
+	./internal/test/browser ./internal/scaffold ./internal/test/https ./internal/test/contract ./... $(AZURE)
 RUN     ?=
+# Tests of a module of their own, which links what the program does not.
+AZURE   := ./internal/test/azure
+AZURES  := $(filter $(AZURE) diagsh/internal/test/azure,$(TESTS))
+OURS    := $(filter-out $(AZURES),$(TESTS))
 
-.PHONY: bpf help run build test quick check bench captures kills windows fuzz filter-score ports-score packets-score vm packages reference menus new licenses crypto upstream former
+.PHONY: azure bpf help run build test quick check bench captures kills windows fuzz filter-score ports-score packets-score vm packages reference menus new licenses crypto upstream former
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,10 +42,11 @@ build: ## one static binary, bin/diagsh
 test: packages build ## install what the tests need, then run all tests, those with real clients included
 	@mkdir -p bin/mould; as="DIAGSH_BINARY=$(CURDIR)/bin/diagsh DIAGSH_MOULD=$(CURDIR)/bin/mould"; \
 	root=; [ "$$(id -u)" = 0 ] || root="-exec=sudo -n env PATH=$$PATH $$as CI=$$CI"; \
-	run() { env $$as $(GO) test -p 4 -parallel 6 -vet=off -ldflags=-w -timeout 25m $${root:+"$$root"} $(if $(RUN),-count=1 -run '$(RUN)') "$$@"; }; \
-	all=$$($(GO) list $(TESTS) | awk '!seen[$$0]++'); quiet=$$($(GO) list $(ALONE)); \
+	run() { dir=$$1; shift; env $$as $(GO) test -C $$dir -p 4 -parallel 6 -vet=off -ldflags=-w -timeout 25m $${root:+"$$root"} $(if $(RUN),-count=1 -run '$(RUN)') "$$@"; }; \
+	all=$(if $(OURS),$$($(GO) list $(OURS) | awk '!seen[$$0]++')); quiet=$$($(GO) list $(ALONE)); \
 	alone=$$(echo "$$all" | grep -Fx "$$quiet"); others=$$(echo "$$all" | grep -Fxv "$$quiet"); \
-	failed=0; for list in "$$alone" "$$others"; do [ -z "$$list" ] || run $$list || failed=1; done; exit $$failed
+	failed=0; for list in "$$alone" "$$others"; do [ -z "$$list" ] || run . $$list || failed=1; done; \
+	[ -z "$(AZURES)" ] || run $(AZURE) . || failed=1; exit $$failed
 
 quick: ## run the tests that need no namespace, no root and no long comparison, for the edit loop
 	@$(GO) test -short -p 4 -ldflags=-w ./...
@@ -50,6 +55,7 @@ check: ## gofmt, vet, staticcheck, arrows between packages, generated files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	cd $(AZURE) && $(GO) vet . && $(GO) tool staticcheck .
 	$(GO) test -run 'TestArrows|TestReference|TestModules|TestSizes|TestComparison|TestLinks|TestLinesOfPages|TestAPIPage' .
 
 bench: build ## measure against peers (bench/README.md)

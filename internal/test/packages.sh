@@ -117,6 +117,10 @@ for m in @redocly/cli@2.77.0 openapi-typescript@7.13.0 typescript@5.9.3 openapi-
     [ -d "$node/node_modules/${m%@*}" ] || modules="$modules $m"
 done
 [ -d "$node/node_modules/axe-core" ] || modules="$modules axe-core@4.14.1"
+# A store as Azure's, and a client of Azure, in the newest versions that node 20 runs (internal/test/azure).
+for m in azurite@3.35.0 @azure/arm-network@36.0.0; do
+    [ -d "$node/node_modules/${m%@*}" ] || modules="$modules $m"
+done
 install_modules() {
     [ -n "$modules" ] || return 0
     echo "Installing what the tests need from npm: $modules"

@@ -30,7 +30,11 @@ var built = sync.OnceValues(func() (string, error) {
 		}
 		return filepath.Abs(path)
 	}
-	if err := lookAtSources(); err != nil {
+	root, err := sources()
+	if err != nil {
+		return "", err
+	}
+	if err := lookAtSources(root); err != nil {
 		return "", err
 	}
 	dir, err := os.MkdirTemp("", "diagsh-build-")
@@ -40,7 +44,7 @@ var built = sync.OnceValues(func() (string, error) {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "diagsh")
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-w", "-o", path, "diagsh")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}

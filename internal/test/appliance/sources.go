@@ -7,21 +7,30 @@ import (
 	"strings"
 )
 
+// sources returns the folder of the program's module. A test of a module of its own lies below it, and
+// must build the program as that module does.
+func sources() (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		module, err := os.ReadFile(filepath.Join(folder, "go.mod"))
+		if err == nil && strings.HasPrefix(string(module), "module diagsh\n") {
+			return folder, nil
+		}
+		above := filepath.Dir(folder)
+		if above == folder {
+			return "", fs.ErrNotExist
+		}
+		folder = above
+	}
+}
+
 // lookAtSources looks at every file that the program may be made of. go test remembers which files
 // of the module a test looked at, and keeps its result until one of them changes; what a test's
 // child process builds it cannot see.
-func lookAtSources() error {
-	root, err := os.Getwd()
-	if err != nil {
-		return err
-	}
-	for !exists(filepath.Join(root, "go.mod")) {
-		above := filepath.Dir(root)
-		if above == root {
-			return fs.ErrNotExist
-		}
-		root = above
-	}
+func lookAtSources(root string) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -33,9 +42,4 @@ func lookAtSources() error {
 		}
 		return err
 	})
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
