@@ -41,6 +41,9 @@ func (s Spec) Check() error {
 	if err := s.checkWords(); err != nil {
 		return err
 	}
+	if err := s.Delivery.check(); err != nil {
+		return err
+	}
 	if err := s.checkMode(); err != nil {
 		return err
 	}

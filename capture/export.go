@@ -34,8 +34,9 @@ const (
 
 // Export is the copying of one file to a target.
 type Export struct {
-	File     string      `json:"file"`                 // its name at the target
+	File     string      `json:"file"`                 // its name, at the target too unless Path says another
 	Source   string      `json:"sourceFile,omitempty"` // whose packets it has, with their processes; empty: File is copied as it is
+	Path     string      `json:"path,omitempty"`       // its place at the target, below the folder of the URL; empty: File
 	Capture  string      `json:"capture,omitempty"`
 	Target   string      `json:"target"`
 	State    ExportState `json:"state"`

@@ -19,6 +19,8 @@ type Request struct {
 	Defaults bool `json:"defaults" arg:"" default:"no" help:"Say yes, for programs: what is not given is as on a new appliance, and not taken from the settings."`
 
 	Start time.Time `json:"start,omitzero" arg:"" alias:"at" help:"When to begin, such as \"2026-03-01 10:15\" (UTC); at once, if not given."`
+
+	Delivery
 }
 
 // Partial is Options of which some are given: those that are not zero, and those that Given names.

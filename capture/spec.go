@@ -15,6 +15,8 @@ type Spec struct {
 	// Start is when the capture begins; the zero time means at once.
 	Start time.Time `json:"start,omitzero"`
 
+	Delivery
+
 	// ReserveBytes is how many bytes of the disk stay free. With less the capture does not start,
 	// or ends with DiskLow. With 0 it ends when the disk is full.
 	ReserveBytes int64 `json:"reserveBytes"`

@@ -48,6 +48,7 @@ type Status struct {
 	// Options are those of the capture: the interfaces by name, the format as FileFormat decided
 	// it.
 	Options
+	Delivery
 
 	EffectiveFilter string     `json:"effectiveFilter"`     // with addresses for host names, without management sessions
 	NotInFile       []string   `json:"notInFile,omitempty"` // comment or caseNumber, if the format has no place for it
@@ -98,6 +99,12 @@ type Status struct {
 	// deleted before, so there may be more files than are kept.
 	FilesAwaitingExport int64 `json:"filesAwaitingExport"`
 
+	// FilesFailedExport is how many files of the capture were not copied to a target: it gave up, or
+	// the file or the target is gone. ExportError is why, or why the last try failed of one that is
+	// still to be copied. It is empty when all is copied.
+	FilesFailedExport int64  `json:"filesFailedExport,omitempty"`
+	ExportError       string `json:"exportError,omitempty"`
+
 	// ReportState is how far the report of a capture is that asked for one, ReportFile the file that
 	// has it, and ReportError why there is none. Remarks are sentences on what the capture does not
 	// do of what its scenario asks, and why.
@@ -123,7 +130,7 @@ const (
 // Status returns the status of a capture that has not started.
 func (s Spec) Status() Status {
 	return Status{
-		Name: s.Name, State: NotStarted, Options: s.Options.Normal(), NotInFile: s.notInFile(), Start: s.Start,
+		Name: s.Name, State: NotStarted, Options: s.Options.Normal(), Delivery: s.Delivery, NotInFile: s.notInFile(), Start: s.Start,
 		PacketsMatched: new(uint64), PacketsDropped: new(uint64),
 	}
 }

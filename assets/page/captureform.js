@@ -147,7 +147,7 @@ const limited = (n, text) => (n > 0 ? text(n) : 'unlimited');
 
 /** presentValues returns the values of all fields out of the present settings. */
 function presentValues(present) {
-  const values = { name: '', start: '' };
+  const values = { name: '', start: '', target: '', targetPath: '' };
   everyField.forEach((f) => { values[f.name] = asText(present[f.name]); });
   const { limits = {}, rotation = {} } = present;
   return {
@@ -233,7 +233,7 @@ function Form({ command, action, start, present, filter, onDone }) {
     }
   };
   const at = (name) => errorAt(failure, name);
-  const known = ['name', 'start', 'filter', 'interfaces', 'sizeBytes', 'durationSeconds', 'packets', 'comment', 'caseNumber', 'scenario', ...everyField.map((f) => f.name)];
+  const known = ['name', 'start', 'target', 'targetPath', 'filter', 'interfaces', 'sizeBytes', 'durationSeconds', 'packets', 'comment', 'caseNumber', 'scenario', ...everyField.map((f) => f.name)];
   const elsewhere = failure && !known.some((name) => at(name)) ? failure : null;
   const text = (name, label, hint) => html`<${Field} label=${label} hint=${hint} error=${at(name)}>${(own) => html`<input ...${own} name=${name} value=${values[name]} onInput=${(e) => set(name)(e.currentTarget.value)} autocomplete="off" spellcheck=${name === 'comment'} />`}<//>`;
   const group = (summary, fields, before) => html`<${Fold} summary=${summary} open=${fields.some((f) => at(f.name)) || (before && at('scenario')) || undefined}><div class="columns">
@@ -251,6 +251,9 @@ function Form({ command, action, start, present, filter, onDone }) {
       <${Fold} summary=${start ? 'Case, comment and time of the start' : 'Case and comment'} open=${Boolean(at('start') || at('comment') || at('caseNumber')) || undefined}><div class="columns">
         ${text('caseNumber', 'Case number', 'Goes into pcapng files')}${text('comment', 'Comment', 'Goes into pcapng files')}
         ${start && html`<${When} value=${values.start} onInput=${set('start')} error=${at('start')} />`}</div><//>
+      ${start && html`<${Fold} summary="Copies to a target" open=${Boolean(at('target') || at('targetPath')) || undefined}><div class="columns">
+        ${text('target', 'Target', 'Files are copied there as they close; empty: only to targets that get every capture')}
+        ${text('targetPath', 'Place at the target', 'Such as 2026/03/web.cap; empty: the name of the file')}</div><//>`}
       ${group('Files', files)}
       ${group('Which packets, and how much of them', packets)}
       ${group('Processes, drops, scenario and report', about, html`<${Scenario} value=${values.scenario} onInput=${set('scenario')} error=${at('scenario')} />`)}

@@ -48,6 +48,12 @@ func Status(w io.Writer, s capture.Status) {
 	if s.FilesAwaitingExport > 0 {
 		line("Copies:", "%s to be copied; none is deleted before", wait(s.FilesAwaitingExport))
 	}
+	if s.FilesFailedExport > 0 {
+		line("Not copied:", "%s", Count(int(s.FilesFailedExport), "file"))
+	}
+	if s.ExportError != "" {
+		line("Last failure:", "%s", menu.Clean(s.ExportError))
+	}
 	line("Limits:", "%s", Limits(s.Limits))
 	line("Interfaces:", "%s", strings.Join(s.Interfaces, ", "))
 	for i, l := range s.InterfacesLeftOut {
@@ -182,10 +188,19 @@ func extras(w io.Writer, s capture.Status) {
 	for _, remark := range s.Remarks {
 		line(true, "Not done", "%s", menu.Clean(remark))
 	}
+	line(s.Target != "", "Copied to", "%s%s", s.Target, place(s.TargetPath))
 	line(s.Rings > 1, "Rings", "%d for each interface", s.Rings)
 	line(len(s.CPUs) > 0, "CPUs", "%s", strings.Trim(fmt.Sprint(s.CPUs), "[]"))
 	line(s.CaseNumber != "", "Case", "%s%s", s.CaseNumber, notInFile(s, "caseNumber"))
 	line(s.Comment != "", "Comment", "%s%s", s.Comment, notInFile(s, "comment"))
+}
+
+// place returns where at a target a file goes, "" if its name says it.
+func place(path string) string {
+	if path == "" {
+		return ""
+	}
+	return " as " + path
 }
 
 // reportState returns how far the report of a capture is, in words.

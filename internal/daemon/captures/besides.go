@@ -11,6 +11,7 @@ import (
 	"diagsh/capture"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/captures/beside"
+	"diagsh/internal/daemon/captures/deliveries"
 )
 
 // The files beside captures: they begin, end, go and are copied with those of packets.
@@ -131,11 +132,11 @@ func (t *Table) enqueueBeside(r *entry, s capture.Status, target string) bool {
 	if done || len(s.FilesBeside) == 0 {
 		return true
 	}
-	var names []string
+	var copies []capture.Export
 	for _, f := range s.FilesBeside {
-		names = append(names, f.Name)
+		copies = append(copies, capture.Export{File: f.Name, Path: deliveries.Place(r.File, s.Delivery, target, f.Name), Capture: s.Name})
 	}
-	if _, err := t.queue.Add(s.Name, names, target, access.System); err != nil {
+	if _, err := t.queue.AddCopies(copies, target, access.System); err != nil {
 		t.log.Error("the files beside a capture cannot be queued for their target",
 			"name", s.Name, "target", target, "error", err)
 		return false

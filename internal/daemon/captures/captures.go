@@ -30,6 +30,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/captures/beside"
+	"diagsh/internal/daemon/captures/machine"
 	"diagsh/internal/daemon/captures/notes"
 	"diagsh/internal/daemon/captures/outgoing"
 	"diagsh/internal/daemon/captures/savedfilters"
@@ -133,10 +134,10 @@ func Open(o Options) (*Table, error) {
 	if t.notes, err = notes.Open(filepath.Join(o.Dir, "notes.json"), o.Noted, o.SetAside); err != nil {
 		return nil, err
 	}
-	machine, system := machine()
+	host, system := machine.Names()
 	t.outgoing = outgoing.New(outgoing.Options{Open: t.directory.OpenFile, Notes: t.notes, Owners: t.Owners, Revision: t.flowsRevision,
 		Drops:  t.dropsOf,
-		Header: capture.FileHeader{Machine: machine, System: system, Application: t.product}})
+		Header: capture.FileHeader{Machine: host, System: system, Application: t.product}})
 	stored := settingsFile{firstSettings()}
 	known, err := t.settingsFile.Load(&stored)
 	if err != nil {

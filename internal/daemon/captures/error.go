@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"diagsh/capture"
+	"diagsh/internal/daemon/captures/machine"
 	"diagsh/internal/menu"
 )
 
@@ -23,7 +24,7 @@ func captureError(what string, err error) error {
 		return menu.BadArgument(strings.ToLower(spec.Member), "%s", menu.Sentence(spec.Text)).WithHint("%s", spec.Hint)
 	case errors.As(err, &missing):
 		return &menu.Error{Code: menu.NotFound, Argument: "interfaces",
-			Message: "There is no interface " + menu.Quoted(missing.Name), Hint: interfaceHint(missing.Name)}
+			Message: "There is no interface " + menu.Quoted(missing.Name), Hint: machine.InterfaceHint(missing.Name)}
 	case errors.As(err, &unsupported):
 		return &menu.Error{Code: menu.Unsupported, Argument: "interfaces", Message: menu.Sentence(unsupported.Error())}
 	case errors.As(err, &process):

@@ -8,6 +8,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/captures/deliveries"
 	"diagsh/internal/menu"
 )
 
@@ -67,21 +68,29 @@ func (t *Table) OpenJoined(ctx context.Context, name string) (*os.File, error) {
 	})
 }
 
-// exportFile queues a file that a running capture has just closed, for the targets that want all.
-func (t *Table) exportFile(r *entry, name, file string) {
-	for _, target := range t.queue.Auto() {
-		t.enqueueAuto(r, name, []string{file}, target)
+// targetsOf returns the targets that get every file of a capture: those that want all, and its own.
+func (t *Table) targetsOf(d capture.Delivery) []string {
+	targets := t.queue.Auto()
+	if d.Target != "" && !slices.Contains(targets, d.Target) {
+		targets = append(targets, d.Target)
+	}
+	return targets
+}
+
+// exportFile queues a file that a running capture has just closed, for its targets.
+func (t *Table) exportFile(r *entry, spec capture.Spec, file string) {
+	for _, target := range t.targetsOf(spec.Delivery) {
+		t.enqueueAuto(r, spec.Name, spec.Delivery, []string{file}, target)
 	}
 }
 
-// exportCapture queues the files of a capture that has just ended for the targets that want all,
-// unless that was done as they closed. If the capture runs again by now, its next end is time
+// exportCapture queues the files of a capture that has just ended for its targets, unless that was done as they closed. If the capture runs again by now, its next end is time
 // enough. The caller writes the table afterwards: until the disk knows that the files are queued,
 // the table on it says that they are not.
 func (t *Table) exportCapture(r *entry, s capture.Status) {
 	queued := true
-	for _, target := range t.queue.Auto() {
-		queued = t.enqueueAuto(r, s.Name, t.unqueuedFor(r, target, s.Files), target) && queued
+	for _, target := range t.targetsOf(s.Delivery) {
+		queued = t.enqueueAuto(r, s.Name, s.Delivery, t.unqueuedFor(r, target, s.Files), target) && queued
 		queued = t.enqueueBeside(r, s, target) && queued
 	}
 	t.mu.Lock()
@@ -111,11 +120,15 @@ func (t *Table) exportUnqueued() {
 }
 
 // enqueueAuto reports whether the disk knows that the files are queued.
-func (t *Table) enqueueAuto(r *entry, name string, files []string, target string) bool {
+func (t *Table) enqueueAuto(r *entry, name string, d capture.Delivery, files []string, target string) bool {
 	if len(files) == 0 {
 		return true
 	}
-	if _, err := t.queue.Add(name, files, target, access.System); err != nil {
+	var copies []capture.Export
+	for _, f := range files {
+		copies = append(copies, capture.Export{File: f, Path: deliveries.Place(r.File, d, target, f), Capture: name})
+	}
+	if _, err := t.queue.AddCopies(copies, target, access.System); err != nil {
 		t.log.Error("the files of a capture cannot be queued for their target",
 			"name", name, "target", target, "error", err)
 		return false
@@ -124,18 +137,8 @@ func (t *Table) enqueueAuto(r *entry, name string, files []string, target string
 	return true
 }
 
-// countExports sets in each status how many of its files are still to be copied.
-func (t *Table) countExports(list []capture.Status) {
-	pending := t.queue.Pending()
-	for i := range list {
-		list[i].FilesAwaitingExport = 0
-		for _, name := range list[i].FileNames() {
-			if pending[name] {
-				list[i].FilesAwaitingExport++
-			}
-		}
-	}
-}
+// countExports sets in each status what became of the copies of its files.
+func (t *Table) countExports(list []capture.Status) { deliveries.Count(list, t.queue.Standing()) }
 
 // Released notes that a file waits for no copy any more: its ring may delete it. It is called
 // without a lock of the queue.

@@ -29,8 +29,9 @@ type fakeTarget struct {
 	open  bool
 	files map[string][]byte
 	order []string
-	puts  int    // that were refused too
-	takes func() // called when a file is there, before the answer; may be nil
+	paths []string // of the files, in their order
+	puts  int      // that were refused too
+	takes func()   // called when a file is there, before the answer; may be nil
 }
 
 func newFakeTarget(t *testing.T) *fakeTarget {
@@ -56,6 +57,7 @@ func (s *fakeTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.puts++
 	s.files[path.Base(r.URL.Path)] = content
 	s.order = append(s.order, path.Base(r.URL.Path))
+	s.paths = append(s.paths, r.URL.Path)
 	if s.takes != nil {
 		s.takes()
 	}
@@ -80,9 +82,11 @@ func (s *fakeTarget) content(name string) []byte {
 }
 
 // target makes it one of the appliance that gets everything.
-func (s *fakeTarget) target(b *bed, name string) {
+func (s *fakeTarget) target(b *bed, name string) { s.add(b, name, true) }
+
+func (s *fakeTarget) add(b *bed, name string, auto bool) {
 	b.Helper()
-	t := capture.Target{Name: name, URL: s.URL + "/", HostKey: sending.Fingerprint(s.Certificate().Raw), Auto: true}
+	t := capture.Target{Name: name, URL: s.URL + "/", HostKey: sending.Fingerprint(s.Certificate().Raw), Auto: auto}
 	if _, err := b.d.AddTarget(b.Context(), roomtest.Admin, t, ""); err != nil {
 		b.Fatal(err)
 	}
@@ -376,4 +380,71 @@ func TestFilesThatWaitForTheirCopyStay(t *testing.T) {
 	b.d.Directory.Sweep(later)
 	_, err := b.d.StatFile(file)
 	roomtest.WantCode(t, err, menu.NotFound)
+}
+
+// A capture that names a target has its files copied there, and only its own, at the place that it
+// says. Its status tells why they are not there yet, and that they never will be.
+func TestACaptureHasATargetOfItsOwn(t *testing.T) {
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
+	there := newFakeTarget(t)
+	there.add(b, "there", false)
+	missing := ask("web", capture.Options{})
+	missing.Delivery = capture.Delivery{Target: "their"}
+	if _, err := b.start(roomtest.Admin, missing); menu.AsError(err).Argument != "target" || menu.AsError(err).Code != menu.NotFound {
+		t.Errorf("a target that is not there: %v", err)
+	}
+	ring := ringOfTwo
+	ring.Delivery = capture.Delivery{Target: "there", TargetPath: "2026/first.cap"}
+	b.mustStart(ring)
+	b.mustStart(ask("other", capture.Options{}))
+	const packets = 3000
+	b.sendNumbered(0, packets)
+	await.Until(t, "all is written", func() bool { s, _ := b.d.Capture("ring"); return s.PacketsWritten == packets })
+	for _, name := range []string{"ring", "other"} {
+		if _, err := b.d.StopCapture(roomtest.Admin, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var s capture.Status
+	await.Until(t, "a try", func() bool { s, _ = b.d.Capture("ring"); return s.ExportError != "" })
+	if s.FilesAwaitingExport != 5 || s.FilesFailedExport != 0 || s.Delivery != ring.Delivery {
+		t.Errorf("while the target takes nothing it is %+v", s)
+	}
+	there.opens()
+	b.d.Hurry()
+	await.Until(t, "the ring is copied", func() bool { return len(there.has()) == 5 })
+	there.mu.Lock()
+	paths := slices.Sorted(slices.Values(there.paths))
+	there.mu.Unlock()
+	want := []string{"/2026/first-0002.cap", "/2026/first-0003.cap", "/2026/first-0004.cap", "/2026/first-0005.cap", "/2026/first.cap"}
+	if !slices.Equal(paths, want) {
+		t.Errorf("the files are at %q", paths)
+	}
+	await.Until(t, "the ring has as many files as it keeps", func() bool {
+		s, _ = b.d.Capture("ring")
+		return len(s.Files) == 2 && s.FilesAwaitingExport == 0
+	})
+	if s.ExportError != "" || s.FilesFailedExport != 0 {
+		t.Errorf("when all is copied it is %+v", s)
+	}
+	if other, _ := b.d.Capture("other"); other.FilesAwaitingExport != 0 || len(other.Files) != 1 {
+		t.Errorf("a capture without a target is %+v", other)
+	}
+}
+
+// A copy that failed for good is told by the status of its capture.
+func TestACaptureTellsOfCopiesThatFailed(t *testing.T) {
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
+	newFakeTarget(t).target(b, "away")
+	b.mustStart(ask("web", capture.Options{}))
+	if _, err := b.d.StopCapture(roomtest.Admin, "web"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.d.DeleteTarget(roomtest.Admin, "away"); err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "the end of the copy", func() bool {
+		s, _ := b.d.Capture("web")
+		return s.FilesFailedExport == 1 && s.FilesAwaitingExport == 0 && s.ExportError == "There is no target away any more"
+	})
 }

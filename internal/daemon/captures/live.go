@@ -7,6 +7,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
+	"diagsh/internal/daemon/captures/machine"
 	"diagsh/internal/menu"
 )
 
@@ -49,10 +50,10 @@ func (t *Table) OpenLive(ctx context.Context, caller menu.Caller, request captur
 	if err != nil {
 		return nil, capture.FileHeader{}, nil, captureError("watch the interfaces", err)
 	}
-	machine, system := machine()
+	host, system := machine.Names()
 	return live, capture.FileHeader{
 		Format: format, Interfaces: f.interfaces, SnapLength: spec.SnapLength, Filter: f.expression,
-		MaxBytes: capture.Unlimited, Machine: machine, System: system, Application: t.product, Start: time.Now(),
+		MaxBytes: capture.Unlimited, Machine: host, System: system, Application: t.product, Start: time.Now(),
 	}, f.leftOut, nil
 }
 
@@ -62,7 +63,7 @@ func (t *Table) liveFilter(ctx context.Context, caller menu.Caller, spec capture
 	if err := permitFilter(caller, spec.Filter); err != nil {
 		return nil, err
 	}
-	interfaces, err := resolve(spec.Interfaces)
+	interfaces, err := machine.Resolve(spec.Interfaces)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +152,7 @@ func (t *Table) CaptureHeader(name string) (capture.FileHeader, error) {
 	if r.filter != nil {
 		h.Filter = r.filter.expression
 	}
-	h.Machine, h.System = machine()
+	h.Machine, h.System = machine.Names()
 	return h, nil
 }
 

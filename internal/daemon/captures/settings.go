@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net"
 	"os"
 	"slices"
 	"strings"
 
 	"diagsh/capture"
-	"diagsh/capture/afpacket"
 	"diagsh/diag/interfaces"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/captures/machine"
 	"diagsh/internal/menu"
 )
 
@@ -61,7 +60,7 @@ func (t *Table) SetCaptureSettings(caller menu.Caller, given capture.Partial) er
 	if err := spec.Check(); err != nil {
 		return captureError("save the settings", err)
 	}
-	if _, err := resolve(spec.Interfaces); err != nil {
+	if _, err := machine.Resolve(spec.Interfaces); err != nil {
 		return captureError("save the settings", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
@@ -122,7 +121,7 @@ func (t *Table) specOf(r capture.Request) (capture.Spec, error) {
 		settings = t.complete(firstSettings())
 	}
 	spec := capture.Spec{
-		Name: r.Name, Start: r.Start, Options: withNames(r.Partial).Over(settings.Options),
+		Name: r.Name, Start: r.Start, Delivery: r.Delivery, Options: withNames(r.Partial).Over(settings.Options),
 		ReserveBytes: t.directory.Reserve(),
 	}
 	if err := r.CheckFormat(r.Format, leaveFormatOut); err != nil {
@@ -177,66 +176,11 @@ func withNames(p capture.Partial) capture.Partial {
 	return p
 }
 
-// resolve returns the interfaces of these names.
-func resolve(names []string) ([]capture.Interface, error) {
-	list, err := afpacket.Resolve(names)
-	if err == nil && len(list) == 0 {
-		err = menu.Errorf(menu.Unsupported, "This machine has no interface that packets can be captured on")
-	}
-	return list, err
-}
-
-// interfaceHint returns a hint with the interface that was probably meant, or with those that
-// exist.
-func interfaceHint(name string) string {
-	list, err := afpacket.Interfaces()
-	if err != nil || len(list) == 0 {
-		return "This machine has none that packets can be captured on"
-	}
-	var names []string
-	for _, i := range list {
-		names = append(names, i.Name)
-	}
-	if slices.Contains(names, name) {
-		return "It is there now: try again"
-	}
-	if near := menu.Nearest(name, names); near != "" {
-		return "Did you mean " + near + "?"
-	}
-	if len(names) > 12 {
-		names = append(names[:12], "...")
-	}
-	return "The interfaces are " + strings.Join(names, ", ") + ", and ALL"
-}
-
 // CaptureInterfaces returns the interfaces that can be captured on.
 func (t *Table) CaptureInterfaces() []capture.InterfaceInfo {
-	list, err := afpacket.Interfaces()
+	list, err := machine.Interfaces()
 	if err != nil {
 		t.log.Error("the interfaces cannot be listed", "error", err)
 	}
-	infos := make([]capture.InterfaceInfo, 0, len(list))
-	for _, i := range list {
-		info := capture.InterfaceInfo{Name: i.Name, Loopback: i.Loopback, LinkType: linkName(i), Addresses: []string{}}
-		if link, err := net.InterfaceByIndex(i.Index); err == nil {
-			info.Up = link.Flags&net.FlagUp != 0
-			addresses, _ := link.Addrs()
-			for _, a := range addresses {
-				info.Addresses = append(info.Addresses, a.String())
-			}
-		}
-		infos = append(infos, info)
-	}
-	return infos
-}
-
-// linkName returns the name of an interface's link type, for users.
-func linkName(i capture.Interface) string {
-	switch {
-	case i.Loopback:
-		return "loopback"
-	case i.LinkType == capture.Raw:
-		return "raw IP"
-	}
-	return "Ethernet"
+	return list
 }

@@ -1,14 +1,11 @@
 package captures
 
 import (
-	"bufio"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 
 	"diagsh/capture"
 	"diagsh/capture/pcapfile"
+	"diagsh/internal/daemon/captures/machine"
 	"diagsh/internal/menu"
 )
 
@@ -33,7 +30,7 @@ const (
 // the budget, the capture gets less than usual. Memory that captures left which have ended is given
 // back first if it exceeds the budget with the new one's.
 func (t *Table) allocate(r *entry, budget, asked int64) (ring, buffers int64, err error) {
-	total, free := memory()
+	total, free := machine.Memory()
 	if budget == 0 {
 		budget = total / budgetShare
 	}
@@ -71,33 +68,6 @@ func (t *Table) clearSpare() {
 	t.volume.ClearSpare()
 }
 
-// memory returns the memory of the machine, and what of it is free or can be made so, in bytes
-// (proc(5), /proc/meminfo).
-func memory() (total, available int64) {
-	total, available = 1<<30, 512<<20 // if the kernel does not say
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return total, available
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, rest, _ := strings.Cut(lines.Text(), ":")
-		fields := strings.Fields(rest)
-		if len(fields) == 0 {
-			continue
-		}
-		n, err := strconv.ParseInt(fields[0], 10, 64)
-		switch {
-		case err != nil:
-		case name == "MemTotal":
-			total = n << 10
-		case name == "MemAvailable":
-			available = n << 10
-		}
-	}
-	return total, available
-}
-
 // expendable reports whether the files of a capture may be deleted without asking: it has ended, is
 // not protected, and no target waits for its files. Called with the lock held.
 func (t *Table) expendable(r *entry) bool {
@@ -105,7 +75,7 @@ func (t *Table) expendable(r *entry) bool {
 	if slices.ContainsFunc(names, t.queue.Waiting) {
 		return false
 	}
-	if r.Unqueued && len(t.queue.Auto()) > 0 {
+	if r.Unqueued && len(t.targetsOf(r.Spec.Delivery)) > 0 {
 		return false
 	}
 	return r.ended() && r.Status.State != capture.NotStarted && !r.Spec.Protect && len(names) > 0

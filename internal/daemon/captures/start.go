@@ -5,12 +5,11 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
-
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
+	"diagsh/internal/daemon/captures/machine"
 	"diagsh/internal/menu"
+	"golang.org/x/net/bpf"
 )
 
 // StartCapture begins a capture, or plans it for the time that the request names. What the request
@@ -24,8 +23,13 @@ func (t *Table) StartCapture(caller menu.Caller, request capture.Request) (captu
 	if err := permitFilter(caller, spec.Filter); err != nil {
 		return capture.Status{}, err
 	}
+	if spec.Target != "" {
+		if err := t.queue.CheckTarget(spec.Target); err != nil {
+			return capture.Status{}, err
+		}
+	}
 	spec.HeadersOnly = spec.HeadersOnly || !caller.Payload
-	interfaces, err := resolve(spec.Interfaces)
+	interfaces, err := machine.Resolve(spec.Interfaces)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
@@ -78,7 +82,7 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 		files.Close()
 		return nil, err
 	}
-	machine, system := machine()
+	host, system := machine.Names()
 	job, err := capture.Start(capture.Config{
 		Spec:            spec,
 		Owner:           r.Status.Owner,
@@ -98,10 +102,10 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 		Before:      before,
 		NextFile:    next,
 		Allowance:   t.directory.Allowance,
-		OnClose:     func(f capture.FileInfo) { t.exportFile(r, spec.Name, f.Name) },
+		OnClose:     func(f capture.FileInfo) { t.exportFile(r, spec, f.Name) },
 		Retain:      t.queue.Waiting,
 		OnRotate:    t.saveCaptures,
-		Machine:     machine,
+		Machine:     host,
 		System:      system,
 		Application: t.product,
 		Comments:    t.comments(r),
@@ -274,7 +278,7 @@ func (t *Table) tryUnattended(r *entry, before *capture.Status) error {
 			return &limitMetError{reason}
 		}
 	}
-	interfaces, err := resolve(r.Spec.Interfaces)
+	interfaces, err := machine.Resolve(r.Spec.Interfaces)
 	if err != nil && r.Spec.OnInterfaceGone == capture.GoneWaits {
 		// Those that are missing join when they are there.
 		if present, e := afpacket.Present(r.Spec.Interfaces); e == nil && len(present) > 0 {
@@ -397,14 +401,4 @@ func (t *Table) resumable(r *entry) (before capture.Status, how capture.State) {
 // endedWithAppliance reports whether a capture ended because the appliance did.
 func endedWithAppliance(reason capture.StopReason) bool {
 	return reason == capture.Interrupted || reason == capture.Shutdown
-}
-
-// machine returns the names of the machine and of its system, for the headers of capture files.
-func machine() (machine, system string) {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return "", ""
-	}
-	text := unix.ByteSliceToString
-	return text(u.Machine[:]), text(u.Sysname[:]) + " " + text(u.Release[:])
 }

@@ -41,7 +41,7 @@ func (q *Queue) AddCopies(copies []capture.Export, target, owner string) ([]capt
 		})
 		if i < 0 {
 			i = len(q.queue)
-			q.queue = append(q.queue, &capture.Export{File: c.File, Source: c.Source, Capture: c.Capture, Target: target, State: capture.ExportWaiting,
+			q.queue = append(q.queue, &capture.Export{File: c.File, Source: c.Source, Path: c.Path, Capture: c.Capture, Target: target, State: capture.ExportWaiting,
 				Queued: time.Now(), Owner: owner})
 			fresh = append(fresh, q.queue[i])
 		}
@@ -86,15 +86,32 @@ func (q *Queue) Waiting(file string) bool {
 // source returns the file of the diagnostic directory that a copy needs.
 func source(e *capture.Export) string { return cmp.Or(e.Source, e.File) }
 
-// Pending returns the files that are still to be copied.
-func (q *Queue) Pending() map[string]bool {
+// A Standing is what became of the copies of a file.
+type Standing struct {
+	Waits  bool   // one is still to be made
+	Failed bool   // one failed for good, and was not made since
+	Error  string // why one failed, or why its last try did
+}
+
+// Standing returns what became of the copies of all files that the queue knows.
+func (q *Queue) Standing() map[string]Standing {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	files := make(map[string]bool)
-	for _, e := range q.queue {
-		if !finished(e) {
-			files[source(e)] = true
+	newest := make(map[string]bool)
+	files := make(map[string]Standing)
+	for _, e := range slices.Backward(q.queue) {
+		if key := source(e) + "/" + copyName(e); newest[key] {
+			continue
+		} else {
+			newest[key] = true
 		}
+		is := files[source(e)]
+		failed := e.State == capture.ExportFailed
+		if e.Error != "" && (is.Error == "" || failed) {
+			is.Error = e.Error
+		}
+		is.Waits, is.Failed = is.Waits || !finished(e), is.Failed || failed
+		files[source(e)] = is
 	}
 	return files
 }

@@ -192,8 +192,8 @@ func TestQueueSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.open()
-	if p := r.q.Pending(); len(p) > 0 {
-		t.Errorf("after a restart %v waits", p)
+	if p := r.q.Standing()["a.pcap"]; p.Waits || p.Failed {
+		t.Errorf("after a restart it is %+v", p)
 	}
 	for _, e := range r.q.Exports() {
 		if e.State != capture.ExportDone || e.Sent != e.Bytes || e.SHA256 == "" {
@@ -215,7 +215,7 @@ func TestAFileWaitsUntilItsCopyIsWrittenDown(t *testing.T) {
 	r.q.queue[0].SHA256, r.q.queue[0].Bytes = sumOfText(t, "packets of a.pcap"), int64(len("packets of a.pcap"))
 	r.q.storing.Lock()
 	r.q.Start()
-	for r.q.Pending()["a.pcap"] {
+	for r.q.Standing()["a.pcap"].Waits {
 		time.Sleep(time.Millisecond) // Nothing tells of it before it is written down.
 	}
 	if !r.q.Waiting("a.pcap") {

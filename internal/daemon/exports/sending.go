@@ -181,7 +181,7 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 			return err
 		}
 	}
-	err = s.Send(ctx, to, sending.File{Name: e.File, Content: f, Bytes: info.Size(), Sum: sum}, func(bytes int64) {
+	err = s.Send(ctx, to, sending.File{Name: e.File, Path: e.Path, Content: f, Bytes: info.Size(), Sum: sum}, func(bytes int64) {
 		q.mu.Lock()
 		e.Sent = bytes
 		q.mu.Unlock()
