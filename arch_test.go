@@ -79,9 +79,12 @@ var rooms = []room{
 	{name: "internal/daemon/people/loginlog",
 		imports: []string{"internal/daemon/store", "internal/access"},
 		why:     "it keeps who came in; who may is decided above it"},
+	{name: "internal/daemon/people/passes",
+		imports: []string{"internal/daemon/store", "internal/access", "internal/menu"}, modules: []string{modJose},
+		why: "it signs what a pass says; whether that still stands is asked above it"},
 	{name: "internal/daemon/people",
 		imports: []string{"internal/daemon/store", "internal/daemon/settings", "internal/daemon/audit",
-			"internal/daemon/people/loginlog", "internal/daemon/tokens", "internal/loglimit", "internal/access", "internal/menu"}, modules: []string{modCrypto},
+			"internal/daemon/people/loginlog", "internal/daemon/people/passes", "internal/daemon/tokens", "internal/loglimit", "internal/access", "internal/menu"}, modules: []string{modCrypto},
 		why: "who may come in, and who is in; what a deleted account leaves elsewhere is told upward"},
 	{name: "internal/daemon/commits",
 		imports: []string{"internal/daemon/store", "internal/access", "internal/config", "internal/netconf",
@@ -168,7 +171,7 @@ var rooms = []room{
 		why: "the keys stay in the process that decides who comes in"},
 	{name: "internal/front/gate", imports: []string{"internal/loglimit"},
 		why: "what it bounds are connections and requests, whoever makes them"},
-	{name: "internal/front", imports: []string{"internal/front/gate", "internal/access", "internal/menu",
+	{name: "internal/front", imports: []string{"internal/front/gate", "internal/front/azure", "internal/access", "internal/menu",
 		"internal/menu/problem"},
 		modules: []string{modCrypto, modSys}, tests: []string{"internal/hostkeys", "internal/spawn"},
 		why: "what faces the network holds no privilege: it asks through the connections that main hands it"},
@@ -194,6 +197,7 @@ const (
 	modEthtool   = "github.com/safchain/ethtool"
 	modGoPrompt  = "github.com/c-bata/go-prompt"
 	modGopacket  = "github.com/google/gopacket"
+	modJose      = "github.com/go-jose/go-jose/v4"
 	modLdap      = "github.com/go-ldap/ldap/v3"
 	modLandlock  = "github.com/landlock-lsm/go-landlock"
 	modNet       = "golang.org/x/net"

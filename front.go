@@ -89,8 +89,12 @@ func serveNetwork(ctx context.Context, network map[string]net.Listener, front *p
 	}
 	serve := []func(context.Context) error{ssh.Serve}
 	if listener := network[httpsListener]; listener != nil {
+		azure, err := front.Azure(ctx)
+		if err != nil {
+			return err
+		}
 		web, err := https.New(https.Options{Listener: listener, Appliance: httpsAppliance{front}, Page: assets.Page(),
-			Probes: commands.Senders, Log: log})
+			Probes: commands.Senders, Azure: azure, Log: log})
 		if err != nil {
 			return err
 		}

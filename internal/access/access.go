@@ -50,10 +50,12 @@ const (
 	PublicKey = "publickey"
 	Socket    = "socket" // the kernel's word (SO_PEERCRED)
 	ByToken   = "token"
+	ByPass    = "pass" // what a client of Azure got for a password or a token
 )
 
 // Credentials are what a client offers to log in: Password, or Key with a signature by it, or Token
-// or Callback, which say by themselves whose they are.
+// or Callback, which say by themselves whose they are. With Token, User is empty, or the name or the
+// identifier that the token must have; a Token may also be a Pass.
 type Credentials struct {
 	User     string      `json:"user"`
 	Source   string      `json:"source"` // the client's address without port
@@ -91,7 +93,7 @@ type Session struct {
 	User     string    `json:"user"`
 	Role     menu.Role `json:"role"`
 	Source   string    `json:"source"`
-	Type     string    `json:"type"`            // shell, exec, sftp, web, api, run
+	Type     string    `json:"type"`            // shell, exec, sftp, web, api, azure, run
 	Token    string    `json:"token,omitempty"` // the API token that it came by
 	Began    time.Time `json:"startTime"`
 	IdleFrom time.Time `json:"idleSinceTime"`

@@ -1,5 +1,11 @@
 package access
 
+import (
+	"time"
+
+	"diagsh/internal/menu"
+)
+
 // Azure is who the appliance is to clients of Azure: one virtual machine of a subscription, watched by a
 // network watcher. The zero value is an appliance that does not answer them.
 type Azure struct {
@@ -9,4 +15,15 @@ type Azure struct {
 	Watcher       string `json:"watcher"`       // the name of the network watcher
 	Location      string `json:"location"`      // of all of them
 	Machine       string `json:"machine"`       // the name of the virtual machine
+}
+
+// AzureSession is the type of a session of a client of Azure.
+const AzureSession = "azure"
+
+// A Pass is what a client of Azure gets for a password or an API token, and comes in by for its hour.
+type Pass struct {
+	Text    menu.Secret `json:"text"`
+	Tenant  string      `json:"tenant"`
+	Client  string      `json:"client"` // as it named itself
+	Expires time.Time   `json:"expiryTime"`
 }

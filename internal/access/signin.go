@@ -17,15 +17,15 @@ const (
 
 // A Person is somebody whom a server knows and who has no account here.
 type Person struct {
-	User     string
-	FullName string
-	Role     menu.Role
-	Groups   []string // that have a role here
-	Method   string   // LDAP, RADIUS or OIDC
-	Server   string   // that answered
-	ID       string   // by which the server knows the person, such as a DN
+	User     string    `json:"user"`
+	FullName string    `json:"fullName"`
+	Role     menu.Role `json:"role"`
+	Groups   []string  `json:"groups,omitempty"` // that have a role here
+	Method   string    `json:"method"`           // LDAP, RADIUS or OIDC
+	Server   string    `json:"server"`           // that answered
+	ID       string    `json:"id"`               // by which the server knows the person, such as a DN
 	// when the server wants the login to end; zero: it does not say
-	Until time.Time
+	Until time.Time `json:"untilTime,omitzero"`
 }
 
 // A SignInError says why a server did not let somebody in.

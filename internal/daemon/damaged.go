@@ -23,6 +23,7 @@ var lacking = map[string]string{
 	"exports.json":      "the copies to targets that waited",
 	"filters.json":      "the filters that users keep",
 	"notes.json":        "the notes at packets",
+	"passes.json":       "the key of passes, so that clients of Azure have to log in again",
 	"reports.json":      "what is known of reports, whose files are there for administrators",
 	"settings.json":     "the settings of captures",
 	"targets.json":      "the targets of copies",

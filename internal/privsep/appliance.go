@@ -20,6 +20,9 @@ type Logins interface {
 	// BeginSignIn begins a sign-in by the provider of logins, for a browser at source.
 	BeginSignIn(ctx context.Context, source string) (access.Redirect, error)
 
+	// Azure returns who the appliance is to clients of Azure.
+	Azure() access.Azure
+
 	// Visitors returns the sources of recent logins, at most some hundreds.
 	Visitors() []string
 
@@ -38,7 +41,11 @@ type Logins interface {
 	// Logout ends a login and its sessions.
 	Logout(login string)
 
-	// Attach begins a session of a login; kind is shell, exec, sftp, web or api. The appliance closes ended
+	// Grant returns a pass for the owner of a login, which a client uses instead of the password or
+	// the token that opened the login.
+	Grant(login, client string) (access.Pass, error)
+
+	// Attach begins a session of a login; kind is shell, exec, sftp, web, api or azure. The appliance closes ended
 	// when the session must end: the account was deleted, or the appliance stops. detach ends the
 	// session, and may be called more than once.
 	Attach(login, kind string) (caller menu.Caller, ended <-chan struct{}, detach func(), err error)

@@ -79,6 +79,9 @@ func (d *clientHandler) answer(ctx context.Context, q request) (reply, error) {
 		return d.sign(ctx, q)
 	case q.Do == "login" && q.Credentials != nil:
 		return d.logIn(ctx, *q.Credentials)
+	case q.Do == "grant" && d.login != "":
+		pass, err := d.monitor.logins.Grant(d.login, q.Name)
+		return reply{Pass: &pass}, err
 	}
 	return reply{}, errUnknownRequest
 }

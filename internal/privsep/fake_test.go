@@ -81,6 +81,17 @@ func (a *fakeAppliance) SignInWays() []access.SignInWay {
 	return []access.SignInWay{{Kind: access.OIDC, Name: "Staff", Address: "/v1/login/oidc"}}
 }
 
+func (a *fakeAppliance) Azure() access.Azure {
+	return access.Azure{Subscription: "sub", Machine: "mx1"}
+}
+
+func (a *fakeAppliance) Grant(login, client string) (access.Pass, error) {
+	if !strings.HasPrefix(login, "login-") {
+		return access.Pass{}, menu.Errorf(menu.Denied, "There is no such login")
+	}
+	return access.Pass{Text: "a.pass.of." + menu.Secret(login), Client: client}, nil
+}
+
 func (a *fakeAppliance) BeginSignIn(_ context.Context, source string) (access.Redirect, error) {
 	return access.Redirect{URL: "https://login.example.net/?for=" + source, Binding: "bound"}, nil
 }

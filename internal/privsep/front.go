@@ -49,6 +49,15 @@ func (f *Front) BeginSignIn(ctx context.Context, source string) (access.Redirect
 	return *a.Redirect, nil
 }
 
+// Azure returns who the appliance is to clients of Azure.
+func (f *Front) Azure(ctx context.Context) (access.Azure, error) {
+	a, err := f.once(ctx, request{Do: "azure"})
+	if err != nil {
+		return access.Azure{}, err
+	}
+	return *a.Azure, nil
+}
+
 // Visitors returns the sources of recent logins.
 func (f *Front) Visitors(ctx context.Context) ([]string, error) {
 	a, err := f.once(ctx, request{Do: "visitors"})
@@ -204,6 +213,15 @@ func (s *ClientSession) Login(c access.Credentials) (access.Login, error) {
 		return access.Login{}, err
 	}
 	return *a.Login, nil
+}
+
+// Grant returns a pass for the owner of the login, for a client of that name.
+func (s *ClientSession) Grant(client string) (access.Pass, error) {
+	a, _, err := s.c.ask(request{Do: "grant", Name: client})
+	if err != nil {
+		return access.Pass{}, err
+	}
+	return *a.Pass, nil
 }
 
 // hangUp tells the appliance that no more requests come. The appliance gives up what it does, and

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -123,7 +124,7 @@ func (f *Front) SignHandshake(ctx context.Context, leaf []byte, scheme uint16, m
 	return a.Signature, err
 }
 
-// Attach begins a session of a login, of kind web or api, and returns its connection to the
+// Attach begins a session of a login, of kind web, api or azure, and returns its connection to the
 // boundary. The session ends when the caller closes it; the appliance closes it when the session must
 // end.
 func (f *Front) Attach(ctx context.Context, login, kind string) (*os.File, error) {
@@ -149,7 +150,7 @@ func (m *Monitor) serveAttach(c *net.UnixConn, q request) {
 
 // attachSession begins a session and returns the front's end of its connection.
 func (m *Monitor) attachSession(q request) (*os.File, error) {
-	if q.Kind != "web" && q.Kind != "api" {
+	if q.Kind != "web" && q.Kind != "api" && q.Kind != access.AzureSession {
 		return nil, errUnknownRequest
 	}
 	caller, ended, detach, err := m.attach(q.Login, q.Kind)
@@ -157,8 +158,8 @@ func (m *Monitor) attachSession(q request) (*os.File, error) {
 		return nil, err
 	}
 	// A session of the page ends when its user has left, and one of a program when its token does. So
-	// the front has no choice between them.
-	if (q.Kind == "api") != (caller.Token != "") {
+	// the front has no choice between them. What may be a session of a client of Azure, Attach knows.
+	if q.Kind != access.AzureSession && (q.Kind == "api") != (caller.Token != "") {
 		detach()
 		return nil, errUnknownRequest
 	}

@@ -261,6 +261,9 @@ func (m *Monitor) answer(ctx context.Context, q request) (reply, error) {
 		return reply{Text: m.logins.Banner()}, nil
 	case "signInWays":
 		return reply{Ways: m.logins.SignInWays()}, nil
+	case "azure":
+		azure := m.logins.Azure()
+		return reply{Azure: &azure}, nil
 	case "beginSignIn":
 		to, err := m.logins.BeginSignIn(ctx, q.Source)
 		return reply{Redirect: &to}, err

@@ -17,7 +17,7 @@ import (
 )
 
 // A request is what the front asks for. Do is banner, hostKeys, visitors, keyKnown, knocked,
-// client, files, spawn, certificate, tlsSign, attach, signInWays or beginSignIn, and then what follows
+// client, files, spawn, certificate, tlsSign, attach, signInWays, beginSignIn or azure, and then what follows
 // these on their connection.
 type request struct {
 	Number      uint64              `json:"number"`
@@ -51,6 +51,8 @@ type reply struct {
 	Sources   []string           `json:"sources,omitempty"`
 	Ways      []access.SignInWay `json:"ways,omitempty"`
 	Redirect  *access.Redirect   `json:"redirect,omitempty"`
+	Azure     *access.Azure      `json:"azure,omitempty"`
+	Pass      *access.Pass       `json:"pass,omitempty"`
 	Known     bool               `json:"known,omitempty"`
 	Cookie    []byte             `json:"cookie,omitempty"`    // for the first SSH_MSG_KEXINIT
 	Signature []byte             `json:"signature,omitempty"` // in SSH wire format, or that of TLS
@@ -228,6 +230,10 @@ func (a reply) fits(q request, files []*os.File) bool {
 		return len(a.Cookie) == 16
 	case "certificate":
 		return a.Known && len(q.Known) > 0 || len(a.Chain) > 0
+	case "azure":
+		return a.Azure != nil
+	case "grant":
+		return a.Pass != nil && a.Pass.Text != ""
 	case "beginSignIn":
 		return a.Redirect != nil
 	case "sign", "tlsSign":

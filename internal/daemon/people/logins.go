@@ -8,6 +8,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/people/loginlog"
+	"diagsh/internal/daemon/people/passes"
 	"diagsh/internal/menu"
 )
 
@@ -29,6 +30,8 @@ func (p *People) KeyKnown(_ context.Context, name, _ string, key []byte) bool {
 // client is not told.
 func (p *People) Login(ctx context.Context, c access.Credentials) (access.Login, error) {
 	switch {
+	case c.Token != "" && p.passes != nil && passes.IsOne(c.Token):
+		return p.loginByPass(c)
 	case c.Token != "":
 		return p.loginByToken(c)
 	case c.Callback != nil:
@@ -176,6 +179,11 @@ func (p *People) Logout(login string) { p.sessions.logout(login, "logged out") }
 
 // Attach implements api.Logins.
 func (p *People) Attach(login, kind string) (menu.Caller, <-chan struct{}, func(), error) {
+	// A pass is for clients of Azure alone, and these come by nothing but passes and tokens.
+	if l, ok := p.sessions.find(login); ok && (l.pass != nil && kind != access.AzureSession ||
+		kind == access.AzureSession && !l.program()) {
+		return menu.Caller{}, nil, nil, menu.Errorf(menu.Denied, "What you logged in by is not for this")
+	}
 	s, err := p.sessions.attach(login, kind)
 	if err != nil {
 		return menu.Caller{}, nil, nil, err
@@ -282,6 +290,9 @@ func (p *People) callerOf(l *login, session string) (menu.Caller, error) {
 		return menu.Caller{User: localRoot, Role: menu.Administrator, Source: l.source, Session: session,
 			Payload: true}, nil
 	}
+	if l.pass != nil && p.stands(l.pass, time.Now()) != nil {
+		return menu.Caller{}, errSessionEnded
+	}
 	if o := l.person.Load(); o != nil {
 		return p.callerOutside(l, o, session)
 	}
@@ -383,6 +394,9 @@ func (p *People) Ending(session string) access.SessionEnd {
 		last = p.lastMoment(s.login, o)
 	} else if t, byToken := p.tokens.Get(s.login.token); byToken {
 		last = t.Expires
+	}
+	if s.login.pass != nil {
+		last = s.login.pass.Ends()
 	}
 	if !last.IsZero() && (end.Absolute.IsZero() || last.Before(end.Absolute)) {
 		end.Absolute = last

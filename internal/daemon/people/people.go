@@ -48,6 +48,7 @@ import (
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/audit"
 	"diagsh/internal/daemon/people/loginlog"
+	"diagsh/internal/daemon/people/passes"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/daemon/store"
 	"diagsh/internal/daemon/tokens"
@@ -89,7 +90,8 @@ type People struct {
 	past         *loginlog.Log
 	histories    *histories
 	tokens       *tokens.Tokens
-	directory    Directory // nil: nobody comes in who has no account
+	passes       *passes.Passes // nil: the appliance does not answer clients of Azure
+	directory    Directory      // nil: nobody comes in who has no account
 	asking       *turnstile
 	renewing     sync.Mutex // held while servers are asked again about those who are logged in
 	renewals     sync.WaitGroup
@@ -126,6 +128,9 @@ func Open(o Options) (*People, error) {
 	p.sessions.tell = o.Tell
 	if p.tokens, err = tokens.Open(o.Dir, o.TellTokens, o.SetAside); err == nil {
 		p.histories, err = openHistories(filepath.Join(o.Dir, "history"))
+	}
+	if err == nil && o.Settings.Azure().Subscription != "" {
+		p.passes, err = passes.Open(o.Dir, o.SetAside)
 	}
 	if err == nil {
 		err = p.openAccounts(filepath.Join(o.Dir, "users.json"))
@@ -171,6 +176,7 @@ func (p *People) Sweep(now time.Time) {
 		}
 	}
 	p.sweepTokens(now)
+	p.sweepPasses(now)
 	p.sweepOutside(now)
 }
 
@@ -222,6 +228,11 @@ func (p *People) Reset(caller menu.Caller) (menu.Secret, error) {
 	hash := p.hasher.hash(password)
 	if _, err := p.deleteTokens(caller.Session, "factory values", func(access.Token) bool { return true }); err != nil {
 		return "", err
+	}
+	if p.passes != nil {
+		if err := p.passes.Renew(); err != nil {
+			return "", err
+		}
 	}
 	before := p.accounts.now.Load().sorted()
 	err := p.accounts.update(func(users map[string]user) error {

@@ -12,6 +12,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/people/loginlog"
+	"diagsh/internal/daemon/people/passes"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 )
@@ -43,6 +44,7 @@ type login struct {
 	method string
 	key    string                   // fingerprint of the public key that opened it; empty where none did
 	token  string                   // the API token that opened it; empty where none did
+	pass   *passes.Pass             // that opened it; nil where none did
 	person atomic.Pointer[outsider] // the owner, who has no account here; nil: an account, or root
 	began  time.Time
 	before *access.PastLogin // the user's login before this one
@@ -58,8 +60,8 @@ type login struct {
 	reason   string // why it ends, once the appliance wants it to
 }
 
-// program reports whether a token opened the login.
-func (l *login) program() bool { return l.token != "" }
+// program reports whether a token or a pass opened the login.
+func (l *login) program() bool { return l.token != "" || l.pass != nil }
 
 // roleOutside returns the role of an owner who has no account here, else "".
 func (l *login) roleOutside() menu.Role {
@@ -150,7 +152,8 @@ func (t *sessionTable) add(l *login) error {
 // branch begins a login as another one is, with which it does not end; it lasts no longer than that
 // one may. It is in no log of logins.
 func (t *sessionTable) branch(of *login) (*login, error) {
-	l := &login{user: of.user, role: of.role, source: of.source, method: of.method, key: of.key, token: of.token, began: of.began}
+	l := &login{user: of.user, role: of.role, source: of.source, method: of.method, key: of.key, token: of.token, pass: of.pass,
+		began: of.began}
 	l.person.Store(of.person.Load())
 	return l, t.add(l)
 }
@@ -439,6 +442,14 @@ func (s *session) record() access.Session {
 	}
 	return access.Session{ID: s.id, User: s.login.user, Source: s.login.source, Type: s.kind, Token: s.login.token,
 		Role: s.login.roleOutside(), Began: s.began, IdleFrom: s.idleFrom, Running: paths}
+}
+
+// find returns an open login.
+func (t *sessionTable) find(id string) (*login, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l, ok := t.logins[id]
+	return l, ok && l.reason == ""
 }
 
 // all returns the logins.

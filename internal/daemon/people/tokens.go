@@ -102,6 +102,9 @@ func (p *People) loginByToken(c access.Credentials) (access.Login, error) {
 		WithHint("Make another one with `token new`, or look at yours with `token list`")
 	now := time.Now()
 	t, err := p.tokens.Check(c.Token, c.Source, now)
+	if named := c.User; err == nil && named != "" && named != t.Name && named != t.ID {
+		err = errors.New("the token has another name than the one that came with it")
+	}
 	c.User = t.User
 	if err != nil {
 		p.recordWrongToken(c, t, err)

@@ -202,6 +202,19 @@ func (t *Tokens) Check(text menu.Secret, source string, now time.Time) (access.T
 	return r.Token, nil
 }
 
+// CheckSource returns ErrSource if a token may not be used from an address, and ErrUnknown if there is no
+// such token.
+func (t *Tokens) CheckSource(id, source string) error {
+	one, known := t.Get(id)
+	switch {
+	case !known:
+		return ErrUnknown
+	case !allowedFrom(one.Sources, source):
+		return ErrSource
+	}
+	return nil
+}
+
 // allowedFrom reports whether an address is in one of the networks; all are, where there is none.
 func allowedFrom(networks []string, source string) bool {
 	if len(networks) == 0 {

@@ -18,15 +18,43 @@ type route struct {
 
 // The beginnings of paths.
 const (
+	group        = subscription + "/resourcegroups/{machinegroup}"
+	machine      = group + "/providers/microsoft.compute/virtualmachines/{machine}"
+	scaleSet     = group + "/providers/microsoft.compute/virtualmachinescalesets/{machine}"
 	subscription = "/subscriptions/{subscription}"
 	network      = subscription + "/providers/microsoft.network"
 	watcher      = subscription + "/resourcegroups/{watchergroup}/providers/microsoft.network/networkwatchers/{watcher}"
 	capture      = watcher + "/packetcaptures/{capture}"
 )
 
-// routes are all routes. Where two have the same form, a segment that is a word goes before one in
-// braces by standing before it.
+// routes are all routes of callers who are logged in.
 var routes = []route{
+	{"GET", "/tenants", (*Server).listTenants},
+	{"GET", "/subscriptions", (*Server).listSubscriptions},
+	{"GET", subscription, (*Server).showSubscription},
+	{"GET", subscription + "/locations", (*Server).listLocations},
+	{"GET", subscription + "/resourcegroups", (*Server).listGroups},
+	{"GET", subscription + "/resourcegroups/{group}", (*Server).showGroup},
+	{"GET", subscription + "/providers", (*Server).listProviders},
+	{"GET", subscription + "/providers/{provider}", (*Server).showProvider},
+	{"POST", subscription + "/providers/{provider}/register", (*Server).showProvider},
+
+	{"GET", subscription + "/providers/microsoft.compute/virtualmachines", (*Server).listMachines},
+	{"GET", group + "/providers/microsoft.compute/virtualmachines", (*Server).listMachines},
+	{"GET", machine, (*Server).showMachine},
+	{"GET", machine + "/extensions", (*Server).listAgents},
+	{"GET", machine + "/extensions/{extension}", (*Server).showAgent},
+	{"PUT", machine + "/extensions/{extension}", (*Server).showAgent},
+	{"GET", subscription + "/providers/microsoft.compute/virtualmachinescalesets", (*Server).listScaleSets},
+	{"GET", group + "/providers/microsoft.compute/virtualmachinescalesets", (*Server).listScaleSets},
+	{"GET", scaleSet, (*Server).showScaleSet},
+	{"GET", scaleSet + "/virtualmachines", (*Server).listInstances},
+	{"GET", scaleSet + "/virtualmachines/{instance}", (*Server).showInstance},
+
+	{"GET", subscription + "/providers/microsoft.storage/storageaccounts", (*Server).listAccounts},
+	{"GET", group + "/providers/microsoft.storage/storageaccounts", (*Server).listAccounts},
+	{"GET", group + "/providers/microsoft.storage/storageaccounts/{account}", (*Server).showAccount},
+
 	{"GET", network + "/networkwatchers", (*Server).listWatchers},
 	{"GET", subscription + "/resourcegroups/{watchergroup}/providers/microsoft.network/networkwatchers", (*Server).listWatchers},
 	{"GET", watcher, (*Server).showWatcher},
@@ -39,6 +67,40 @@ var routes = []route{
 	{"POST", capture + "/stop", capturesOf("stop")},
 	{"GET", network + "/locations/{location}/operations/{operation}", operationsOf(false)},
 	{"GET", network + "/locations/{location}/operationresults/{operation}", operationsOf(true)},
+}
+
+// An openRoute is what answers anybody, before a login.
+type openRoute struct {
+	method, path string
+	serve        func(s *Server, w http.ResponseWriter, r *http.Request, vars map[string]string)
+}
+
+// openRoutes are those of the login. Its shape is that of ADFS, and that of Azure for clients that are
+// told not to ask Microsoft's host about this one.
+var openRoutes = []openRoute{
+	{"GET", "/metadata/endpoints", (*Server).endpoints},
+	{"GET", "/metadata/identity/oauth2/token", (*Server).identityToken},
+	{"POST", "/metadata/identity/oauth2/token", (*Server).identityToken},
+	{"GET", "/adfs/.well-known/openid-configuration", (*Server).openIDConfiguration},
+	{"POST", "/adfs/oauth2/token", (*Server).issueToken},
+	{"GET", "/{tenant}/v2.0/.well-known/openid-configuration", (*Server).openIDConfiguration},
+	{"POST", "/{tenant}/oauth2/v2.0/token", (*Server).issueToken},
+	{"POST", "/{tenant}/oauth2/token", (*Server).issueToken},
+}
+
+// findOpen returns the open route of a request, and whether there is one of its path.
+func findOpen(r *http.Request) (to *openRoute, vars map[string]string, known bool) {
+	path := segments(r.URL.Path)
+	for n := range openRoutes {
+		found, ok := match(openRoutes[n].path, path)
+		if !ok {
+			continue
+		}
+		if known = true; openRoutes[n].method == r.Method {
+			return &openRoutes[n], found, true
+		}
+	}
+	return nil, nil, known
 }
 
 // capturesOf returns the handler of captures for a verb.
@@ -98,10 +160,18 @@ func find(r *http.Request) (to *route, vars map[string]string, known bool) {
 	return nil, nil, known
 }
 
-// Serves reports whether a path is one of Azure's and not of the page or the API.
-func Serves(path string) bool {
-	words := segments(path)
-	return len(words) > 0 && strings.EqualFold(words[0], "subscriptions")
+// Serves reports whether a request is for Azure's paths and not for the page or the API.
+func Serves(r *http.Request) bool {
+	words := segments(r.URL.Path)
+	if len(words) == 0 || words[0] == "v1" {
+		return false
+	}
+	switch strings.ToLower(words[0]) {
+	case "subscriptions", "tenants", "metadata", loginFolder:
+		return true
+	}
+	_, _, known := findOpen(r)
+	return known
 }
 
 // parameter returns a parameter of the query, whose names are compared without case.

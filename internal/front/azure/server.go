@@ -22,23 +22,34 @@ type Options struct {
 	// Session returns the boundary as the caller of a request may use it. The Server calls done after
 	// the request, if there is no refusal.
 	Session func(*http.Request) (b Boundary, done func(), refused *menu.Error)
-	Log     *slog.Logger
+	// Login gives a pass for what a client shows. An error for the client is a *menu.Error.
+	Login Login
+	Log   *slog.Logger
 }
 
 // A Server answers the requests that Serves names. Its methods may be called from any goroutine.
 type Server struct {
 	settings access.Azure
 	session  func(*http.Request) (Boundary, func(), *menu.Error)
+	login    Login
 	log      *slog.Logger
 }
 
 // New returns a server for an appliance that has a subscription.
-func New(o Options) *Server { return &Server{settings: o.Settings, session: o.Session, log: o.Log} }
+func New(o Options) *Server {
+	return &Server{settings: o.Settings, session: o.Session, login: o.Login, log: o.Log}
+}
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeHeaders(w, r)
+	open, vars, isOpen := findOpen(r)
+	if open != nil {
+		open.serve(s, w, r, vars)
+		return
+	}
 	to, vars, known := find(r)
+	known = known || isOpen
 	switch {
 	case !known:
 		fail(w, http.StatusNotFound, "ResourceNotFound", "There is no resource at this path.")

@@ -34,7 +34,7 @@ type Appliance interface {
 	// Client begins what one login needs, until ctx is done. The caller closes it.
 	Client(ctx context.Context) (Client, error)
 
-	// Attach begins a session of a login, of kind web or api, and returns its connection to the
+	// Attach begins a session of a login, of kind web, api or azure, and returns its connection to the
 	// boundary: HTTP/2 without TLS. The appliance closes it when the session must end.
 	Attach(ctx context.Context, login, kind string) (*os.File, error)
 }
@@ -44,6 +44,9 @@ type Client interface {
 	// Login checks credentials, which takes as long as the delay for earlier failures demands. A
 	// refusal is of code Denied for wrong credentials, else of another code.
 	Login(c access.Credentials) (access.Login, error)
+
+	// Grant returns a pass for the owner of the login, for a client of Azure of that name.
+	Grant(client string) (access.Pass, error)
 
 	// Close ends the login, and returns when it has ended. A Login that waits is given up.
 	Close() error

@@ -42,7 +42,7 @@ func (s *Server) withHeaders(h http.Handler) http.Handler {
 			header[name] = value
 		}
 		header.Set("Content-Security-Policy", pagePolicy)
-		if isAPI(r.URL.Path) {
+		if isAPI(r.URL.Path) || s.isAzure(r) {
 			header.Set("Content-Security-Policy", apiPolicy)
 			header.Set("Cache-Control", "no-store")
 		}

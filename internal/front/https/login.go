@@ -167,7 +167,7 @@ func (s *Server) forget(w http.ResponseWriter) {
 // request.
 func (s *Server) who(r *http.Request) (one *session, done func(), refused *menu.Error) {
 	if r.Header.Get("Authorization") != "" {
-		if one, done, refused = s.byToken(r); refused != nil {
+		if one, done, refused = s.byToken(r, "api"); refused != nil {
 			return nil, nil, refused
 		}
 	} else if one, done = s.sessionOf(r), func() {}; one == nil {

@@ -170,6 +170,10 @@ func (c *fakeClient) Login(o access.Credentials) (access.Login, error) {
 	return access.Login{ID: c.login, Caller: menu.Caller{User: user}, Method: "password", LongestWeb: 3600}, nil
 }
 
+func (c *fakeClient) Grant(client string) (access.Pass, error) {
+	return access.Pass{Text: menu.Secret("good.pass." + client), Client: client, Expires: time.Now().Add(time.Hour)}, nil
+}
+
 func (c *fakeClient) Close() error {
 	c.once.Do(func() {
 		close(c.ended)
@@ -291,7 +295,7 @@ func newRig(t testing.TB) *rig {
 		"v/lib.css":  {Data: []byte("p{}")},
 	}
 	s, err := New(Options{Listener: l, Appliance: a, Page: page, Probes: []string{"ping", "diagnostic network smtpping"},
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		Azure: azureSettings, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	check(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)

@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"time"
 
+	"diagsh/internal/access"
+	"diagsh/internal/front/azure"
 	"diagsh/internal/front/gate"
 )
 
@@ -22,8 +24,9 @@ import (
 type Options struct {
 	Listener  net.Listener
 	Appliance Appliance
-	Page      fs.FS    // the static page, with index.html
-	Probes    []string // commands that send packets to other hosts: their paths in words
+	Page      fs.FS        // the static page, with index.html
+	Probes    []string     // commands that send packets to other hosts: their paths in words
+	Azure     access.Azure // who the appliance is to clients of Azure; the zero value: none of theirs
 	Log       *slog.Logger
 }
 
@@ -50,6 +53,7 @@ type Server struct {
 	sessions     *sessionTable
 	tokens       *tokenTable
 	limits       *limits
+	azure        *azure.Server // nil: clients of Azure are not answered
 	http         *http.Server
 	log          *slog.Logger
 
@@ -72,6 +76,9 @@ func New(o Options) (*Server, error) {
 		tokens:       newTokenTable(),
 		limits:       newLimits(o.Probes),
 		log:          o.Log,
+	}
+	if o.Azure.Subscription != "" {
+		s.azure = azure.New(azure.Options{Settings: o.Azure, Session: s.azureSession, Login: s.azureLogin, Log: o.Log})
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{
@@ -120,7 +127,7 @@ func (s *Server) handler() http.Handler {
 	// A cookie is not enough: requests that change something must come from the appliance's page.
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { send(w, errCrossOrigin) }))
-	return bounded(s.withHeaders(s.limited(patient(protection.Handler(noTunnel(mux))))))
+	return bounded(s.withHeaders(s.limited(patient(protection.Handler(noTunnel(s.withAzure(mux)))))))
 }
 
 // noTunnel refuses CONNECT, which names a host and no path that a mux could compare.

@@ -40,7 +40,7 @@ type session struct {
 	once sync.Once
 }
 
-// begin logs in and begins a session of that kind, web or api, for the client of a connection. It gives
+// begin logs in and begins a session of that kind, web, api or azure, for the client of a connection. It gives
 // up when ctx is done.
 func (s *Server) begin(ctx context.Context, from *gate.Conn, kind string, c access.Credentials) (*session, error) {
 	client, err := s.appliance.Client(s.ctx)

@@ -22,8 +22,8 @@ const (
 	maxTokens = 128
 	// tokenIdle is after which time without a request one ends.
 	tokenIdle = 5 * time.Minute
-	// maxToken bounds the text of a token in bytes.
-	maxToken = 256
+	// maxToken bounds the text of a token in bytes. A pass of a client of Azure is the longest.
+	maxToken = 4 << 10
 	// tokenTime bounds how long a login by a token takes.
 	tokenTime = 30 * time.Second
 	// wrongTokenTime is how long the answer to a wrong token takes.
@@ -35,6 +35,7 @@ const (
 type tokenKey struct {
 	token  [sha256.Size]byte
 	source netip.Addr
+	kind   string // of the session: api or azure
 }
 
 // A tokenSession is a session of a token, or the login that will be one.
@@ -153,14 +154,14 @@ func wait(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// byToken returns the session of the token that a request carries. The caller calls done after the
-// request.
-func (s *Server) byToken(r *http.Request) (one *session, done func(), refused *menu.Error) {
+// byToken returns the session of that kind of the token that a request carries. The caller calls done
+// after the request.
+func (s *Server) byToken(r *http.Request, kind string) (one *session, done func(), refused *menu.Error) {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || text == "" || len(text) > maxToken {
 		return nil, nil, errNoToken
 	}
-	key := tokenKey{sha256.Sum256([]byte(text)), connOf(r).Address}
+	key := tokenKey{sha256.Sum256([]byte(text)), connOf(r).Address, kind}
 	held, isNew := s.tokens.take(key)
 	if held == nil {
 		return nil, nil, errManyTokens
@@ -195,7 +196,7 @@ func (s *Server) logInByToken(from *gate.Conn, key tokenKey, held *tokenSession,
 		defer close(held.ready)
 		ctx, cancel := context.WithTimeout(s.ctx, tokenTime)
 		defer cancel()
-		one, err := s.begin(ctx, from, "api", access.Credentials{Source: from.Address.String(), Token: menu.Secret(text)})
+		one, err := s.begin(ctx, from, key.kind, access.Credentials{Source: from.Address.String(), Token: menu.Secret(text)})
 		if err == nil {
 			held.session = one
 			go func() {

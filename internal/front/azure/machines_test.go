@@ -1,0 +1,64 @@
+package azure
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// What clients read of the machine, its extension, its scale set and the subscription.
+func TestResources(t *testing.T) {
+	targets := boundaryFunc(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path != "/v1/targets" {
+			t.Errorf("it asks for %s", r.URL)
+		}
+		w := httptest.NewRecorder()
+		w.WriteString(`{"targets":[{"name":"Lab","url":"sftp://u@h/f"},{"name":"blob","url":"azblob://acct@acct.blob.example/c/p"},` +
+			`{"name":"azurite","url":"azblob://acct@127.0.0.1:10000/c"}]}`)
+		return w.Result(), nil
+	})
+	s := serverOf(targets)
+	sub := "/subscriptions/" + settings.Subscription
+	vm := sub + "/resourceGroups/LAB/providers/Microsoft.Compute/virtualMachines/MX1"
+	set := sub + "/resourceGroups/lab/providers/Microsoft.Compute/virtualMachineScaleSets/mx1"
+	for _, c := range []struct {
+		method, target string
+		status         int
+		want           string
+	}{
+		{"GET", "/tenants", 200, `"tenantId":"` + settings.Subscription + `"`},
+		{"GET", "/subscriptions", 200, `"state":"Enabled"`},
+		{"GET", sub, 200, `"displayName":"mx1"`},
+		{"GET", sub + "/locations", 200, `"name":"lab"`},
+		{"GET", sub + "/resourcegroups", 200, `"name":"NetworkWatcherRG"`},
+		{"GET", sub + "/resourceGroups/networkWATCHERrg", 200, `"name":"NetworkWatcherRG"`},
+		{"GET", sub + "/resourceGroups/other", 404, `"ResourceGroupNotFound"`},
+		{"GET", sub + "/providers", 200, `"namespace":"Microsoft.Compute"`},
+		{"POST", sub + "/providers/Microsoft.Network/register", 200, `"registrationState":"Registered"`},
+		{"GET", vm, 200, `"id":"` + sub + `/resourceGroups/lab/providers/Microsoft.Compute/virtualMachines/mx1"`},
+		{"GET", vm, 200, `"resources":[{`},
+		{"GET", vm + "?$expand=instanceView", 200, `"instanceView":{"extensions":[],"statuses":[]}`},
+		{"GET", strings.TrimSuffix(vm, "MX1") + "other", 404, `The Resource 'Microsoft.Compute/virtualMachines/other' under resource group 'lab' was not found.`},
+		{"GET", vm + "/extensions", 200, `"name":"AzureNetworkWatcherExtension"`},
+		{"PUT", vm + "/extensions/NetworkWatcherAgentLinux", 200, `"publisher":"Microsoft.Azure.NetworkWatcher"`},
+		{"GET", vm + "/extensions/azurenetworkwatcherextension", 200, `"name":"AzureNetworkWatcherExtension"`},
+		{"GET", vm + "/extensions/CustomScript", 404, `"ResourceNotFound"`},
+		{"GET", set, 200, `"capacity":1`},
+		{"GET", set + "/virtualMachines", 200, `"instanceId":"0"`},
+		{"GET", set + "/virtualMachines/1", 404, `"ResourceNotFound"`},
+		{"GET", sub + "/providers/Microsoft.Storage/storageAccounts", 200, `"blob":"https://lab.blob.diagsh.invalid/"`},
+		{"GET", sub + "/providers/Microsoft.Storage/storageAccounts", 200, `"blob":"https://acct.blob.example/"`},
+		{"GET", sub + "/providers/Microsoft.Storage/storageAccounts", 200, `"blob":"https://127.0.0.1:10000/acct/"`},
+		{"GET", sub + "/resourceGroups/lab/providers/Microsoft.Storage/storageAccounts/lab", 200, `"name":"Lab"`},
+		{"GET", sub + "/resourceGroups/lab/providers/Microsoft.Storage/storageAccounts/none", 404, `"ResourceNotFound"`},
+	} {
+		target := c.target + version
+		if strings.Contains(c.target, "?") {
+			target = c.target + "&" + version[1:]
+		}
+		if w := ask(s, c.method, target, ""); w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
+			t.Errorf("%s %s: %d %s; want %d %s", c.method, c.target, w.Code, w.Body, c.status, c.want)
+		}
+	}
+}
