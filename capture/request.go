@@ -21,6 +21,9 @@ type Request struct {
 	Start time.Time `json:"start,omitzero" arg:"" alias:"at" help:"When to begin, such as \"2026-03-01 10:15\" (UTC); at once, if not given."`
 
 	Delivery
+
+	// Azure is an Azure in JSON; empty for a capture that is no resource of Azure.
+	Azure string `json:"azure,omitempty" arg:",bound" group:"expert" help:"For programs: the identity of the capture as a resource of Azure, as JSON."`
 }
 
 // Partial is Options of which some are given: those that are not zero, and those that Given names.

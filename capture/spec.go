@@ -17,6 +17,9 @@ type Spec struct {
 
 	Delivery
 
+	// Azure is the identity of a capture that is a resource of Azure; nil for others.
+	Azure *Azure `json:"azure,omitempty"`
+
 	// ReserveBytes is how many bytes of the disk stay free. With less the capture does not start,
 	// or ends with DiskLow. With 0 it ends when the disk is full.
 	ReserveBytes int64 `json:"reserveBytes"`

@@ -113,6 +113,9 @@ type Status struct {
 	ReportError string      `json:"reportError,omitempty"`
 	Remarks     []string    `json:"remarks,omitempty"`
 
+	// Azure is the identity of a capture that is a resource of Azure; nil for others.
+	Azure *Azure `json:"azure,omitempty"`
+
 	BytesWritten int64  `json:"bytesWritten"`
 	Error        string `json:"error"`
 }
@@ -131,6 +134,7 @@ const (
 func (s Spec) Status() Status {
 	return Status{
 		Name: s.Name, State: NotStarted, Options: s.Options.Normal(), Delivery: s.Delivery, NotInFile: s.notInFile(), Start: s.Start,
+		Azure:          s.Azure,
 		PacketsMatched: new(uint64), PacketsDropped: new(uint64),
 	}
 }

@@ -77,6 +77,9 @@ func auditLine(w io.Writer, e access.Event) {
 	if e.Token != "" {
 		by = " by token " + e.Token
 	}
+	if e.Client != "" {
+		by += " with " + e.Client
+	}
 	fmt.Fprintf(w, "%s  %-8s  %s from %s%s  %s\n", menu.UTC(e.Time), e.Act, tables.OrDash(e.User),
 		tables.OrDash(e.Source), by, result)
 }

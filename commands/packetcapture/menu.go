@@ -13,7 +13,9 @@ import (
 type captureService interface {
 	captures.Service
 	scenarioService
+	operationService
 	Capture(name string) (capture.Status, error)
+	ForgetCapture(caller menu.Caller, name string) error
 }
 
 // Services is what the menu's commands need from the running appliance.
@@ -41,6 +43,7 @@ func Menu(s Services) *menu.Menu {
 			setupCommand(s),
 			listCommand(s),
 			deleteCommand(s),
+			operationsCommand(s),
 			watchCommand(s),
 			showCommand(s),
 			packetsCommand(s),

@@ -6,11 +6,18 @@ import (
 
 	"diagsh/capture"
 	"diagsh/commands/shared/captures"
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
+// startArgs are what a capture is begun with.
+type startArgs struct {
+	capture.Request
+	noted
+}
+
 func startCommand(s captureService) *menu.Command {
-	return menu.Decl[capture.Request, capture.Status]{
+	return menu.Decl[startArgs, capture.Status]{
 		Name: "start",
 		Help: "Begin a capture.",
 		Details: "What is not given is taken from the settings (setup). The capture continues when you leave the " +
@@ -19,14 +26,14 @@ func startCommand(s captureService) *menu.Command {
 		Role:      menu.Operator,
 		Resources: []menu.Resource{{Method: "POST", Path: "captures", Status: 201, Location: "captures/{name}"}},
 		Shape:     menu.Object,
-		Ask: func(_ context.Context, _ menu.Caller, _ capture.Request, q *menu.Question) error {
+		Ask: func(_ context.Context, _ menu.Caller, _ startArgs, q *menu.Question) error {
 			if q.Name == "interfaces" {
 				captures.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
 			}
 			return nil
 		},
 		// The start itself checks the filter, so that its host names are looked up only once.
-		Check: func(_ context.Context, _ menu.Caller, r capture.Request, name string) error {
+		Check: func(_ context.Context, _ menu.Caller, r startArgs, name string) error {
 			switch name {
 			case "start":
 				return notPast(r.Start)
@@ -35,27 +42,32 @@ func startCommand(s captureService) *menu.Command {
 			}
 			return captures.CheckOption(r.Options, name)
 		},
-		CompleteValue: func(_ context.Context, _ menu.Caller, _ capture.Request, _, text string) menu.Completion {
+		CompleteValue: func(_ context.Context, _ menu.Caller, _ startArgs, _, text string) menu.Completion {
 			return captures.SuggestFilter(text, s.CaptureInterfaces())
 		},
-		Suggest: func(_ context.Context, _ menu.Caller, _ capture.Request, argument, _ string) []menu.Choice {
+		Suggest: func(_ context.Context, _ menu.Caller, _ startArgs, argument, _ string) []menu.Choice {
 			return suggestScenario(s, argument)
 		},
-		Run: func(_ context.Context, caller menu.Caller, r capture.Request, out *menu.Out[capture.Status]) error {
-			r.Filter, r.Process = captures.Cleared(r.Filter), captures.OfAll(r.Process)
-			status, err := s.StartCapture(caller, r)
-			if err != nil {
-				return err
-			}
-			if status.State == capture.NotStarted {
-				out.Printf("Capture %s is planned.\n", status.Name)
-			} else {
-				out.Printf("Capture %s started.\n%s", status.Name, menu.Text(captures.Whereabouts(status)+captures.Awaited(status)+captures.Unseen(status)))
-			}
-			return out.Record(status)
+		Run: func(_ context.Context, caller menu.Caller, r startArgs, out *menu.Out[capture.Status]) error {
+			return r.note(s, caller, access.OperationStart, r.Name, func() error { return r.start(s, caller, out) })
 		},
 		Text: captures.Status,
 	}.Command()
+}
+
+// start begins the capture, and yields it.
+func (r startArgs) start(s captureService, caller menu.Caller, out *menu.Out[capture.Status]) error {
+	r.Filter, r.Process = captures.Cleared(r.Filter), captures.OfAll(r.Process)
+	status, err := s.StartCapture(caller, r.Request)
+	if err != nil {
+		return err
+	}
+	if status.State == capture.NotStarted {
+		out.Printf("Capture %s is planned.\n", status.Name)
+	} else {
+		out.Printf("Capture %s started.\n%s", status.Name, menu.Text(captures.Whereabouts(status)+captures.Awaited(status)+captures.Unseen(status)))
+	}
+	return out.Record(status)
 }
 
 // clockSkew is how far in the past a start time may be that still means now.

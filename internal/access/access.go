@@ -144,8 +144,9 @@ type Event struct {
 	Role      menu.Role         `json:"role,omitempty"`
 	Source    string            `json:"source"`
 	Session   string            `json:"session,omitempty"`
-	Token     string            `json:"token,omitempty"` // the API token that the user came by
-	Path      string            `json:"path,omitempty"`  // of the command, or the file's name
+	Token     string            `json:"token,omitempty"`  // the API token that the user came by
+	Client    string            `json:"client,omitempty"` // what the program says of itself; see ClientHeader
+	Path      string            `json:"path,omitempty"`   // of the command, or the file's name
 	Arguments map[string]string `json:"arguments,omitempty"`
 	Result    string            `json:"result"` // ok, or the kind of the failure
 	Exit      int               `json:"exit"`

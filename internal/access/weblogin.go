@@ -6,6 +6,11 @@ import (
 	"diagsh/internal/menu"
 )
 
+// ClientHeader is the header of a request in which what passes it on says which program it is from, such
+// as that of a client of Azure and its command. Nobody has checked that: it is for readers of the audit
+// log.
+const ClientHeader = "Diagsh-Client"
+
 // BackgroundHeader is the header of a request by which a page says "true": no act of its user is
 // behind the request. So it does not keep the session from ending for idleness.
 const BackgroundHeader = "Diagsh-Background"

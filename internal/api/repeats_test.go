@@ -83,3 +83,28 @@ func TestRepetitionsAreOneLine(t *testing.T) {
 	expect("peek", 3, "what does more than show")
 	expect("fault", 3, "failures")
 }
+
+// What a request says of the program behind it is in its line of the audit log, as one bounded line.
+func TestClientsAreInTheAuditLog(t *testing.T) {
+	d := newFake(t)
+	_, socket := serve(t, d)
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
+	t.Cleanup(client.CloseIdleConnections)
+	r, err := http.NewRequest("POST", "http://appliance/v1/run/table", strings.NewReader(`{"count": 1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set(access.ClientHeader, "a tool\t1.0 "+strings.Repeat("x", 500))
+	answer, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	last := d.events[len(d.events)-1]
+	if !strings.HasPrefix(last.Client, "a tool") || len(last.Client) > 100 || strings.ContainsAny(last.Client, "\t\n") {
+		t.Errorf("the line has the client %q", last.Client)
+	}
+}

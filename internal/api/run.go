@@ -124,6 +124,7 @@ func (s *Server) perform(w http.ResponseWriter, r *http.Request, caller menu.Cal
 		word, path[len(path)-1] = path[len(path)-1], c.Name
 	}
 	act.event = eventOf(caller, access.ActCommand, path)
+	act.event.Client = shown(menu.Clean(r.Header.Get(access.ClientHeader)))
 	if err == nil {
 		now, done, changed := s.uses(r, caller, act.event.Path)
 		defer done()
@@ -206,10 +207,9 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request, caller menu.Cal
 
 // An act is a request for a command on its way into the audit log.
 type act struct {
-	server *Server
-	began  time.Time
-	event  access.Event
-
+	server   *Server
+	began    time.Time
+	event    access.Event
 	repeated bool   // its success needs no line
 	noted    func() // called after its success has a line, if it is not nil
 }

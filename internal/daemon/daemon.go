@@ -78,6 +78,7 @@ type Daemon struct {
 	*portlogRoom
 	*reportsRoom
 	*scenariosRoom
+	*operationsRoom
 
 	dir     string // the data directory
 	product string

@@ -8,6 +8,7 @@ import (
 	"diagsh/capture"
 	"diagsh/diag/ports"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/operations"
 	"diagsh/internal/daemon/portlog"
 	"diagsh/internal/daemon/scenarios"
 	"diagsh/internal/menu"
@@ -34,6 +35,19 @@ func (d *Daemon) openScenarios(o Options) (err error) {
 	}
 	d.captured.Store(d.scenariosRoom)
 	d.opened(d.scenariosRoom)
+	return d.openOperations(o)
+}
+
+// operationsRoom is operations.Room by another name than that of a method of it.
+type operationsRoom = operations.Room
+
+// openOperations opens what keeps how acts on captures ended, above all that has a part in them.
+func (d *Daemon) openOperations(o Options) (err error) {
+	d.operationsRoom, err = operations.Open(operations.Options{Dir: o.Dir, Captures: d, SetAside: d.setAside, Log: d.log})
+	if err != nil {
+		return err
+	}
+	d.opened(d.operationsRoom)
 	return nil
 }
 

@@ -13,6 +13,7 @@ type Removed struct {
 	Name  string   `json:"name"`
 	Files []string `json:"files"`
 	Bytes int64    `json:"bytes"`
+	Kept  bool     `json:"filesKept,omitempty"` // the files stay
 }
 
 // removedOf returns what is removed with a capture.
@@ -31,6 +32,10 @@ func RemovedTable(w io.Writer, list []Removed) {
 		fmt.Fprintln(w, "There was nothing to remove.")
 	}
 	for _, r := range list {
+		if r.Kept {
+			fmt.Fprintf(w, "Removed %s (%s kept, %s).\n", r.Name, Count(len(r.Files), "file"), Bytes(r.Bytes))
+			continue
+		}
 		fmt.Fprintf(w, "Removed %s (%s, %s).\n", r.Name, Count(len(r.Files), "file"), Bytes(r.Bytes))
 	}
 }
@@ -47,6 +52,26 @@ func Delete(s deleter, caller menu.Caller, list []capture.Status, out *menu.Out[
 			return err
 		}
 		if err := out.Record(removedOf(status)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A forgetter is the part of the table of captures that Forget needs.
+type forgetter interface {
+	ForgetCapture(caller menu.Caller, name string) error
+}
+
+// Forget removes captures and keeps their files, and yields what was removed.
+func Forget(s forgetter, caller menu.Caller, list []capture.Status, out *menu.Out[Removed]) error {
+	for _, status := range list {
+		if err := s.ForgetCapture(caller, status.Name); err != nil {
+			return err
+		}
+		removed := removedOf(status)
+		removed.Kept = true
+		if err := out.Record(removed); err != nil {
 			return err
 		}
 	}

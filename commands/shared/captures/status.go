@@ -69,6 +69,9 @@ func Status(w io.Writer, s capture.Status) {
 	extras(w, s)
 	line("Filter:", "%s", Filter(s.Filter))
 	line("Management:", "%s", management(s.Management))
+	if s.Azure != nil {
+		line("Azure:", "%s", menu.Clean(s.Azure.ID))
+	}
 }
 
 // writtenFiles writes the files of a capture, and those beside them.

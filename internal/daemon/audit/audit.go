@@ -436,7 +436,7 @@ func (a *Log) sync() {
 
 // bound cuts the texts of an event so that a line has a bounded size.
 func bound(e *access.Event) {
-	for _, s := range []*string{&e.User, &e.Source, &e.Session, &e.Path, &e.Result, &e.Message} {
+	for _, s := range []*string{&e.User, &e.Source, &e.Session, &e.Client, &e.Path, &e.Result, &e.Message} {
 		*s = boundText(*s)
 	}
 	if e.Arguments != nil {

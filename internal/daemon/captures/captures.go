@@ -238,7 +238,7 @@ func (t *Table) cancel(name string) (capture.Status, bool) {
 
 // find returns the capture of a name. Called with the lock held.
 func (t *Table) find(name string) (*entry, bool) {
-	i := slices.IndexFunc(t.entries, func(r *entry) bool { return r.Status.Name == name })
+	i := slices.IndexFunc(t.entries, func(r *entry) bool { return r.Status.Name == name && !r.Forgotten })
 	if i < 0 {
 		return nil, false
 	}
@@ -266,7 +266,9 @@ func (t *Table) noSuch(name string) error {
 	e := &menu.Error{Code: menu.NotFound, Argument: "name", Message: "There is no capture " + menu.Quoted(name)}
 	var names []string
 	for _, r := range t.entries {
-		names = append(names, r.Status.Name)
+		if !r.Forgotten {
+			names = append(names, r.Status.Name)
+		}
 	}
 	if near := menu.Nearest(name, names); near != "" {
 		return e.WithHint("Did you mean %s?", near)
@@ -294,6 +296,9 @@ func (t *Table) Captures() []capture.Status {
 	defer t.mu.Unlock()
 	running, ended := []capture.Status{}, []capture.Status{}
 	for _, r := range slices.Backward(t.entries) {
+		if r.Forgotten {
+			continue
+		}
 		if s := r.status(); s.State == capture.Running || s.State == capture.NotStarted {
 			running = append(running, s)
 		} else {
@@ -350,21 +355,52 @@ func (t *Table) DeleteCaptures(caller menu.Caller) error {
 func (t *Table) takeFiles(name string) (*entry, []capture.FileInfo, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r, ok := t.find(name)
-	switch {
-	case !ok:
-		return nil, nil, t.noSuch(name)
-	case r.Status.State == capture.NotStarted:
-		return nil, nil, wrongState(name, "waits for its time", "Stop it first")
-	case r.job != nil || r.busy && r.Status.State == capture.Running:
-		return nil, nil, wrongState(name, "is running", "Stop it first")
-	case r.busy:
-		return nil, nil, wrongState(name, "is busy", "Try again in a moment")
+	r, err := t.findEnded(name)
+	if err != nil {
+		return nil, nil, err
 	}
 	files := r.Status.Files
 	r.Status.Files, r.busy = nil, true
 	t.tell.Changed(name)
 	return r, files, nil
+}
+
+// findEnded returns the capture of a name, if it has ended. Called with the lock held.
+func (t *Table) findEnded(name string) (*entry, error) {
+	r, ok := t.find(name)
+	switch {
+	case !ok:
+		return nil, t.noSuch(name)
+	case r.Status.State == capture.NotStarted:
+		return nil, wrongState(name, "waits for its time", "Stop it first")
+	case r.job != nil || r.busy && r.Status.State == capture.Running:
+		return nil, wrongState(name, "is running", "Stop it first")
+	case r.busy:
+		return nil, wrongState(name, "is busy", "Try again in a moment")
+	}
+	return r, nil
+}
+
+// ForgetCapture takes a capture that has ended from the table, and keeps its files: they are copied,
+// protected and deleted to make room as before.
+func (t *Table) ForgetCapture(_ menu.Caller, name string) error {
+	t.mu.Lock()
+	r, err := t.findEnded(name)
+	if err != nil {
+		t.mu.Unlock()
+		return err
+	}
+	persistent := r.Spec.Persistent
+	r.Forgotten, r.Spec.Persistent = true, false // it does not begin again
+	t.mu.Unlock()
+	if err := t.save(); err != nil {
+		t.mu.Lock()
+		r.Forgotten, r.Spec.Persistent = false, persistent
+		t.mu.Unlock()
+		return menu.Failing("delete the capture", err)
+	}
+	t.tell.Changed(name)
+	return nil
 }
 
 // putBack gives back the files that could not be deleted.

@@ -24,8 +24,11 @@ func (t *Table) Contents(name string) access.Contents {
 		if i < 0 {
 			continue
 		}
-		f := files[i]
-		return access.Contents{Capture: r.Status.Name, Owner: r.Status.Owner, Packets: &f.Packets, First: f.First,
+		f, of := files[i], r.Status.Name
+		if r.Forgotten {
+			of = "" // another capture may have the name
+		}
+		return access.Contents{Capture: of, Owner: r.Status.Owner, Packets: &f.Packets, First: f.First,
 			Last: f.Last, Comment: r.Spec.Comment, Case: r.Spec.CaseNumber}
 	}
 	return access.Contents{}

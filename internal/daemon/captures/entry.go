@@ -25,6 +25,10 @@ type entry struct {
 	// QueuedBeside are the targets for which the files beside it are queued.
 	QueuedBeside []string `json:"queuedBeside,omitempty"`
 
+	// Forgotten says that users deleted the capture and kept its files: no user finds it any more, and
+	// its name is free. The entry stays as long as it has files, for what is known of these.
+	Forgotten bool `json:"forgotten,omitempty"`
+
 	beside    *beside.Set    // of the job; nil: it does not run
 	filter    *captureFilter // of its last run; nil if there was none since the appliance began
 	job       *capture.Job   // nil: it does not run

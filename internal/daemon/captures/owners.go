@@ -37,7 +37,7 @@ func (t *Table) flowsOf(name string) (file string, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, r := range t.entries {
-		if r.Status.Name == name || r.has(name) {
+		if r.Status.Name == name && !r.Forgotten || r.has(name) {
 			return beside.Name(r.File, beside.Flows), r.Spec.Processes
 		}
 	}

@@ -124,6 +124,10 @@ func (t *Table) specOf(r capture.Request) (capture.Spec, error) {
 		Name: r.Name, Start: r.Start, Delivery: r.Delivery, Options: withNames(r.Partial).Over(settings.Options),
 		ReserveBytes: t.directory.Reserve(),
 	}
+	var err error
+	if spec.Azure, err = capture.ParseAzure(r.Azure); err != nil {
+		return spec, captureError("start the capture", err)
+	}
 	if err := r.CheckFormat(r.Format, leaveFormatOut); err != nil {
 		return spec, captureError("start the capture", err)
 	}

@@ -57,20 +57,20 @@ func (t *Table) saveIfDirty() {
 	}
 }
 
-// marshal encodes the table, after dropping what is more than keptCaptures.
+// marshal encodes the table, after dropping what is more than keptCaptures, and what was forgotten and
+// has no file any more.
 func (t *Table) marshal() ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if extra := len(t.entries) - keptCaptures; extra > 0 {
-		t.entries = slices.DeleteFunc(t.entries, func(r *entry) bool {
-			extra--
-			goes := extra >= 0 && r.ended()
-			if goes {
-				t.tell.Changed(r.Status.Name)
-			}
-			return goes
-		})
-	}
+	extra := len(t.entries) - keptCaptures
+	t.entries = slices.DeleteFunc(t.entries, func(r *entry) bool {
+		extra--
+		goes := r.ended() && (extra >= 0 || r.Forgotten && len(r.Status.FileNames()) == 0)
+		if goes && !r.Forgotten {
+			t.tell.Changed(r.Status.Name)
+		}
+		return goes
+	})
 	file := capturesFile{make([]*entry, len(t.entries))}
 	for i, r := range t.entries {
 		// What runs is written as it is now, so that after a crash its finished files are known.
