@@ -26,6 +26,7 @@ type Services interface {
 	noteService
 	exportService
 	reportService
+	azureService
 }
 
 // Menu returns packetcapture.
@@ -59,6 +60,7 @@ func Menu(s Services) *menu.Menu {
 			exportCommand(s),
 			exportsCommand(s),
 			target.Menu(s),
+			azureCommand(s),
 		},
 	}
 }

@@ -344,6 +344,9 @@ func lastChange(paths ...string) (last time.Time) {
 // Started is when the appliance was started.
 func (d *Daemon) Started() time.Time { return d.started }
 
+// ServesHTTPS reports whether clients of HTTPS are served.
+func (d *Daemon) ServesHTTPS() bool { return d.https }
+
 // sweep does what has to be done again and again.
 func (d *Daemon) sweep(ctx context.Context) {
 	defer close(d.swept)

@@ -14,7 +14,7 @@ import (
 // status, over restarts, until the files are restored or removed; and nothing of them is lost.
 func TestDamagedFilesAreSetAside(t *testing.T) {
 	t.Parallel()
-	o := Options{Dir: roomtest.DataDir(t)}
+	o := Options{Dir: roomtest.Configure(t, roomtest.DataDir(t), "azure: {subscription: 7a1f0e2c-9f4b-4d3e-8a55-0c6f5d1b2e90}\n")}
 	os.Mkdir(filepath.Join(o.Dir, "certificates"), 0o700)
 	damaged := map[string]string{}
 	for name := range lacking {

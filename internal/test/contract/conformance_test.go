@@ -33,7 +33,7 @@ type call struct {
 var calls = []call{
 	{"whoami", ``, ""}, {"who", ``, ""}, {"last", ``, ""}, {"version", ``, ""}, {"status", ``, ""}, {"hostname", ``, ""}, {"date", ``, ""},
 	{"auditlog", `{"count":20}`, ""}, {"auditverify", ``, ""}, {"dnsstatus", ``, ""},
-	{"packetcapture settings", ``, ""},
+	{"packetcapture settings", ``, ""}, {"packetcapture azure", ``, ""},
 	{"packetcapture setup", `{"comment":"tests"}`, ""},
 	{"packetcapture start", `{"name":"one","interfaces":["lo"],"filter":"udp","limits":{"durationSeconds":60}}`, ""},
 	{"packetcapture status", ``, ""},
