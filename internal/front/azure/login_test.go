@@ -47,9 +47,11 @@ func TestMetadata(t *testing.T) {
 		login["loginEndpoint"] != at+"adfs" || login["identityProvider"] != "ADFS" || login["tenant"] != "adfs" {
 		t.Errorf("2022: %v", now)
 	}
-	adfs := document(t, ask(s, "GET", "/adfs/.well-known/openid-configuration", ""), 200)
-	if adfs["token_endpoint"] != at+"adfs/oauth2/token" || adfs["authorization_endpoint"] == nil || adfs["issuer"] == nil {
-		t.Errorf("adfs: %v", adfs)
+	for _, tenant := range []string{"", "lab/", "lab/v2.0/"} { // az asks with the tenant first, and gives up if there is none
+		adfs := document(t, ask(s, "GET", "/adfs/"+tenant+".well-known/openid-configuration", ""), 200)
+		if adfs["token_endpoint"] != at+"adfs/oauth2/token" || adfs["authorization_endpoint"] == nil || adfs["issuer"] == nil {
+			t.Errorf("adfs: %v", adfs)
+		}
 	}
 	other := document(t, ask(s, "GET", "/"+settings.Subscription+"/v2.0/.well-known/openid-configuration", ""), 200)
 	if other["token_endpoint"] != at+settings.Subscription+"/oauth2/v2.0/token" {

@@ -82,6 +82,8 @@ var openRoutes = []openRoute{
 	{"GET", "/metadata/identity/oauth2/token", (*Server).identityToken},
 	{"POST", "/metadata/identity/oauth2/token", (*Server).identityToken},
 	{"GET", "/adfs/.well-known/openid-configuration", (*Server).openIDConfiguration},
+	{"GET", "/adfs/{word}/.well-known/openid-configuration", (*Server).openIDConfiguration},      // az 2.45 with --tenant WORD
+	{"GET", "/adfs/{word}/v2.0/.well-known/openid-configuration", (*Server).openIDConfiguration}, // az 2.74
 	{"POST", "/adfs/oauth2/token", (*Server).issueToken},
 	{"GET", "/{tenant}/v2.0/.well-known/openid-configuration", (*Server).openIDConfiguration},
 	{"POST", "/{tenant}/oauth2/v2.0/token", (*Server).issueToken},

@@ -98,7 +98,7 @@ func TestRefusedClientsOfAzure(t *testing.T) {
 		{"POST", "/adfs/oauth2/token", "grant_type=password&username=op&password=right", "", 400, "unsupported_grant_type"},
 		{"POST", "/adfs/oauth2/token", "%zz", "", 400, "invalid_request"},
 		{"GET", "/adfs/oauth2/token", "", "", 405, "MethodNotAllowed"},
-		{"GET", "/adfs/adfs/v2.0/.well-known/openid-configuration", "", "Bearer bad", 404, "ResourceNotFound"},
+		{"GET", "/adfs/adfs/v2.0/authorize", "", "Bearer bad", 404, "ResourceNotFound"},
 		{"GET", "/metadata/identity/oauth2/token?resource=x", "", "", 401, "invalid_client"},
 	} {
 		header := []string{"Content-Type", "application/x-www-form-urlencoded"}
