@@ -6,7 +6,7 @@ import "strings"
 // a part of a file's name, and must be none of the words ALL and CLEAR, in any case.
 func PlainName(name string) bool {
 	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	return name != "" && len(name) <= 64 && strings.Trim(name, first+"._-") == "" &&
+	return name != "" && len(name) <= 80 && strings.Trim(name, first+"._-") == "" &&
 		strings.ContainsRune(first, rune(name[0])) && !reserved(name)
 }
 
@@ -15,7 +15,7 @@ func PlainNameHint(name string) string {
 	if reserved(name) {
 		return "In commands it stands for something else; choose another name"
 	}
-	return "A name has at most 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit"
+	return "A name has at most 80 letters, digits, dots, hyphens and underscores, and begins with a letter or digit"
 }
 
 func reserved(name string) bool {

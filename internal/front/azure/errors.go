@@ -31,11 +31,15 @@ func refuse(w http.ResponseWriter, r *http.Request, e *menu.Error) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}
-	message := e.Error()
+	fail(w, status, code, messageOf(e))
+}
+
+// messageOf returns a refusal in words, which begin with the field that is wrong.
+func messageOf(e *menu.Error) string {
 	if e.Argument != "" {
-		message = e.Argument + ": " + message
+		return e.Argument + ": " + e.Error()
 	}
-	fail(w, status, code, message)
+	return e.Error()
 }
 
 // codeOf returns the status and the code of a refusal. Clients repeat what is answered with 408, 429 and

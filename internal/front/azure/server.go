@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"sync"
 	"time"
 
 	"diagsh/internal/access"
@@ -33,11 +34,15 @@ type Server struct {
 	session  func(*http.Request) (Boundary, func(), *menu.Error)
 	login    Login
 	log      *slog.Logger
+	patience time.Duration // the constant; shorter in tests
+
+	mu     sync.Mutex
+	latest time.Time // that moment returned
 }
 
 // New returns a server for an appliance that has a subscription.
 func New(o Options) *Server {
-	return &Server{settings: o.Settings, session: o.Session, login: o.Login, log: o.Log}
+	return &Server{settings: o.Settings, session: o.Session, login: o.Login, log: o.Log, patience: patience}
 }
 
 // ServeHTTP answers one request.

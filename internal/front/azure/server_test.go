@@ -61,7 +61,7 @@ func codeIn(t *testing.T, w *httptest.ResponseRecorder) (code, message string) {
 const version = "?api-version=2022-01-01"
 
 func TestPathsAndVersions(t *testing.T) {
-	s := serverOf(nil)
+	s := serverOf(newFake(t))
 	sub := "/subscriptions/" + settings.Subscription
 	for _, c := range []struct {
 		method, target string
