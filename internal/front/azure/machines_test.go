@@ -33,6 +33,8 @@ func TestResources(t *testing.T) {
 		{"GET", sub + "/locations", 200, `"name":"lab"`},
 		{"GET", sub + "/resourcegroups", 200, `"name":"NetworkWatcherRG"`},
 		{"GET", sub + "/resourceGroups/networkWATCHERrg", 200, `"name":"NetworkWatcherRG"`},
+		{"HEAD", sub + "/resourceGroups/lab", 204, ""},
+		{"HEAD", sub + "/resourceGroups/other", 404, ""},
 		{"GET", sub + "/resourceGroups/other", 404, `"ResourceGroupNotFound"`},
 		{"GET", sub + "/providers", 200, `"namespace":"Microsoft.Compute"`},
 		{"POST", sub + "/providers/Microsoft.Network/register", 200, `"registrationState":"Registered"`},

@@ -54,9 +54,15 @@ func (s *Server) listGroups(w http.ResponseWriter, _ *http.Request, _ Boundary, 
 	writeJSON(w, http.StatusOK, all)
 }
 
-func (s *Server) showGroup(w http.ResponseWriter, _ *http.Request, _ Boundary, vars map[string]string) {
+// showGroup answers with a resource group. A client that asks by HEAD whether there is one wants no
+// content.
+func (s *Server) showGroup(w http.ResponseWriter, r *http.Request, _ Boundary, vars map[string]string) {
 	for _, name := range s.groups() {
 		if strings.EqualFold(name, vars["group"]) {
+			if r.Method == http.MethodHead {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
 			writeJSON(w, http.StatusOK, s.groupResource(name))
 			return
 		}
