@@ -1,12 +1,15 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"diagsh/capture/tuples"
 )
 
 // Check reports what is wrong with a Spec, without a look at the machine. The error is a
@@ -82,12 +85,25 @@ func (s Spec) checkWords() error {
 	if err := checkProcess(s.Process); err != nil {
 		return err
 	}
+	if _, err := tuples.Parse(s.Filters); err != nil {
+		return filtersError(err)
+	}
 	for member, text := range map[string]string{"comment": s.Comment, "caseNumber": s.CaseNumber} {
 		if len(text) > maxText || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 			return &SpecError{Member: member, Text: fmt.Sprintf("it is one line of text of at most %d bytes", maxText)}
 		}
 	}
 	return nil
+}
+
+// filtersError converts an error of package tuples.
+func filtersError(err error) *SpecError {
+	e := &SpecError{Member: "filters", Text: err.Error()}
+	var wrong *tuples.Error
+	if errors.As(err, &wrong) {
+		e.Hint = wrong.Try
+	}
+	return e
 }
 
 // MaxProcessName is the length in bytes that the name of a process may have.

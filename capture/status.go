@@ -1,6 +1,10 @@
 package capture
 
-import "time"
+import (
+	"time"
+
+	"diagsh/capture/tuples"
+)
 
 // FileInfo describes one capture file.
 type FileInfo struct {
@@ -107,7 +111,7 @@ type Status struct {
 
 	// ReportState is how far the report of a capture is that asked for one, ReportFile the file that
 	// has it, and ReportError why there is none. Remarks are sentences on what the capture does not
-	// do of what its scenario asks, and why.
+	// do of what its scenario asks, and why, and on filters that are not taken as they are written.
 	ReportState ReportState `json:"reportState,omitempty"`
 	ReportFile  string      `json:"reportFile,omitempty"`
 	ReportError string      `json:"reportError,omitempty"`
@@ -135,8 +139,20 @@ func (s Spec) Status() Status {
 	return Status{
 		Name: s.Name, State: NotStarted, Options: s.Options.Normal(), Delivery: s.Delivery, NotInFile: s.notInFile(), Start: s.Start,
 		Azure:          s.Azure,
-		PacketsMatched: new(uint64), PacketsDropped: new(uint64),
+		PacketsMatched: new(uint64), PacketsDropped: new(uint64), Remarks: s.remarks(),
 	}
+}
+
+// remarks returns what of the filters is not taken as it is written.
+func (s Spec) remarks() (sentences []string) {
+	filters, err := tuples.Parse(s.Filters)
+	if err != nil {
+		return nil
+	}
+	for _, w := range filters.Warnings {
+		sentences = append(sentences, w.String())
+	}
+	return sentences
 }
 
 // notInFile returns the members, by their names in JSON, that the file's format has no place for.

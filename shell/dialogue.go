@@ -26,6 +26,7 @@ type dialogue struct {
 	left  map[string]bool   // arguments that an empty answer leaves out
 	asked map[string]bool   // arguments that were answered here
 	told  map[string]string // by argument: the text that preceded its question
+	begun map[string]string // by argument: its value before its last part was answered
 
 	refused string // argument whose answer was refused and not given again; empty if there is none
 }
@@ -34,7 +35,7 @@ type dialogue struct {
 // failure of the command is shown and is not an error.
 func (s *shell) command(ctx context.Context, call menu.Call) error {
 	d := dialogue{shell: s, call: call, args: menu.Arguments{}, mode: menu.AskAll,
-		left: map[string]bool{}, asked: map[string]bool{}, told: map[string]string{}}
+		left: map[string]bool{}, asked: map[string]bool{}, told: map[string]string{}, begun: map[string]string{}}
 	for name, text := range call.Arguments {
 		d.args[name] = text
 	}
@@ -117,6 +118,10 @@ func (d *dialogue) answer(ctx context.Context, q *menu.Question) error {
 		return cmp.Or(d.shell.print("Nothing was done.\n"), errDone)
 	}
 	d.asked[q.Name], d.refused = true, ""
+	delete(d.begun, q.Name)
+	if q.Part != nil {
+		d.begun[q.Name] = q.Part.Begun
+	}
 	d.args[q.Name], err = q.Answer(answer)
 	d.left[q.Name] = q.Leaves && d.args[q.Name] == ""
 	return err
@@ -137,6 +142,9 @@ func (d *dialogue) again(e *menu.Error) bool {
 	}
 	delete(d.args, e.Argument)
 	delete(d.asked, e.Argument)
+	if begun, ok := d.begun[e.Argument]; ok {
+		d.args[e.Argument] = begun
+	}
 	d.refused = e.Argument
 	return true
 }

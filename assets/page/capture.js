@@ -19,6 +19,7 @@ function facts(c, moment) {
   ].filter(Boolean).join(', ');
   return [
     ['Filter', c.filter || 'none: every packet'],
+    ...(c.filters ?? []).map((f, i) => [i === 0 ? 'Filters by protocol and ends' : 'or', endsOf(c, f, i)]),
     c.process && ['Process', `${c.process} and what it starts${c.processesFollowed === undefined ? '' : c.processesFollowed ? `; ${count(c.processesFollowed)} now` : '; none runs, it is waited for'}${c.processesNoRoom ? `; packets are missing: no room in the kernel for ${count(c.processesNoRoom)} of its processes, sockets and ports` : ''}`],
     ['Interfaces', (c.interfaces || []).join(', ')],
     ...(c.interfacesLeftOut || []).map((l) => [`Left out: ${l.interface}`, l.reason]),
@@ -44,12 +45,19 @@ function facts(c, moment) {
     ...beside(c).filter((f) => f.stopped).map((f) => [`${besides[f.type] || f.type} ended early`, f.stopped]),
     c.scenario && ['Scenario', c.scenario],
     (c.report || c.reportState) && ['Report', reportOf(c)],
-    ...(c.remarks ?? []).map((remark) => ['Not done', remark]),
+    ...(c.remarks ?? []).map((remark) => ['Note', remark]),
     c.persistent && ['After a restart', 'goes on in a new file'],
     c.protect && ['Protected', 'never deleted to make room'],
     c.caseNumber && ['Case', c.caseNumber],
     c.comment && ['Comment', c.comment],
   ].filter(Boolean);
+}
+
+/** endsOf says what a filter by protocol and ends matches, and how many packets it did. */
+function endsOf(c, f, i) {
+  const words = [f.protocol, f.localAddress && `local ${f.localAddress}`, f.localPort && `local port ${f.localPort}`,
+    f.remoteAddress && `remote ${f.remoteAddress}`, f.remotePort && `remote port ${f.remotePort}`].filter(Boolean).join(', ') || 'any';
+  return c.filterPackets ? `${words}: ${counted(c.filterPackets[i], 'packet')}` : words;
 }
 
 const beside = (c) => c.filesBeside ?? [];

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from './vendor/preact.js';
 import { aborted, asFailure, run, stream } from './api.js';
 import { useInterfaces, useScenarios } from './capturedata.js';
+import { RecordRows } from './endrows.js';
 import { FilterBox } from './filterbox.js';
 import { bytes, counted, duration, rate } from './format.js';
 import { address, go } from './router.js';
@@ -99,6 +100,16 @@ function FilterChoice({ filter, onInput, failure }) {
     ${kind !== 'none' && html`<${FilterBox} value=${filter} onInput=${onInput} failure=${failure} hint="Such as: host 192.0.2.1 and port 25" />`}`;
 }
 
+// The fields of a filter by protocol and ends.
+const list = 'One, a range a-b, or several with semicolons';
+const ends = [
+  { name: 'protocol', label: 'Protocol', help: 'TCP, UDP, ICMP or a number; empty for any' },
+  { name: 'localAddress', label: 'Local addresses', help: list },
+  { name: 'localPort', label: 'Local ports', help: list },
+  { name: 'remoteAddress', label: 'Remote addresses', help: list },
+  { name: 'remotePort', label: 'Remote ports', help: list },
+];
+
 // The fields that are folded: name of the argument, label, hint, and choices where there are any.
 const yesNo = [['yes', 'Yes'], ['no', 'No']];
 const files = [
@@ -151,7 +162,7 @@ function presentValues(present) {
   everyField.forEach((f) => { values[f.name] = asText(present[f.name]); });
   const { limits = {}, rotation = {} } = present;
   return {
-    ...values, filter: present.filter, interfaces: present.interfaces || [], comment: present.comment, caseNumber: present.caseNumber,
+    ...values, filter: present.filter, filters: present.filters?.length ? JSON.stringify(present.filters) : '', interfaces: present.interfaces || [], comment: present.comment, caseNumber: present.caseNumber,
     sizeBytes: limited(limits.sizeBytes, sized), durationSeconds: limited(limits.durationSeconds, timed),
     packets: limited(limits.packets, String), files: limited(limits.files, String),
     fileBytes: rotation.fileBytes ? sized(rotation.fileBytes) : '', fileSeconds: rotation.fileSeconds ? timed(rotation.fileSeconds) : '',
@@ -160,7 +171,7 @@ function presentValues(present) {
 }
 
 /** What an argument is given whose field was emptied, where the empty text is not taken. */
-const emptied = { filter: 'CLEAR', process: 'ALL', sizeBytes: 'unlimited', durationSeconds: 'unlimited', packets: 'unlimited', files: 'unlimited', fileBytes: '0', fileSeconds: '0', keepFiles: '0', ringBytes: '0',
+const emptied = { filter: 'CLEAR', filters: 'CLEAR', process: 'ALL', sizeBytes: 'unlimited', durationSeconds: 'unlimited', packets: 'unlimited', files: 'unlimited', fileBytes: '0', fileSeconds: '0', keepFiles: '0', ringBytes: '0',
   snapLength: '0', rings: '1' };
 
 /** argumentsOf returns what a form sends: what differs from what it began with. */
@@ -233,7 +244,7 @@ function Form({ command, action, start, present, filter, onDone }) {
     }
   };
   const at = (name) => errorAt(failure, name);
-  const known = ['name', 'start', 'target', 'targetPath', 'filter', 'interfaces', 'sizeBytes', 'durationSeconds', 'packets', 'comment', 'caseNumber', 'scenario', ...everyField.map((f) => f.name)];
+  const known = ['name', 'start', 'target', 'targetPath', 'filter', 'filters', 'interfaces', 'sizeBytes', 'durationSeconds', 'packets', 'comment', 'caseNumber', 'scenario', ...everyField.map((f) => f.name)];
   const elsewhere = failure && !known.some((name) => at(name)) ? failure : null;
   const text = (name, label, hint) => html`<${Field} label=${label} hint=${hint} error=${at(name)}>${(own) => html`<input ...${own} name=${name} value=${values[name]} onInput=${(e) => set(name)(e.currentTarget.value)} autocomplete="off" spellcheck=${name === 'comment'} />`}<//>`;
   const group = (summary, fields, before) => html`<${Fold} summary=${summary} open=${fields.some((f) => at(f.name)) || (before && at('scenario')) || undefined}><div class="columns">
@@ -241,6 +252,9 @@ function Form({ command, action, start, present, filter, onDone }) {
   return html`<form class="card" onSubmit=${submit} ref=${form}>
       ${start && html`<div class="columns">${text('name', 'Name', 'Empty: one is made')}</div>`}
       <${FilterChoice} filter=${values.filter} onInput=${set('filter')} failure=${at('filter') ? failure : null} />
+      <${Fold} summary="Protocol, local and remote ends" open=${Boolean(values.filters || at('filters')) || undefined}>
+        <p class="hint">Both directions of a conversation match. A packet is captured that one of these filters matches, and the filter above if there is one.</p>
+        <${RecordRows} fields=${ends} noun="Filter" text=${values.filters} set=${set('filters')} error=${at('filters')} /><//>
       <${Interfaces} chosen=${values.interfaces} onChange=${set('interfaces')} error=${at('interfaces')} />
       <h2>Stop after</h2>
       <div class="columns">

@@ -5,6 +5,7 @@ import { commandURL, post, run } from './api.js';
 import { bytes } from './format.js';
 import { Field, useSoon } from './ui.js';
 import { Combobox, fromChoices } from './combobox.js';
+import { RecordRows, rowsOf } from './endrows.js';
 import { cleanLines, clean, span, title } from './values.js';
 
 function bound(type, n) {
@@ -51,7 +52,7 @@ export function kindOf(p, q) {
   switch (p.type) {
     case 'list': return choices.length ? 'boxes' : p.question ? 'text' : 'completed';
     case 'yes/no': return 'choice';
-    case 'lines': case 'secret': case 'time': case 'secret lines': return p.type;
+    case 'lines': case 'secret': case 'time': case 'secret lines': case 'records': return p.type;
     case 'packets': return choices.length ? 'packets' : 'text';
   }
   if (p.assisted) return 'assisted';
@@ -240,9 +241,16 @@ function PacketsControl({ p, q, label, text, set, done, error, required }) {
     </select>`}<//>`;
 }
 
+/** RecordsControl shows records by their fields. A text that is no JSON of them, as a line has it, stays a text. */
+function RecordsControl({ p, q, label, text, set, done, error, required, ...rest }) {
+  if (!rowsOf(text)) return html`<${TextControl} ...${{ p, q, label, text, set, done, error, required, ...rest }} />`;
+  return html`<${Group} label=${label} hint=${hintOf(p, q)} required=${required}>
+    <${RecordRows} fields=${p.fields} noun="Filter" text=${text} set=${set} done=${done} error=${error} /><//>`;
+}
+
 const controls = {
   text: TextControl, choice: Choice, radio: Radio, boxes: Boxes, suggested: Suggested, completed: Completed, assisted: Assisted, time: TimeControl,
-  secret: Secret, 'secret lines': SecretLines, lines: Lines, packets: PacketsControl,
+  secret: Secret, 'secret lines': SecretLines, lines: Lines, packets: PacketsControl, records: RecordsControl,
 };
 
 /** valueShown returns what a person sees of an argument that was not touched: the default of its question. */

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -179,8 +180,8 @@ func one(index int, words []string) (f Filter, rest []string, err error) {
 			value, words = words[0], words[1:]
 		default:
 			return f, nil, &Error{Index: index, Text: fmt.Sprintf("%q is not understood here", bounded(words[0])),
-				Hint: "After the protocol there are pairs: " + strings.ToLower(strings.Join(Members()[1:], ", ")) +
-					", each with its value; the next filter begins after the word or"}
+				Try: "After the protocol write " + strings.ToLower(strings.Join(Members()[1:], ", ")) +
+					", each with its value, and the word or before the next filter"}
 		}
 		if seen[m.name] {
 			return f, nil, &Error{Index: index, Member: m.name, Text: "it is given twice"}
@@ -194,6 +195,31 @@ func one(index int, words []string) (f Filter, rest []string, err error) {
 		return f, nil, &Error{Index: index, Text: "the filter is missing; any is one that every packet matches"}
 	}
 	return f, words, nil
+}
+
+// Next returns the field, by its name in JSON, that the last filter of a line does not say yet: "" if it
+// says all. What the line says is checked. It may end with the word or, or be empty.
+func Next(line string) (member string, err error) {
+	words := strings.Fields(line)
+	last := words
+	for i, word := range words {
+		if strings.EqualFold(word, or) {
+			last = words[i+1:]
+		}
+	}
+	before := strings.Join(words[:len(words)-len(last)], " ")
+	if len(last) == 0 {
+		before = strings.TrimSuffix(before, or)
+	}
+	if err := new(List).Set(strings.TrimSpace(before + " " + strings.Join(last, " "))); err != nil {
+		return "", err
+	}
+	for _, m := range members {
+		if !slices.ContainsFunc(last, func(word string) bool { return strings.EqualFold(word, m.name) }) {
+			return m.name, nil
+		}
+	}
+	return "", nil
 }
 
 // bounded returns the beginning of a word for a message.

@@ -23,11 +23,11 @@ import (
 // a number, a range 80-85, or several. A list may end with a semicolon. Ports are those of TCP, UDP
 // and SCTP; of a packet in fragments only the first has them.
 type Filter struct {
-	Protocol      string `json:"protocol,omitempty"`
-	LocalAddress  string `json:"localAddress,omitempty"`
-	LocalPort     string `json:"localPort,omitempty"`
-	RemoteAddress string `json:"remoteAddress,omitempty"`
-	RemotePort    string `json:"remotePort,omitempty"`
+	Protocol      string `json:"protocol,omitempty" help:"TCP, UDP, ICMP or a number; any, if not given."`
+	LocalAddress  string `json:"localAddress,omitempty" help:"Addresses of this side: one, a-b, a/len, several with semicolons."`
+	LocalPort     string `json:"localPort,omitempty" help:"Ports of this side: one, a-b, several with semicolons."`
+	RemoteAddress string `json:"remoteAddress,omitempty" help:"Addresses of the other side: one, a-b, a/len, several with semicolons."`
+	RemotePort    string `json:"remotePort,omitempty" help:"Ports of the other side: one, a-b, several with semicolons."`
 }
 
 // The names of the fields in JSON.
@@ -49,11 +49,14 @@ type Error struct {
 	Index  int    // of the filter, from 0
 	Member string // the field's name in JSON; empty if it is the filter as a whole
 	Text   string // without the name of the field and without full stop
-	Hint   string // what to write instead; may be empty
+	Try    string // what to write instead, as an imperative; may be empty
 }
 
 // Error returns the text with the place before it, as filters[0].remotePort.
 func (e *Error) Error() string { return Place(e.Index, e.Member) + ": " + e.Text }
+
+// Hint returns what to write instead, or "".
+func (e *Error) Hint() string { return e.Try }
 
 // Place names a field as JSON has it.
 func Place(index int, member string) string {
@@ -117,7 +120,7 @@ func fault(index int, err error) error {
 	}
 	e := &Error{Index: index, Member: wrong.Field, Text: fmt.Sprintf("%q: %s", bounded(wrong.Value), wrong.Message)}
 	if wrong.Replacement != "" {
-		e.Hint = "Try " + wrong.Replacement
+		e.Try = "Try " + wrong.Replacement
 	}
 	return e
 }

@@ -90,7 +90,7 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%+v: %v", test.filter, err)
 			continue
 		}
-		if wrong.Index != 1 || wrong.Member != test.member || wrong.Hint != test.hint || wrong.Text == "" ||
+		if wrong.Index != 1 || wrong.Member != test.member || wrong.Try != test.hint || wrong.Text == "" ||
 			len(wrong.Text) > 300 {
 			t.Errorf("%+v: %+v", test.filter, wrong)
 		}

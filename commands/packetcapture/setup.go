@@ -14,7 +14,7 @@ import (
 type setupArgs struct {
 	capture.Partial
 	Stop    *bool    `arg:"stop" help:"Whether a capture stops at its size (mode single) or continues and keeps the last packets (mode circular)."`
-	Kind    string   `arg:"kind" choices:"PREDEFINED|CUSTOM|CLEAR" help:"How the filter is given."`
+	Kind    string   `arg:"kind" choices:"PREDEFINED|ENDS|CUSTOM|CLEAR" help:"How the filter is given."`
 	Ports   []string `arg:"ports" help:"Ports of the predefined filter."`
 	Clients []string `arg:"clients" help:"Client addresses of the predefined filter."`
 	Servers []string `arg:"servers" help:"Server addresses of the predefined filter."`
@@ -28,6 +28,7 @@ var setupDialogue = []menu.Asked{
 	{Name: "ports", Text: "Ports, separated by commas; empty for any"},
 	{Name: "clients", Text: "Client addresses, separated by commas; empty for any"},
 	{Name: "servers", Text: "Server addresses, separated by commas; empty for any"},
+	{Name: "filters", Text: "Protocol, local and remote ends"},
 	{Name: "filter", Text: "Filter expression as tcpdump takes it, or CLEAR for none"},
 	{Name: "durationseconds", Text: "Time limit, such as 60s or 5m, or unlimited"},
 	{Name: "management", Text: "Capture the packets of management sessions too?"},
@@ -47,6 +48,9 @@ func setupCommand(s captureService) *menu.Command {
 
 		Dialogue: setupDialogue,
 		Ask: func(_ context.Context, _ menu.Caller, a setupArgs, q *menu.Question) error {
+			if q.Name == "filters" && a.Kind == "ENDS" {
+				return captures.AskFilters(q)
+			}
 			askSetup(s, a, q)
 			return nil
 		},
@@ -127,15 +131,18 @@ func askSetup(s captureService, a setupArgs, q *menu.Question) {
 	case "interfaces":
 		captures.ChooseInterfaces(q, s.CaptureInterfaces(), present.Interfaces)
 	case "kind":
-		q.Text = "The filter is: " + captures.Filter(present.Filter) + "\n\n" + q.Text
+		q.Text = "The filter is: " + captures.Filter(present.Filter) + captures.AlsoFilters(present.Options) + "\n\n" + q.Text
 		q.Keywords = true
 		q.Choices = []menu.Choice{
 			{Value: "PREDEFINED", Help: "Ports, clients and servers, asked one by one."},
+			{Value: "ENDS", Help: "Protocol, addresses and ports of both ends, asked one by one; several."},
 			{Value: "CUSTOM", Help: "A filter expression as tcpdump takes it."},
 			{Value: "CLEAR", Help: "No filter."},
 		}
 	case "ports", "clients", "servers":
 		q.Skip = a.Kind != "PREDEFINED"
+	case "filters":
+		q.Skip = true // ENDS asks
 	case "filter":
 		custom := a.Kind == "CUSTOM"
 		q.Skip, q.Required, q.Default = !custom, custom, present.Filter
@@ -182,6 +189,13 @@ func (a setupArgs) given() capture.Partial {
 		p.Filter = captures.Cleared(p.Filter)
 	} else if a.Kind == "CLEAR" || a.Kind == "PREDEFINED" || a.predefined() != "" {
 		p.Filter, p.Given = a.predefined(), append(p.Given, "filter")
+	}
+	// A way to filter that is chosen is the only one, unless another is given beside it.
+	if a.Kind != "" && !p.Gives("filters") {
+		p.Given = append(p.Given, "filters")
+	}
+	if a.Kind == "ENDS" && !p.Gives("filter") {
+		p.Given = append(p.Given, "filter")
 	}
 	return p
 }

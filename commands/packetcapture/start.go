@@ -23,12 +23,16 @@ func startCommand(s captureService) *menu.Command {
 		Details: "What is not given is taken from the settings (setup). The capture continues when you leave the " +
 			"menu or the session. While the disk is slow, a ring or circular capture has more files than it keeps: " +
 			"at most twice as many and three, or 64 MB more.",
+		Terminal:  "At a prompt, filters alone at the end of the line has protocol, addresses and ports asked one by one.",
 		Role:      menu.Operator,
 		Resources: []menu.Resource{{Method: "POST", Path: "captures", Status: 201, Location: "captures/{name}"}},
 		Shape:     menu.Object,
 		Ask: func(_ context.Context, _ menu.Caller, _ startArgs, q *menu.Question) error {
-			if q.Name == "interfaces" {
+			switch q.Name {
+			case "interfaces":
 				captures.ChooseInterfaces(q, s.CaptureInterfaces(), nil)
+			case "filters":
+				return captures.AskFilters(q)
 			}
 			return nil
 		},

@@ -23,6 +23,9 @@ type Choice struct {
 // answer may also be the number of a choice, or a text with which only that one begins. The argument
 // is the choice itself, so that it means the same after the list has changed.
 func (q *Question) Answer(text string) (string, error) {
+	if q.Part != nil {
+		return q.Part.with(q, text)
+	}
 	if len(q.Choices) > 0 && text != "" {
 		chosen, err := q.each(text, q.answered)
 		if err != nil {

@@ -80,6 +80,9 @@ func jsonText(p *Param, value any) (string, *Error) {
 		if p.Type == "list" {
 			return jsonList(p, v)
 		}
+		if p.Type == "records" {
+			return jsonRecords(p, v)
+		}
 	}
 	return "", BadArgument(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
 }

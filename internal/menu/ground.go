@@ -6,6 +6,7 @@ import (
 	"diagsh/internal/menu/clean"
 	"diagsh/internal/menu/problem"
 	"diagsh/internal/menu/value"
+	"diagsh/internal/menu/words"
 )
 
 // What declarations use of the packages below this one stands here under the names of this package.
@@ -63,6 +64,17 @@ func Quoted(text string) string { return clean.Quoted(text) }
 
 // Bounded is clean.Bounded.
 func Bounded(text string, most int) string { return clean.Bounded(text, most) }
+
+// Word is words.Word.
+type Word = words.Word
+
+const maxLine = words.MaxLine
+
+// Split is words.Split.
+func Split(line string) ([][]Word, error) { return words.Split(line) }
+
+// Quote is words.Quote.
+func Quote(word string) string { return words.Quote(word) }
 
 // Size is value.Size.
 type Size = value.Size

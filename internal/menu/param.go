@@ -54,7 +54,8 @@ import (
 // nothing but headers: such a caller may run it too.
 //
 // Types: string, int, int64, bool, time.Duration, time.Time, []string and []int (comma lists),
-// Size, Secret, SecretText, Text, Packets, Confirm, and pointers to them. An embedded struct adds its own
+// Size, Secret, SecretText, Text, Packets, Confirm, lists of structs that are Records, and pointers
+// to them. An embedded struct adds its own
 // parameters in its place, and so does a field that is a struct and has a JSON name: JSON may give
 // those as an object of that name.
 //
@@ -94,6 +95,7 @@ type Param struct {
 	Alone    bool     `json:"alone,omitempty"`     // if given, no lines are taken while it runs
 	Bound    bool     `json:"bound,omitempty"`     // if given in a line, it is not empty, and in JSON if it is of no record
 	Headers  bool     `json:"headers,omitempty"`   // of these packets, the command can show the headers alone
+	Fields   []Field  `json:"fields,omitempty"`    // of each of the records that the value is
 
 	recorded bool // it has its name from a member of a record, where an empty word means none
 
@@ -197,6 +199,9 @@ func paramOf(f reflect.StructField, group string) Param {
 		p.pointer, p.typ = true, f.Type.Elem()
 	}
 	p.Type = paramTypes[p.typ]
+	if p.areRecords() {
+		p.Type, p.Fields = "records", fieldsOf(p.typ.Elem())
+	}
 	if p.Type == "" && p.typ.Kind() == reflect.String {
 		p.Type = "text" // a word of a type of its own
 	}
@@ -272,8 +277,11 @@ func (p *Param) put(args reflect.Value, text string) error {
 	field := args.FieldByIndex(p.field)
 	value := reflect.New(p.typ).Elem()
 	if err := p.parse(value, text); err != nil {
-		if p.Type == "confirm" || p.Type == "yes/no" {
+		switch p.Type {
+		case "confirm", "yes/no":
 			return BadArgument(p.Name, "%q is neither yes nor no", p.shown(text))
+		case "records":
+			return wrongRecords(p.Name, err)
 		}
 		return BadArgument(p.Name, "%s %q is not right", p.Name, p.shown(text)).WithHint("%s", Sentence(err.Error()))
 	}
@@ -362,6 +370,8 @@ func (p *Param) parse(v reflect.Value, text string) error {
 		v.Set(reflect.ValueOf(t))
 	case "list":
 		return p.parseList(v, text)
+	case "records":
+		return v.Addr().Interface().(Records).Set(text)
 	}
 	return nil
 }

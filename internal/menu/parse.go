@@ -188,7 +188,7 @@ func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 		p, keyword := c.place(args, words[0], first, abbreviate)
 		switch {
 		case keyword:
-			if words, err = c.pair(args, p, words); err != nil {
+			if words, err = c.pair(args, p, words, abbreviate); err != nil {
 				return nil, err
 			}
 			continue
@@ -217,13 +217,16 @@ func (c *Command) lengthen(args Arguments) {
 	}
 }
 
-// pair takes a keyword and its value.
-func (c *Command) pair(args Arguments, p *Param, words []Word) ([]Word, error) {
+// pair takes a keyword and its value. At a prompt the value of Records may be left out at the end of
+// the line: its parts are asked for then.
+func (c *Command) pair(args Arguments, p *Param, words []Word, prompt bool) ([]Word, error) {
 	value, used := "yes", 1
 	switch {
 	case c.switchedOn(p, words[1:]):
 	case len(words) > 1:
 		value, used = p.underAlias(words[0].Text, words[1].Text), 2
+	case prompt && p.Type == "records":
+		value = Asking
 	default:
 		return nil, BadArgument(p.Name, "The value of %s is missing", p.Name).WithHint("Write %s", p.pair())
 	}

@@ -1,12 +1,15 @@
 package menu
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
 	"strings"
 
+	"diagsh/internal/menu/clean"
 	"diagsh/internal/menu/problem"
+	"diagsh/internal/menu/value"
 )
 
 // A Question is what a dialogue asks for one parameter.
@@ -32,7 +35,43 @@ type Question struct {
 	Leaves bool `json:"leaves,omitempty"`
 	// Unit is the unit of a bare number in the answer, such as MB; the caller that asks adds it.
 	Unit string `json:"unit,omitempty"`
+	// Part says that the answer is a part of the value; see Part. Nil if it is the whole.
+	Part *Part `json:"part,omitempty"`
 }
+
+// A Part is what a question asks for if the value of an argument takes several questions, as that of
+// Records does. The argument is then, until it is whole, a text that begins with Asking; whoever
+// holds a dialogue holds nothing else.
+type Part struct {
+	Begun string `json:"begun"`           // the argument before the answer; it holds again where the answer is refused
+	Word  string `json:"word,omitempty"`  // what precedes the answer
+	Empty string `json:"empty,omitempty"` // what stands for an empty answer
+
+	// Yes and No are the argument after such an answer, if the question asks for one.
+	Yes string `json:"yes,omitempty"`
+	No  string `json:"no,omitempty"`
+}
+
+// Asking begins the text of an argument whose parts are still asked for.
+const Asking = "?"
+
+// with returns the argument after an answer.
+func (p *Part) with(q *Question, answer string) (string, error) {
+	if q.Type != "yes/no" {
+		value := cmp.Or(strings.Join(strings.Fields(answer), ""), p.Empty)
+		return p.Begun + " " + p.Word + " " + value, nil
+	}
+	switch yes, err := value.ParseBool(answer); {
+	case err != nil:
+		return p.Begun, BadArgument(q.Name, "%q is neither yes nor no", Bounded(answer, clean.MaxQuoted))
+	case yes:
+		return p.Yes, nil
+	}
+	return p.No, nil
+}
+
+// asks reports whether the parts of the argument's value are still asked for.
+func (p *Param) asks(text string) bool { return p.Type == "records" && strings.HasPrefix(text, Asking) }
 
 // A Mode is how much a dialogue asks.
 type Mode int
@@ -58,6 +97,10 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 	for i := range c.Params {
 		p := &c.Params[i]
 		q := p.question()
+		asking := mode != AskNothing && p.asks(given[p.Name])
+		if asking {
+			q.Part = &Part{Begun: given[p.Name]}
+		}
 		if err := c.ask(ctx, caller, args, &q); err != nil {
 			if len(faults) > 0 {
 				continue
@@ -66,6 +109,8 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 		}
 		text, ok := given[p.Name]
 		switch {
+		case asking && q.Text != "":
+			return args, &q, nil
 		case ok && text == "" && mode == AskNothing && q.Leaves && !q.Required:
 			err = p.emptyError()
 		case ok:
@@ -111,7 +156,7 @@ func (p *Param) question() Question {
 // hasNoEmpty reports whether an empty text is no value of the parameter.
 func (p *Param) hasNoEmpty() bool {
 	switch p.Type {
-	case "number", "size", "duration", "time", "yes/no":
+	case "number", "size", "duration", "time", "yes/no", "records":
 		return true
 	case "text", "list":
 		return !p.recorded && (p.Bound || len(p.Choices) > 0)

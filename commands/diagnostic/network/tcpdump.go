@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"diagsh/capture"
+	"diagsh/capture/tuples"
 	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
 )
@@ -27,7 +28,9 @@ func tcpdump(s captures.Service) *menu.Menu {
 }
 
 type tcpdumpStartArgs struct {
-	Name string `arg:"name,positional:1" help:"Name of the capture; one is made if none is given."`
+	Name    string      `arg:"name,positional:1" help:"Name of the capture; one is made if none is given."`
+	Given   []string    `arg:"*"`
+	Filters tuples.List `arg:"filters,bound" help:"Protocol, local and remote ends, such as \"tcp remoteaddress 192.0.2.3 remoteport 80;443 or udp\"; CLEAR for none."`
 }
 
 func tcpdumpStart(s captures.Service) *menu.Command {
@@ -36,10 +39,18 @@ func tcpdumpStart(s captures.Service) *menu.Command {
 		Help: "Start packet capture.",
 		Details: "It uses the filter, the interfaces and the limits that are set, and continues when you leave the " +
 			"menu or the session.",
-		Role:  menu.Operator,
-		Shape: menu.Object,
+		Terminal: "At a prompt, filters alone at the end of the line has protocol, addresses and ports asked one by one.",
+		Role:     menu.Operator,
+		Shape:    menu.Object,
+		Ask: func(_ context.Context, _ menu.Caller, _ tcpdumpStartArgs, q *menu.Question) error {
+			if q.Name == "filters" {
+				return captures.AskFilters(q)
+			}
+			return nil
+		},
 		Run: func(_ context.Context, caller menu.Caller, a tcpdumpStartArgs, out *menu.Out[capture.Status]) error {
-			status, err := s.StartCapture(caller, capture.Request{Name: a.Name})
+			request := capture.Request{Name: a.Name, Partial: capture.Partial{Options: capture.Options{Filters: a.Filters}, Given: a.Given}}
+			status, err := s.StartCapture(caller, request)
 			if err != nil {
 				return err
 			}
@@ -92,6 +103,9 @@ func tcpdumpFilter(s captures.Service) *menu.Command {
 		Run: func(_ context.Context, caller menu.Caller, a tcpdumpFilterArgs, out *menu.Out[capture.Settings]) error {
 			given := capture.Partial{Options: capture.Options{Filter: captures.Cleared(a.Filter)},
 				Given: []string{"filter"}}
+			if given.Filter == "" {
+				given.Given = append(given.Given, "filters")
+			}
 			return set(s, caller, given, out)
 		},
 		Text: captures.Settings,

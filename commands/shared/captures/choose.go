@@ -130,6 +130,7 @@ func ChooseInterfaces(q *menu.Question, interfaces []capture.InterfaceInfo, pres
 func Settings(w io.Writer, s capture.Settings) {
 	line := func(label, format string, arguments ...any) { fold(w, label, indent, format, arguments...) }
 	line("Filter:", "%s", Filter(s.Filter))
+	filters(w, capture.Status{Options: s.Options})
 	line("Interfaces:", "%s", strings.Join(s.Interfaces, ", "))
 	line("Limits:", "%s", Limits(s.Limits))
 	if s.SnapLength > 0 {

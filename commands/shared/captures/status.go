@@ -68,6 +68,7 @@ func Status(w io.Writer, s capture.Status) {
 	}
 	extras(w, s)
 	line("Filter:", "%s", Filter(s.Filter))
+	filters(w, s)
 	line("Management:", "%s", management(s.Management))
 	if s.Azure != nil {
 		line("Azure:", "%s", menu.Clean(s.Azure.ID))
@@ -189,7 +190,7 @@ func extras(w io.Writer, s capture.Status) {
 	line(s.Report, "Report", "%s", reportState(s))
 	line(!s.Report && s.ReportState != "", "Report", "%s", reportState(s))
 	for _, remark := range s.Remarks {
-		line(true, "Not done", "%s", menu.Clean(remark))
+		line(true, "Note", "%s", menu.Clean(remark))
 	}
 	line(s.Target != "", "Copied to", "%s%s", s.Target, place(s.TargetPath))
 	line(s.Rings > 1, "Rings", "%d for each interface", s.Rings)
@@ -369,6 +370,9 @@ func Brief(w io.Writer, list []capture.Status, settings capture.Settings) {
 		fold(w, "Capture:", briefly, "none running%s%s", last, planned)
 	}
 	only := ""
+	if len(settings.Filters) > 0 {
+		only += " | filters " + menu.Clean(settings.Filters.String())
+	}
 	if settings.Process != "" {
 		only += " | process\u00a0" + unbroken(menu.Clean(settings.Process))
 	}

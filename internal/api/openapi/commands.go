@@ -244,6 +244,13 @@ func valueOf(p *menu.Param) *schema.Schema {
 		if p.Elements().Kind() == reflect.Int {
 			s.Items = &schema.Schema{Type: "integer"}
 		}
+	case "records":
+		object := &schema.Schema{Type: "object", AdditionalProperties: false}
+		for _, f := range p.Fields {
+			object.Properties = append(object.Properties,
+				schema.Property{Name: f.Name, Schema: &schema.Schema{Type: "string", Description: f.Help, Label: f.Label}})
+		}
+		s = &schema.Schema{Type: "array", Items: object}
 	case "text":
 		s.Enum = p.Choices
 	}

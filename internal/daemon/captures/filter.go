@@ -1,6 +1,7 @@
 package captures
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/filter"
 	"diagsh/capture/headers"
+	"diagsh/capture/tuples"
 	"diagsh/internal/daemon/captures/management"
 	"diagsh/internal/menu"
 )
@@ -27,6 +29,7 @@ const maxInstructions = 4096 - 16
 type captureFilter struct {
 	spec       capture.Spec
 	expression string              // the effective filter
+	ends       string              // the part of it that is Spec.Filters
 	interfaces []capture.Interface // those that it can be asked about, of those that there were
 	names      filter.Names        // of this capture: a host has the same addresses on all interfaces
 
@@ -64,12 +67,12 @@ func (t *Table) buildFilter(ctx context.Context, spec capture.Spec, interfaces [
 	if !spec.Management {
 		own = management.Filter(t.settings.ManagementPorts(), management.Addresses())
 	}
-	switch {
-	case own != "" && spec.Filter != "":
-		f.expression = own + " and (" + f.expression + ")"
-	case own != "":
-		f.expression = own
+	ends, err := tuples.Parse(spec.Filters)
+	if err != nil {
+		return nil, err // which Spec.Check has refused
 	}
+	f.ends = ends.Expression
+	f.expression = together(own, f.ends, f.expression)
 	var fault error
 	for _, i := range interfaces {
 		_, err := f.program(ctx, i)
@@ -86,6 +89,23 @@ func (t *Table) buildFilter(ctx context.Context, spec capture.Spec, interfaces [
 		return nil, fault
 	}
 	return f, nil
+}
+
+// together joins expressions that must all match. An empty one matches everything.
+func together(own, ends, written string) string {
+	var parts []string
+	if own != "" {
+		parts = append(parts, own)
+	}
+	for _, e := range []string{ends, written} {
+		if e != "" {
+			parts = append(parts, "("+e+")")
+		}
+	}
+	if len(parts) == 1 {
+		return cmp.Or(own, ends, written) // without parentheses
+	}
+	return strings.Join(parts, " and ")
 }
 
 // leftOut returns the interfaces that were left out so far.
@@ -140,8 +160,16 @@ func (f *captureFilter) build(ctx context.Context, t target) (program []bpf.RawI
 			return nil, err
 		}
 	}
+	if f.ends != "" {
+		if _, err := compile(ctx, f.ends, t, f.names); err != nil {
+			return nil, endsError(err, "No packet can match the filters")
+		}
+	}
 	if f.expression != "" {
-		if program, err = compile(ctx, f.expression, t, f.names); err != nil {
+		if program, err = compile(ctx, f.expression, t, f.names); err != nil && f.ends != "" {
+			return nil, endsError(err, "No packet can match the filters and the filter")
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -149,11 +177,31 @@ func (f *captureFilter) build(ctx context.Context, t target) (program []bpf.RawI
 		program = headers.Cut(program, t.layer, f.spec.SnapLength)
 	}
 	if n := len(program); n > maxInstructions {
-		return nil, menu.BadArgument("filter",
+		argument := "filter"
+		if f.ends != "" {
+			argument = "filters"
+		}
+		return nil, menu.BadArgument(argument,
 			"The filter is too long: the kernel takes %d instructions and this one needs %d", maxInstructions, n).
 			WithHint("Use nets instead of single hosts")
 	}
 	return program, nil
+}
+
+// endsError returns an error for users about the part of the filter that is Spec.Filters, whose text
+// they have not typed. It is right as text, so what is wrong is what it asks for.
+func endsError(err error, otherwise string) error {
+	var known *menu.Error
+	if errors.As(err, &known) {
+		known.Argument = "filters"
+		return known
+	}
+	e := menu.BadArgument("filters", "%s", otherwise)
+	var wrong *filter.Error
+	if errors.As(err, &wrong) {
+		e.Hint = menu.Clean(menu.Sentence(strings.TrimSuffix(wrong.Message, ".")))
+	}
+	return e
 }
 
 // compile compiles an expression to instructions that the kernel takes.

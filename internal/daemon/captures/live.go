@@ -32,7 +32,7 @@ const (
 // the filter.
 func (t *Table) OpenLive(ctx context.Context, caller menu.Caller, request capture.Request) (
 	*capture.Live, capture.FileHeader, func() []capture.LeftOut, error) {
-	request.Given = append(request.Given, "filter", "process")
+	request.Given = append(request.Given, "filter", "filters", "process")
 	spec, err := t.specOf(request)
 	if err != nil {
 		return nil, capture.FileHeader{}, nil, err

@@ -115,6 +115,9 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 		return nil, err
 	}
 	t.began(r, job, grow)
+	for _, remark := range job.Status().Remarks {
+		t.audit.System(r.Spec.Name, "The capture "+r.Spec.Name+" of "+r.Status.Owner+" began: "+remark, nil)
+	}
 	go func() {
 		defer t.tasks.Done()
 		t.awaitEnd(r, job)
@@ -165,6 +168,12 @@ func (t *Table) comments(r *entry) []string {
 		"Capture: " + s.Name,
 		"Operator: " + r.Status.Owner,
 		"Filter: " + filter,
+	}
+	if len(s.Filters) > 0 {
+		lines = append(lines, "Filters: "+s.Filters.String())
+	}
+	for _, remark := range s.Status().Remarks {
+		lines = append(lines, "Note: "+remark)
 	}
 	if s.Process != "" {
 		lines = append(lines, "Process: "+s.Process)

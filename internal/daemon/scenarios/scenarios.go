@@ -308,7 +308,8 @@ func (r *Room) described(s capture.Status) capture.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if j := r.find(s.Name); j != nil {
-		s.ReportState, s.ReportFile, s.ReportError, s.Remarks = j.Report, j.ReportFile, j.ReportError, slices.Clone(j.Remarks)
+		s.ReportState, s.ReportFile, s.ReportError = j.Report, j.ReportFile, j.ReportError
+		s.Remarks = slices.Concat(s.Remarks, j.Remarks)
 	}
 	return s
 }

@@ -1,9 +1,12 @@
-package menu
+// Package words cuts lines into words, and quotes words so that lines keep them whole.
+package words
 
 import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"diagsh/internal/menu/problem"
 )
 
 // A Word is one word of a line, without its quotes.
@@ -14,17 +17,17 @@ type Word struct {
 	Quoted bool // part of it was in quotes or after a backslash: never an abbreviated keyword
 }
 
-// maxLine limits a line of input in bytes: far above any filter that a kernel accepts, far below
+// MaxLine limits a line of input in bytes: far above any filter that a kernel accepts, far below
 // what could hurt.
-const maxLine = 64 << 10
+const MaxLine = 64 << 10
 
 // Split cuts a line at `;` into commands and each command into words. Any white space separates
 // words (unicode.IsSpace, as strings.Fields has it): text pasted from a page or a chat has no-break
 // spaces. Quotes are the shell's: everything is literal in single quotes; in double quotes a
 // backslash escapes `"` and `\`; outside both it escapes any character.
 func Split(line string) ([][]Word, error) {
-	if len(line) > maxLine {
-		return nil, Errorf(Usage, "The line is longer than %d bytes", maxLine)
+	if len(line) > MaxLine {
+		return nil, problem.Errorf(problem.Usage, "The line is longer than %d bytes", MaxLine)
 	}
 	commands := [][]Word{nil}
 	for i := 0; i < len(line); {
@@ -74,7 +77,7 @@ func scanWord(line string, start int) (Word, int, error) {
 		case c == '\'':
 			n := strings.IndexByte(line[i+1:], '\'')
 			if n < 0 {
-				return w, i, Errorf(Usage, "The quote ' at character %d is not closed", i+1)
+				return w, i, problem.Errorf(problem.Usage, "The quote ' at character %d is not closed", i+1)
 			}
 			b.WriteString(line[i+1 : i+1+n])
 			w.Quoted = true
@@ -88,7 +91,7 @@ func scanWord(line string, start int) (Word, int, error) {
 			i = n
 		case c == '\\':
 			if i+1 == len(line) {
-				return w, i, Errorf(Usage, "The line ends in a backslash")
+				return w, i, problem.Errorf(problem.Usage, "The line ends in a backslash")
 			}
 			_, size := utf8.DecodeRuneInString(line[i+1:])
 			b.WriteString(line[i+1 : i+1+size])
@@ -117,7 +120,7 @@ func scanDouble(line string, start int, b *strings.Builder) (int, error) {
 			b.WriteByte(line[i])
 		}
 	}
-	return start, Errorf(Usage, "The quote \" at character %d is not closed", start+1)
+	return start, problem.Errorf(problem.Usage, "The quote \" at character %d is not closed", start+1)
 }
 
 // Quote quotes a word so that Split reads it back as one.
