@@ -24,7 +24,7 @@ const mostBeside = 128 << 20
 func (t *Table) beginBeside(r *entry, interfaces []capture.Interface, before *capture.Status) (*beside.Set, error) {
 	filter := ""
 	if r.filter != nil {
-		filter = r.filter.expression
+		filter = r.filter.Expression
 	}
 	return beside.Begin(beside.Options{
 		Dir: t.root, File: r.File, Recorders: t.recorders, MostBytes: mostBeside, Before: before,

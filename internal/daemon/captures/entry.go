@@ -8,6 +8,7 @@ import (
 	"diagsh/capture"
 	"diagsh/internal/access"
 	"diagsh/internal/daemon/captures/beside"
+	"diagsh/internal/daemon/captures/programs"
 )
 
 // An entry is one capture, running or ended.
@@ -29,12 +30,12 @@ type entry struct {
 	// its name is free. The entry stays as long as it has files, for what is known of these.
 	Forgotten bool `json:"forgotten,omitempty"`
 
-	beside    *beside.Set    // of the job; nil: it does not run
-	filter    *captureFilter // of its last run; nil if there was none since the appliance began
-	job       *capture.Job   // nil: it does not run
-	busy      bool           // its job is being made, or its files are being finished or deleted
-	cancelled chan struct{}  // closed when it is not to begin any more; nil unless it waits for its time
-	memory    int64          // that it has, in bytes
+	beside    *beside.Set      // of the job; nil: it does not run
+	filter    *programs.Filter // of its last run; nil if there was none since the appliance began
+	job       *capture.Job     // nil: it does not run
+	busy      bool             // its job is being made, or its files are being finished or deleted
+	cancelled chan struct{}    // closed when it is not to begin any more; nil unless it waits for its time
+	memory    int64            // that it has, in bytes
 }
 
 // status returns the capture as it is now. Called with the lock of the table held.
@@ -56,7 +57,7 @@ func (r *entry) status() capture.Status {
 func (r *entry) statusOf(job *capture.Job) capture.Status {
 	s := job.Status()
 	if r.filter != nil {
-		s.InterfacesLeftOut = r.filter.leftOut()
+		s.InterfacesLeftOut = r.filter.LeftOut()
 	}
 	s.FilesBeside = r.filesBeside()
 	return s
@@ -88,7 +89,7 @@ func (t *Table) statusOf(r *entry, job *capture.Job) capture.Status {
 }
 
 // setFilter notes by which filter a capture is about to run.
-func (t *Table) setFilter(r *entry, f *captureFilter) {
+func (t *Table) setFilter(r *entry, f *programs.Filter) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r.filter = f

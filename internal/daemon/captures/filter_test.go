@@ -15,6 +15,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/headers"
 	"diagsh/internal/daemon/captures/management"
+	"diagsh/internal/daemon/captures/programs"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/roomtest"
@@ -42,7 +43,7 @@ func connection(t testing.TB, from, to string) []byte {
 func TestManagementIsLeftOut(t *testing.T) {
 	own := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 	expression := management.Filter([]uint16{8443, 2222, 2222}, own)
-	program, err := compile(t.Context(), expression, target{layer: capture.Ethernet}, filterNames)
+	program, err := programs.Compile(t.Context(), expression, programs.Target{Layer: capture.Ethernet}, filterNames)
 	if err != nil {
 		t.Fatalf("%s: %v", expression, err)
 	}
@@ -65,7 +66,7 @@ func TestManagementIsLeftOut(t *testing.T) {
 	}
 	// Without addresses the ports alone count.
 	expression = management.Filter([]uint16{22}, nil)
-	program, err = compile(t.Context(), expression, target{layer: capture.Ethernet}, filterNames)
+	program, err = programs.Compile(t.Context(), expression, programs.Target{Layer: capture.Ethernet}, filterNames)
 	if err != nil || kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:22")) > 0 ||
 		kept(t, program, connection(t, "198.51.100.9:40000", "192.0.2.1:25")) == 0 {
 		t.Errorf("without addresses it is wrong, %v", err)
@@ -108,7 +109,7 @@ func TestRuntsAreCaptured(t *testing.T) {
 			if c.filter != "" {
 				expression += " and (" + c.filter + ")"
 			}
-			program, err := compile(t.Context(), expression, target{layer: c.link}, filterNames)
+			program, err := programs.Compile(t.Context(), expression, programs.Target{Layer: c.link}, filterNames)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,11 +148,11 @@ func TestEffectiveFilter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(f.expression, c.begins) || !strings.HasSuffix(f.expression, c.ends) {
-			t.Errorf("%q becomes %q", c.filter, f.expression)
+		if !strings.HasPrefix(f.Expression, c.begins) || !strings.HasSuffix(f.Expression, c.ends) {
+			t.Errorf("%q becomes %q", c.filter, f.Expression)
 		}
-		if p, err := f.program(t.Context(), lan); err != nil || (p == nil) != (f.expression == "") {
-			t.Errorf("%q has a program of %d instructions, %v", f.expression, len(p), err)
+		if p, err := f.Program(t.Context(), lan); err != nil || (p == nil) != (f.Expression == "") {
+			t.Errorf("%q has a program of %d instructions, %v", f.Expression, len(p), err)
 		}
 	}
 }
@@ -201,17 +202,17 @@ func TestInterfacesThatAFilterIsOfNoUseFor(t *testing.T) {
 	} {
 		all := capture.Spec{Options: capture.Options{Filter: expression, Interfaces: []string{capture.All}}}
 		f, err := d.buildFilter(t.Context(), all, []capture.Interface{tun, lan})
-		if err != nil || len(f.interfaces) != 1 || f.interfaces[0] != lan {
+		if err != nil || len(f.Interfaces) != 1 || f.Interfaces[0] != lan {
 			t.Fatalf("%s: %+v, %v", expression, f, err)
 		}
-		left := f.leftOut()
+		left := f.LeftOut()
 		if len(left) != 1 || left[0].Interface != "tun0" || !strings.Contains(left[0].Reason, "on link type RAW") {
 			t.Errorf("%s: %+v are left out", expression, left)
 		}
 		later := tun
 		later.Name, later.Index = "tun1", 3
-		if _, err := f.program(t.Context(), later); err == nil || len(f.leftOut()) != 2 {
-			t.Errorf("%s: one that appears later: %v, %+v", expression, err, f.leftOut())
+		if _, err := f.Program(t.Context(), later); err == nil || len(f.LeftOut()) != 2 {
+			t.Errorf("%s: one that appears later: %v, %+v", expression, err, f.LeftOut())
 		}
 		all.Interfaces = []string{"tun0", "lan"}
 		_, err = d.buildFilter(t.Context(), all, []capture.Interface{tun, lan})

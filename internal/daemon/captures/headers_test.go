@@ -12,6 +12,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/headers"
+	"diagsh/internal/daemon/captures/programs"
 )
 
 // kept returns how many bytes of a packet a program keeps, by the virtual machine of
@@ -185,8 +186,8 @@ func TestHeadersOnlyKeepsTheFilter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programOf := func(f *captureFilter) []bpf.RawInstruction {
-		p, err := f.program(t.Context(), ethernet[0])
+	programOf := func(f *programs.Filter) []bpf.RawInstruction {
+		p, err := f.Program(t.Context(), ethernet[0])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/internal/daemon/captures/machine"
+	"diagsh/internal/daemon/captures/programs"
 	"diagsh/internal/menu"
 )
 
@@ -45,21 +46,21 @@ func (t *Table) OpenLive(ctx context.Context, caller menu.Caller, request captur
 	if spec.SnapLength == 0 {
 		spec.SnapLength = capture.MaxSnapLength
 	}
-	format := spec.FileFormat(len(f.interfaces))
+	format := spec.FileFormat(len(f.Interfaces))
 	live, err := capture.OpenLive(t.liveConfig(ctx, spec, f, format))
 	if err != nil {
 		return nil, capture.FileHeader{}, nil, captureError("watch the interfaces", err)
 	}
 	host, system := machine.Names()
 	return live, capture.FileHeader{
-		Format: format, Interfaces: f.interfaces, SnapLength: spec.SnapLength, Filter: f.expression,
+		Format: format, Interfaces: f.Interfaces, SnapLength: spec.SnapLength, Filter: f.Expression,
 		MaxBytes: capture.Unlimited, Machine: host, System: system, Application: t.product, Start: time.Now(),
-	}, f.leftOut, nil
+	}, f.LeftOut, nil
 }
 
 // liveFilter makes the filter of a live view. It refuses interfaces that do not fit into one file
 // of the format.
-func (t *Table) liveFilter(ctx context.Context, caller menu.Caller, spec capture.Spec) (*captureFilter, error) {
+func (t *Table) liveFilter(ctx context.Context, caller menu.Caller, spec capture.Spec) (*programs.Filter, error) {
 	if err := permitFilter(caller, spec.Filter); err != nil {
 		return nil, err
 	}
@@ -73,8 +74,8 @@ func (t *Table) liveFilter(ctx context.Context, caller menu.Caller, spec capture
 	if err != nil {
 		return nil, err
 	}
-	for _, i := range f.interfaces {
-		if spec.FileFormat(len(f.interfaces)) == capture.PCAP && i.LinkType != f.interfaces[0].LinkType {
+	for _, i := range f.Interfaces {
+		if spec.FileFormat(len(f.Interfaces)) == capture.PCAP && i.LinkType != f.Interfaces[0].LinkType {
 			return nil, capture.ErrMixedLinkTypes
 		}
 	}
@@ -84,15 +85,15 @@ func (t *Table) liveFilter(ctx context.Context, caller menu.Caller, spec capture
 // liveConfig tells the engine what a live view takes. ctx bounds the look-up of host names for
 // interfaces that join.
 func (t *Table) liveConfig(
-	ctx context.Context, spec capture.Spec, f *captureFilter, format capture.Format,
+	ctx context.Context, spec capture.Spec, f *programs.Filter, format capture.Format,
 ) capture.LiveConfig {
 	config := capture.LiveConfig{
-		Interfaces: f.interfaces,
+		Interfaces: f.Interfaces,
 		Present:    afpacket.Interfaces,
 		Options:    spec.Options,
 		Format:     format,
 		Tap: func(i capture.Interface) (capture.Tap, error) {
-			program, err := f.program(ctx, i)
+			program, err := f.Program(ctx, i)
 			return capture.Tap{Interface: i, Filter: program, SnapLength: spec.SnapLength}, err
 		},
 		Open: func(taps []capture.Tap) (capture.Source, error) {
@@ -150,7 +151,7 @@ func (t *Table) CaptureHeader(name string) (capture.FileHeader, error) {
 		h.SnapLength = capture.MaxSnapLength
 	}
 	if r.filter != nil {
-		h.Filter = r.filter.expression
+		h.Filter = r.filter.Expression
 	}
 	h.Machine, h.System = machine.Names()
 	return h, nil

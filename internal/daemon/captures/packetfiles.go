@@ -13,6 +13,7 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/captures/programs"
 	"diagsh/internal/daemon/files"
 	"diagsh/internal/menu"
 )
@@ -188,11 +189,11 @@ func matchFilter(ctx context.Context, expression string, names filter.Names) (*r
 		if i.Index == 0 {
 			return 0 // of a file: it does not say what network it is from
 		}
-		mask, _ := netmask(i)
+		mask, _ := programs.Netmask(i)
 		return mask
 	})
 	if err != nil {
-		return nil, menu.Failing("check the filter", filterError(err, capture.Interface{}))
+		return nil, menu.Failing("check the filter", programs.Error(err, capture.Interface{}))
 	}
 	return f, nil
 }

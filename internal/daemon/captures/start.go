@@ -8,6 +8,7 @@ import (
 	"diagsh/capture"
 	"diagsh/capture/afpacket"
 	"diagsh/internal/daemon/captures/machine"
+	"diagsh/internal/daemon/captures/programs"
 	"diagsh/internal/menu"
 	"golang.org/x/net/bpf"
 )
@@ -39,11 +40,11 @@ func (t *Table) StartCapture(caller menu.Caller, request capture.Request) (captu
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
-	interfaces = f.interfaces
+	interfaces = f.Interfaces
 	if spec.Mode == capture.Append && t.has(spec.Name) {
 		return t.appendCapture(request, spec, interfaces, f)
 	}
-	r, err := t.reserve(spec, caller, f.expression, interfaces)
+	r, err := t.reserve(spec, caller, f.Expression, interfaces)
 	if err != nil {
 		return capture.Status{}, captureError("start the capture", err)
 	}
@@ -63,7 +64,7 @@ func (t *Table) StartCapture(caller menu.Caller, request capture.Request) (captu
 // launch begins the capture of an entry that is reserved. The task of the entry then ends with the
 // job; if launch fails, the caller ends it. before is the status of the capture that is resumed or
 // appended to, nil for a new one.
-func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilter, before *capture.Status) (
+func (t *Table) launch(r *entry, interfaces []capture.Interface, f *programs.Filter, before *capture.Status) (
 	*capture.Job, error) {
 	spec := r.Spec
 	t.setFilter(r, f)
@@ -86,11 +87,11 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 	job, err := capture.Start(capture.Config{
 		Spec:            spec,
 		Owner:           r.Status.Owner,
-		EffectiveFilter: f.expression,
+		EffectiveFilter: f.Expression,
 		Interfaces:      interfaces,
 		Present:         afpacket.Interfaces,
 		Compile: func(i capture.Interface) ([]bpf.RawInstruction, error) {
-			return f.program(context.Background(), i)
+			return f.Program(context.Background(), i)
 		},
 		Open:        t.source(spec).Open,
 		Create:      files.Create,
@@ -115,14 +116,19 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *captureFilte
 		return nil, err
 	}
 	t.began(r, job, grow)
-	for _, remark := range job.Status().Remarks {
-		t.audit.System(r.Spec.Name, "The capture "+r.Spec.Name+" of "+r.Status.Owner+" began: "+remark, nil)
-	}
+	t.recordRemarks(r)
 	go func() {
 		defer t.tasks.Done()
 		t.awaitEnd(r, job)
 	}()
 	return job, nil
+}
+
+// recordRemarks writes into the audit log what of a capture that begins is not as it was asked for.
+func (t *Table) recordRemarks(r *entry) {
+	for _, remark := range r.Spec.Status().Remarks {
+		t.audit.System(r.Spec.Name, "The capture "+r.Spec.Name+" of "+r.Status.Owner+" began: "+remark, nil)
+	}
 }
 
 // firstNumber returns the number of the first file that a capture writes. before is nil for a new
@@ -193,7 +199,7 @@ func (t *Table) comments(r *entry) []string {
 // appendCapture resumes a capture that has ended, in its last file. Limits count from this start
 // on.
 func (t *Table) appendCapture(
-	request capture.Request, spec capture.Spec, interfaces []capture.Interface, f *captureFilter,
+	request capture.Request, spec capture.Spec, interfaces []capture.Interface, f *programs.Filter,
 ) (capture.Status, error) {
 	r, before, err := t.reopen(request, spec)
 	if err != nil {
@@ -303,7 +309,7 @@ func (t *Table) tryUnattended(r *entry, before *capture.Status) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.launch(r, f.interfaces, f, before)
+	_, err = t.launch(r, f.Interfaces, f, before)
 	var spec *capture.SpecError
 	if before != nil && errors.As(err, &spec) && spec.Member == "sizeBytes" {
 		// The size was enough for the capture once: what is too little is what is left of it.
