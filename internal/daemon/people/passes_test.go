@@ -248,3 +248,34 @@ func TestNoPasses(t *testing.T) {
 	_, err = byToken(t, d, "e30.e30.e30", "192.0.2.1")
 	roomtest.WantCode(t, err, menu.Denied)
 }
+
+// Each run of a program may come with a pass of its own: those of before make room, and neither they nor
+// a busy one keep anybody out.
+func TestManyPasses(t *testing.T) {
+	inBubble(t, func(t *testing.T, d *bed) {
+		_, secret := tokenOf(t, d, "ops", access.Token{Name: "ci"})
+		busy, ended := use(t, d, grant(t, d, password("ops")))
+		defer d.Running(busy.Session, "packetcapture stream", false)()
+		first := grant(t, d, password("ops"))
+		_, gone := use(t, d, first)
+		for n := range 3 * d.settings.SessionLimits().SessionsPerUser {
+			c := password("ops")
+			if n%2 == 0 {
+				c = access.Credentials{User: "ci", Token: secret, Source: "192.0.2.1"}
+			}
+			use(t, d, grant(t, d, c))
+			time.Sleep(time.Second)
+		}
+		select {
+		case <-ended:
+			t.Error("the busy one has ended")
+		default:
+		}
+		select {
+		case <-gone:
+		default:
+			t.Error("the first one is still there")
+		}
+		use(t, d, first) // brought again
+	})
+}

@@ -112,7 +112,11 @@ func (t *sessionTable) login(l *login) (*login, error) {
 	if v, ok := t.past.Last(l.user); ok {
 		l.before = &v
 	}
-	if err := t.add(l); err != nil {
+	err := t.add(l)
+	if err != nil && l.program() && t.makeRoom(l.user) {
+		err = t.add(l)
+	}
+	if err != nil {
 		return nil, err
 	}
 	// A program that asks over the socket or by a token is not recorded, a person on the socket is
@@ -121,6 +125,23 @@ func (t *sessionTable) login(l *login) (*login, error) {
 		t.recordLogin(l)
 	}
 	return l, nil
+}
+
+// makeRoom ends the login by a pass of a user that has done nothing for the longest time, and reports
+// whether there was one. Each run of a program may come with a pass of its own, which nobody brings again.
+// One that is brought again makes another login. Called with writing held.
+func (t *sessionTable) makeRoom(user string) bool {
+	t.mu.Lock()
+	var oldest *login
+	var since time.Time
+	for _, s := range t.sessions {
+		l := s.login
+		if l.user == user && l.pass != nil && !t.busy(l) && (oldest == nil || s.idleFrom.Before(since)) {
+			oldest, since = l, s.idleFrom
+		}
+	}
+	t.mu.Unlock()
+	return oldest != nil && t.endNow("made room for another one", func(l *login) bool { return l == oldest }) > 0
 }
 
 func (t *sessionTable) add(l *login) error {
@@ -266,6 +287,11 @@ func (t *sessionTable) busy(l *login) bool {
 func (t *sessionTable) endWhere(reason string, chosen func(*login) bool) int {
 	t.writing.Lock()
 	defer t.writing.Unlock()
+	return t.endNow(reason, chosen)
+}
+
+// endNow is endWhere for a caller who holds writing.
+func (t *sessionTable) endNow(reason string, chosen func(*login) bool) int {
 	ended := t.take(reason, chosen)
 	for _, l := range ended {
 		if !l.recorded {
