@@ -149,3 +149,25 @@ func TestTokenOfAzure(t *testing.T) {
 	await.Until(t, "the pass of a token that is gone to end", func() bool { return c.w.Get(azureAccounts).Status == 401 })
 	expect(t, "the token that is gone", bare.Get(azureAccounts), 401)
 }
+
+// Wrong secrets of clients of Azure count as those of SSH and the page do, and lock as theirs.
+func TestLockOfAzure(t *testing.T) {
+	t.Parallel()
+	a := appliance.Start(t, appliance.Options{Config: azureConfig + "login: {lockAfter: 3, longestDelay: 0s}\n"})
+	c := &azureClient{t, a, a.HTTPS()}
+	for range 3 {
+		if status := c.logIn("op", "wrong"); status != 401 {
+			t.Errorf("a wrong password: %d", status)
+		}
+	}
+	if status := c.logIn("op", appliance.Password("op")); status != 400 {
+		t.Errorf("the right password after three wrong ones: %d", status)
+	}
+	expect(t, "the page after that", a.HTTPS().Login("op", appliance.Password("op")), 409)
+	if out := a.Local("auditlog user op").Out; !strings.Contains(out, "locked") {
+		t.Errorf("the audit log lacks the lock:\n%s", out)
+	}
+	if status := c.logIn("ro", appliance.Password("ro")); status != 200 {
+		t.Errorf("another user: %d", status)
+	}
+}
