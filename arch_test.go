@@ -100,8 +100,11 @@ var rooms = []room{
 		why:     "what its files are, their owners tell it"},
 	{name: "internal/daemon/exports/sending", imports: []string{"diag/dns"}, modules: []string{modSftp, modCrypto, modNet},
 		why: "it sends one file to one place; which, and when again, the queue decides"},
+	{name: "internal/daemon/exports/objects", imports: []string{"internal/daemon/exports/sending"},
+		modules: []string{modAzblob, modAzcore, modAws, modSmithy},
+		why:     "what a storage is told and proves is the same for every queue"},
 	{name: "internal/daemon/exports",
-		imports: []string{"internal/daemon/exports/sending", "internal/daemon/store", "internal/access", "internal/menu", "capture", "diag/dns"},
+		imports: []string{"internal/daemon/exports/sending", "internal/daemon/exports/objects", "internal/daemon/store", "internal/access", "internal/menu", "capture", "diag/dns"},
 		modules: []string{modCrypto},
 		why:     "it copies files by their names: what writes them is above it"},
 	{name: "internal/daemon/captures/notes",
@@ -195,6 +198,9 @@ var rooms = []room{
 
 // The modules that rooms name; docs/dependencies.md gives the reason for each of them.
 const (
+	modAws       = "github.com/aws/aws-sdk-go-v2"
+	modAzblob    = "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	modAzcore    = "github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	modBer       = "github.com/go-asn1-ber/asn1-ber"
 	modCrypto    = "golang.org/x/crypto"
 	modDbus      = "github.com/godbus/dbus/v5"
@@ -213,6 +219,7 @@ const (
 	modOidc      = "github.com/coreos/go-oidc/v3"
 	modRunewidth = "github.com/mattn/go-runewidth"
 	modSftp      = "github.com/pkg/sftp"
+	modSmithy    = "github.com/aws/smithy-go"
 	modSys       = "golang.org/x/sys"
 	modSystemd   = "github.com/coreos/go-systemd/v22"
 	modXterm     = "golang.org/x/term"
@@ -224,7 +231,7 @@ const (
 var unlinked = map[string][]string{
 	"internal/front": {modGopacket, modNetlink, modNftables, modEthtool, modSystemd, modDbus},
 	"shell":          {modGopacket, modNetlink, modNftables, modEthtool, modSystemd, modDbus, modCrypto},
-	"commands":       {modCrypto, modSftp},
+	"commands":       {modCrypto, modSftp, modAzblob, modAws},
 	"capture":        {modNetlink, modCrypto},
 }
 

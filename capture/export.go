@@ -9,8 +9,8 @@ import (
 type Target struct {
 	Name string `json:"name"`
 
-	// URL is sftp://USER@HOST[:PORT]/FOLDER or https://[USER@]HOST[:PORT]/FOLDER. It contains no
-	// secret.
+	// URL is sftp://USER@HOST[:PORT]/FOLDER, https://[USER@]HOST[:PORT]/FOLDER,
+	// azblob://ACCOUNT@HOST/CONTAINER/FOLDER or s3://KEY@HOST/BUCKET/FOLDER. It contains no secret.
 	URL string `json:"url"`
 
 	// HostKey is the fingerprint of the only key that the host may have: of its SSH key as

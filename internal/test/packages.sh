@@ -121,6 +121,14 @@ done
 for m in azurite@3.35.0 @azure/arm-network@36.0.0; do
     [ -d "$node/node_modules/${m%@*}" ] || modules="$modules $m"
 done
+# What speaks as S3 does and compares every sum (internal/test/storage). It is built by the Go that builds diagsh, which takes minutes once.
+gateway=/var/cache/diagsh-tests/bin/versitygw
+go=$(command -v "${GO:-go}" || echo /usr/local/go/bin/go)
+build_gateway() {
+    [ ! -x "$gateway" ] || return 0
+    echo "Building what the tests need: versitygw"
+    GOBIN=${gateway%/*} GOFLAGS=-trimpath "$go" install -ldflags '-s -w' github.com/versity/versitygw/cmd/versitygw@v1.8.0
+}
 install_modules() {
     [ -n "$modules" ] || return 0
     echo "Installing what the tests need from npm: $modules"
@@ -130,8 +138,8 @@ install_modules() {
     npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts --prefix "$node" $modules
 }
 
-if [ -z "$missing" ] && [ -z "$unpack" ] && [ -z "$servers" ] && [ -z "$modules" ]; then exit 0; fi
-if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then exec sudo -n sh "$0"; fi
+if [ -z "$missing" ] && [ -z "$unpack" ] && [ -z "$servers" ] && [ -z "$modules" ] && [ -x "$gateway" ]; then exit 0; fi
+if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then exec sudo -n env GO="$go" sh "$0"; fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "The tests need these Debian packages; install them as root: apt-get install$missing${unpack:+; unpacked in $mail:$unpack}${servers:+; unpacked in $signin:$servers}${modules:+; from npm in $node: $modules}" >&2
     exit 1
@@ -146,3 +154,4 @@ fi
 unpack_mail
 unpack_servers
 install_modules
+build_gateway

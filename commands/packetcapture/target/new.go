@@ -10,9 +10,9 @@ import (
 
 type newArgs struct {
 	Name    string      `arg:"name,positional:1,required" ask:"Name of the target" help:"Name of the new target."`
-	URL     string      `arg:"url,positional:2,required" label:"URL" ask:"Where, such as sftp://user@host/folder or https://host/folder" help:"A URL: sftp://USER@HOST[:PORT]/FOLDER, below the user's own folder with /~/FOLDER, or https://[USER@]HOST[:PORT]/FOLDER."`
+	URL     string      `arg:"url,positional:2,required" label:"URL" ask:"Where, such as sftp://user@host/folder, https://host/folder, azblob://account@host/container or s3://key@host/bucket" help:"A URL: sftp://USER@HOST[:PORT]/FOLDER, below the user's own folder with /~/FOLDER, or https://[USER@]HOST[:PORT]/FOLDER; object storage as azblob://ACCOUNT@HOST/CONTAINER/FOLDER or s3://KEY@HOST/BUCKET/FOLDER?region=REGION, where style=path or style=virtual says how the account or the bucket is named, and tls=no speaks HTTP without TLS."`
 	HostKey string      `arg:"hostkey,bound" label:"Host key" ask:"Fingerprint of the host's key (SHA256:...); Enter to ask the host, or for HTTPS to trust authorities" help:"Fingerprint of the only key that the host may have, SHA256:...; without it a host of SFTP is asked for its key, and it must be given then."`
-	Secret  menu.Secret `arg:"secret" ask:"Password or token; Enter for none, with SFTP for the appliance's own key" help:"Password, or for HTTPS without a user a token; without it the appliance logs in at SFTP by its own key, which target list shows."`
+	Secret  menu.Secret `arg:"secret" ask:"Password, token or key; Enter for none, with SFTP for the appliance's own key" help:"Password, or for HTTPS without a user a token; for azblob a key of the account, or a SAS that allows read, create and write; for s3 the secret key. Without it the appliance logs in at SFTP by its own key, which target list shows."`
 	Auto    bool        `arg:"auto" default:"no" ask:"Copy every capture there as it closes?" help:"Say yes and every file of a capture is copied there as it closes."`
 }
 

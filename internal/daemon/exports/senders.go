@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"diagsh/diag/dns"
+	"diagsh/internal/daemon/exports/objects"
 	"diagsh/internal/daemon/exports/sending"
+	"diagsh/internal/menu"
 )
 
 // senders are the ways to copy a file.
-var senders = []sending.Sender{sending.SFTP{}, sending.HTTPS{}}
+var senders = []sending.Sender{sending.SFTP{}, sending.HTTPS{}, objects.Azblob{}, objects.S3{}}
 
 // parseURL reads the URL of a target and returns the sender of its scheme. Its error is for users.
 func parseURL(text string) (*url.URL, sending.Sender, error) {
@@ -45,5 +47,19 @@ func oneOf(of func(sending.Sender) string) string {
 	for _, s := range senders {
 		words = append(words, of(s))
 	}
-	return strings.Join(words, " or ")
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// checkProofs returns what is wrong with what the appliance and the host prove themselves by.
+func checkProofs(s sending.Sender, u *url.URL, hostKey, secret string) error {
+	if hostKey != "" && u.Query().Get("tls") == "no" {
+		return menu.BadArgument("hostkey", "Without TLS the host shows no certificate").WithHint("Leave hostkey out, or tls=no out of the URL")
+	}
+	if checks, ok := s.(sending.SecretChecker); ok {
+		if err := checks.CheckSecret(secret); err != nil {
+			return menu.BadArgument("secret", "%s", menu.Sentence(err.Error()))
+		}
+	}
+	return nil
 }

@@ -72,6 +72,9 @@ func (q *Queue) AddTarget(ctx context.Context, _ menu.Caller, t capture.Target, 
 		return t, menu.BadArgument("hostkey", "%s is not a fingerprint", menu.Quoted(t.HostKey)).
 			WithHint("It is SHA256: and 43 characters, as ssh-keygen -l prints it")
 	}
+	if err := checkProofs(s, u, t.HostKey, string(secret)); err != nil {
+		return t, err
+	}
 	t.Login = s.Login(u, string(secret))
 	if err := q.changeTargets(func(targets []storedTarget) ([]storedTarget, error) {
 		if slices.ContainsFunc(targets, isTarget(t.Name)) {

@@ -222,7 +222,7 @@ func (w *web) put(ctx context.Context, f File, at int64, sent Progress) (status 
 }
 
 func (w *web) send(ctx context.Context, f File, at int64, sent Progress, ask bool) (status int, err error) {
-	body := &told{Reader: w.to.limited(io.NewSectionReader(f.Content, at, f.Bytes-at)), sent: sent}
+	body := &told{Reader: w.to.Limited(io.NewSectionReader(f.Content, at, f.Bytes-at)), sent: sent}
 	body.at.Store(at)
 	r, err := w.request(ctx, http.MethodPut, body)
 	if err != nil {

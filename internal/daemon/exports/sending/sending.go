@@ -47,6 +47,12 @@ type KeyAsker interface {
 	HostKey(ctx context.Context, to Destination) (string, error)
 }
 
+// A SecretChecker is a sender that sees from a secret alone whether it can be one. CheckSecret
+// returns what is wrong with it, for users.
+type SecretChecker interface {
+	CheckSecret(secret string) error
+}
+
 // How the appliance proves who it is at a target, in capture.Target.Login.
 const (
 	LoginNone     = "none"
@@ -69,8 +75,8 @@ type Destination struct {
 	Limit func(r io.Reader) io.Reader
 }
 
-// limited returns r at the speed of the destination.
-func (to Destination) limited(r io.Reader) io.Reader {
+// Limited returns r at the speed of the destination.
+func (to Destination) Limited(r io.Reader) io.Reader {
 	if to.Limit == nil {
 		return r
 	}

@@ -173,7 +173,7 @@ func write(ctx context.Context, client *sftp.Client, hidden string, there Destin
 		if _, err := to.Seek(at, io.SeekStart); err != nil {
 			return Failed(err, "the file cannot be written at the target")
 		}
-		next := there.limited(&stoppable{ctx, io.NewSectionReader(f.Content, at, min(piece, f.Bytes-at))})
+		next := there.Limited(&stoppable{ctx, io.NewSectionReader(f.Content, at, min(piece, f.Bytes-at))})
 		n, err := to.ReadFromWithConcurrency(next, requests)
 		if err != nil || n == 0 {
 			return Failed(err, "the connection to the target broke off, or its disk is full")
