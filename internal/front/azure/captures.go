@@ -54,23 +54,17 @@ func allCaptures(ctx context.Context, b Boundary) (all []captured, refused *menu
 	}
 }
 
-// findCapture returns the capture of a name in any case. It is nil if there is none.
-func findCapture(ctx context.Context, b Boundary, name string) (*captured, *menu.Error) {
-	var c captured
-	refused := call(ctx, b, http.MethodGet, capturePath(name), nil, &c)
-	if refused == nil {
-		return &c, nil
-	}
-	if refused.Code != menu.NotFound {
-		return nil, refused
-	}
+// findCapture returns the capture of a name in any case; of several names that differ in case, the one
+// as it is written. It is nil if there is none. It looks at the list, since a look at one that is not
+// there would be a failure in the audit log.
+func findCapture(ctx context.Context, b Boundary, name string) (found *captured, refused *menu.Error) {
 	all, refused := allCaptures(ctx, b)
-	for _, c := range all {
-		if strings.EqualFold(c.Name, name) {
-			return &c, refused
+	for i, c := range all {
+		if c.Name == name || found == nil && strings.EqualFold(c.Name, name) {
+			found = &all[i]
 		}
 	}
-	return nil, refused
+	return found, refused
 }
 
 // wanted returns the capture that a request names. If there is none, it is answered, with nil.

@@ -4,9 +4,11 @@
 package azure
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -15,6 +17,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/menu/problem"
 )
 
 // Options say how to serve.
@@ -48,6 +51,14 @@ func New(o Options) *Server {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeHeaders(w, r)
+	// A client of HTTP/2 that is refused before its body is read stops in the middle of it, and whoever
+	// then waits for the rest waits in vain.
+	body, refused := problem.ReadBody(w, r, maxForm, problem.BodyTime)
+	if refused != nil {
+		refuse(w, r, refused)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	open, vars, isOpen := findOpen(r)
 	if open != nil {
 		open.serve(s, w, r, vars)

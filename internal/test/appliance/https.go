@@ -124,6 +124,12 @@ func (a *Appliance) dialContext(ctx context.Context, network, address string) (c
 	return c, err
 }
 
+// DialFrom connects from where the appliance runs, with a dialer of the caller's.
+func (a *Appliance) DialFrom(ctx context.Context, d net.Dialer, network, address string) (c net.Conn, err error) {
+	a.enter(func() { c, err = d.DialContext(ctx, network, address) })
+	return c, err
+}
+
 // TLS is how a client recognises the appliance: by the fingerprint that it said.
 func (a *Appliance) TLS() *tls.Config {
 	want := a.Fingerprint()
