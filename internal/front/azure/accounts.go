@@ -2,6 +2,7 @@ package azure
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,16 +27,51 @@ func (s *Server) targets(ctx context.Context, b Boundary) ([]target, *menu.Error
 	return all.Targets, refused
 }
 
-// blobEndpoint returns where the blobs of a target are, with a slash at the end.
-func (t target) blobEndpoint() string {
+// A shelf is where the files of a target are, as Azure says it.
+type shelf struct {
+	endpoint string // with a slash at the end
+	folder   string // below it, with a container at the beginning; empty: none
+}
+
+// shelf returns where the files of a target are: their true address if a URL of HTTP can name it, else
+// one of a host that does not exist.
+func (t target) shelf() shelf {
 	at, err := url.Parse(t.URL)
-	if err == nil && strings.EqualFold(at.Scheme, "azblob") && at.Host != "" {
-		if account := at.User.Username(); account != "" && !strings.HasPrefix(strings.ToLower(at.Host), strings.ToLower(account)+".") {
-			return "https://" + at.Host + "/" + url.PathEscape(account) + "/"
-		}
-		return "https://" + at.Host + "/"
+	if err != nil || at.Host == "" {
+		at = new(url.URL)
 	}
-	return "https://" + strings.ToLower(t.Name) + ".blob." + storageSuffix + "/"
+	root, folder := "https://"+at.Host+"/", strings.Trim(at.Path, "/")
+	if at.Query().Get("tls") == "no" {
+		root = "http://" + at.Host + "/"
+	}
+	switch strings.ToLower(at.Scheme) {
+	case "azblob":
+		if inPath(at, false) {
+			return shelf{root + url.PathEscape(at.User.Username()) + "/", folder}
+		}
+		return shelf{root, folder}
+	case "s3":
+		if inPath(at, true) {
+			return shelf{root, folder}
+		}
+		bucket, rest, _ := strings.Cut(folder, "/")
+		return shelf{strings.Replace(root, "://", "://"+bucket+".", 1), rest}
+	case "https":
+		return shelf{root, folder}
+	}
+	return shelf{"https://" + strings.ToLower(t.Name) + ".blob." + storageSuffix + "/", logsContainer}
+}
+
+// inPath reports whether the path of a target's URL says what the name of its host would: the account, or
+// the bucket. usual is what holds if the URL does not say it, for a host that has names below it.
+func inPath(at *url.URL, usual bool) bool {
+	switch at.Query().Get("style") {
+	case "path":
+		return true
+	case "virtual":
+		return false
+	}
+	return usual || net.ParseIP(at.Hostname()) != nil || at.Hostname() == "localhost"
 }
 
 // accountResource returns a target as a storage account.
@@ -43,7 +79,7 @@ func (s *Server) accountResource(t target) map[string]any {
 	return map[string]any{"id": s.accountID(t.Name), "name": t.Name, "type": "Microsoft.Storage/storageAccounts", "location": s.settings.Location,
 		"kind": "StorageV2", "sku": map[string]string{"name": "Standard_LRS", "tier": "Standard"},
 		"properties": map[string]any{"provisioningState": "Succeeded", "primaryLocation": s.settings.Location, "statusOfPrimary": "available",
-			"primaryEndpoints": map[string]string{"blob": t.blobEndpoint()}}}
+			"primaryEndpoints": map[string]string{"blob": t.shelf().endpoint}}}
 }
 
 func (s *Server) listAccounts(w http.ResponseWriter, r *http.Request, b Boundary, _ map[string]string) {

@@ -64,3 +64,24 @@ func TestResources(t *testing.T) {
 		}
 	}
 }
+
+// The address of what is stored is the true one, wherever HTTP can name it.
+func TestShelves(t *testing.T) {
+	for at, want := range map[string]string{
+		"azblob://acct@acct.blob.example/c/p":           "https://acct.blob.example/ https://acct.blob.example/c/p/",
+		"azblob://acct@store.example/c":                 "https://store.example/ https://store.example/c/",
+		"azblob://acct@store.example/c?style=path":      "https://store.example/acct/ https://store.example/acct/c/",
+		"azblob://acct@127.0.0.1:10000/c?tls=no":        "http://127.0.0.1:10000/acct/ http://127.0.0.1:10000/acct/c/",
+		"s3://K@s3.example/bucket/p?region=x":           "https://s3.example/ https://s3.example/bucket/p/",
+		"s3://K@s3.example/bucket/p?style=virtual":      "https://bucket.s3.example/ https://bucket.s3.example/p/",
+		"s3://K@s3.example/bucket?style=virtual":        "https://bucket.s3.example/ https://bucket.s3.example/",
+		"https://user@files.example:8443/captures/mx1/": "https://files.example:8443/ https://files.example:8443/captures/mx1/",
+		"sftp://u@h/f": "https://lab.blob.diagsh.invalid/ https://lab.blob.diagsh.invalid/network-watcher-logs/",
+		"azblob://%":   "https://lab.blob.diagsh.invalid/ https://lab.blob.diagsh.invalid/network-watcher-logs/",
+	} {
+		one := target{Name: "Lab", URL: at}
+		if got := one.shelf().endpoint + " " + one.folderURL(); got != want {
+			t.Errorf("%s: %s; want %s", at, got, want)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package azure
 
 import (
 	"context"
-	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -72,11 +71,11 @@ const logsContainer = "network-watcher-logs"
 
 // folderURL returns the URL of a target's folder, with a slash at the end.
 func (t target) folderURL() string {
-	folder := logsContainer
-	if at, err := url.Parse(t.URL); err == nil && strings.EqualFold(at.Scheme, "azblob") && strings.Trim(at.Path, "/") != "" {
-		folder = strings.Trim(at.Path, "/")
+	at := t.shelf()
+	if at.folder == "" {
+		return at.endpoint
 	}
-	return t.blobEndpoint() + folder + "/"
+	return at.endpoint + at.folder + "/"
 }
 
 // moment returns the present time in milliseconds, and never the same twice: the place of a capture is
