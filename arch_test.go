@@ -130,7 +130,7 @@ var rooms = []room{
 		why:     "what the kernel drops, the engine tells; who had the conversation, a table that it is handed"},
 	{name: "internal/daemon/captures/machine", imports: []string{"internal/menu", "capture/"}, modules: []string{modSys},
 		why: "what the machine is, the kernel tells; what captures make of it, the captures decide"},
-	{name: "internal/daemon/captures/deliveries", imports: []string{"internal/daemon/captures/beside", "internal/daemon/exports", "capture/"},
+	{name: "internal/daemon/captures/deliveries", imports: []string{"internal/daemon/captures/beside", "internal/daemon/exports", "capture/"}, modules: []string{modSys},
 		why: "where files go follows from what a capture asked for; how they get there, the queue knows"},
 	{name: "internal/daemon/captures",
 		imports: []string{"internal/daemon/store", "internal/daemon/settings", "internal/daemon/audit",

@@ -20,6 +20,46 @@ type Target struct {
 
 	Login string `json:"login"` // how the appliance authenticates: password, key, token or none
 	Auto  bool   `json:"auto"`  // copy each capture file as it closes
+
+	// Proxy is http://[USER@]HOST:PORT or socks5://[USER@]HOST:PORT, through which the target is
+	// reached. ProxySecret is its password, which is given and never told.
+	Proxy       string `json:"proxy,omitempty"`
+	ProxySecret string `json:"-"`
+
+	// Authorities are certificates in PEM that vouch for the target in the place of those that the
+	// machine trusts.
+	Authorities string `json:"authorities,omitempty"`
+
+	// Template is the place of a file at the target, below the folder of the URL, as PlaceTemplate
+	// describes it; empty: its name.
+	Template string `json:"template,omitempty"`
+
+	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"` // that all copies to it may take together; 0: no limit
+	Manifest       bool  `json:"manifest,omitempty"`       // copy a list of a capture's files there after them
+	Paused         bool  `json:"paused,omitempty"`         // nothing is copied there until a user resumes it
+}
+
+// TargetChange is what of a target is to be another than it is; nil leaves it.
+type TargetChange struct {
+	URL, HostKey, Secret  *string
+	Proxy, ProxySecret    *string
+	Authorities, Template *string
+	Auto, Manifest        *bool
+	BytesPerSecond        *int64
+}
+
+// ExportSettings bound the copies to all targets together.
+type ExportSettings struct {
+	Parallel       int64 `json:"parallel" arg:"" min:"1" max:"16" help:"How many files are copied at a time, to all targets together."`
+	PerTarget      int64 `json:"parallelPerTarget" arg:"" label:"Parallel for each target" min:"1" max:"16" help:"How many files are copied to one target at a time."`
+	BytesPerSecond int64 `json:"bytesPerSecond" arg:",size,zero" label:"Bytes per second" min:"1024" help:"How many bytes a second all copies may take together, such as 5MB; 0 for no limit."`
+	GiveUpSeconds  int64 `json:"giveUpSeconds" arg:",seconds,unlimited,zero" label:"Give up after" min:"1" max:"31536000" help:"After what time without progress a copy gives up, such as 3d; unlimited for never."`
+}
+
+// Copies selects copies to a target.
+type Copies struct {
+	Target string
+	File   string // a file, or a capture; empty: all of the target
 }
 
 // ExportState is the state of a copy.
@@ -28,8 +68,13 @@ type ExportState string
 const (
 	ExportWaiting ExportState = "waiting" // for its turn, or for its next try
 	ExportSending ExportState = "sending"
+	ExportPaused  ExportState = "paused" // by a user, or its target is
 	ExportDone    ExportState = "done"
-	ExportFailed  ExportState = "failed" // final: its file or its target is gone
+
+	// ExportFailed copies are over until a user begins them anew: the file or the target is gone, or
+	// too much time went by without progress.
+	ExportFailed    ExportState = "failed"
+	ExportCancelled ExportState = "cancelled" // by a user
 )
 
 // Export is the copying of one file to a target.
@@ -49,6 +94,18 @@ type Export struct {
 	NextTry  time.Time   `json:"nextTryTime,omitzero"`
 	Finished time.Time   `json:"finishedTime,omitzero"`
 	Owner    string      `json:"owner"` // the user who asked for it; "system" if the target has Auto
+
+	Packets      int64     `json:"packets,omitempty"`
+	CaseNumber   string    `json:"caseNumber,omitempty"`      // of the capture
+	CaptureStart time.Time `json:"captureStartTime,omitzero"` // when the capture began
+	Manifest     bool      `json:"manifest,omitempty"`        // it is the list of the capture's files, copied after them
+	Held         bool      `json:"held,omitempty"`            // it failed, and its file is kept until a user begins it anew or cancels it
+	Failing      time.Time `json:"failingTime,omitzero"`      // since when no try has brought a byte more to the target
+
+	// What is left, and how fast it goes, of a copy that is under way.
+	BytesLeft      int64  `json:"bytesLeft"`
+	BytesPerSecond int64  `json:"bytesPerSecond,omitempty"`
+	SecondsLeft    *int64 `json:"secondsLeft,omitempty"`
 }
 
 // UnmarshalJSON also takes the names that the times had in queues of builds before 0.1.

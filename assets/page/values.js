@@ -57,8 +57,8 @@ export const time = (text) => `${moment(text)}${zone.value === 'utc' ? ' UTC' : 
 
 const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 3 });
 
-const isBytes = (name) => /(^|\.)(bytes|memory|memoryAvailable|captured|used|available|ringBytes)$|Bytes$/.test(name);
-const isSeconds = (name) => /(^|\.)seconds$|Seconds$/.test(name);
+const isBytes = (name) => /(^|\.)(bytes|bytesPerSecond|bytesLeft|memory|memoryAvailable|captured|used|available|ringBytes)$|Bytes$/.test(name);
+const isSeconds = (name) => /(^|\.)(seconds|secondsLeft)$|Seconds$/.test(name);
 const isTime = (name) => /(^|\.)(time|first|last)$|Time$/.test(name);
 
 /** plain returns the text of a simple value, for the member of that name. */

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"diagsh/capture"
+	"diagsh/commands/packetcapture/copies"
 	"diagsh/commands/packetcapture/target"
 	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
@@ -12,7 +13,7 @@ import (
 // An exportService copies captures to other hosts.
 type exportService interface {
 	target.Service
-	Exports() []capture.Export
+	copies.Service
 	ExportPackets(caller menu.Caller, name, target string, processes bool) ([]capture.Export, error)
 	Captures() []capture.Status
 	FileNames(begun string, most int) []string

@@ -4,6 +4,7 @@ package packetcapture
 
 import (
 	"diagsh/capture"
+	"diagsh/commands/packetcapture/copies"
 	"diagsh/commands/packetcapture/target"
 	"diagsh/commands/shared/captures"
 	"diagsh/internal/menu"
@@ -59,6 +60,7 @@ func Menu(s Services) *menu.Menu {
 			reportCommand(s),
 			exportCommand(s),
 			exportsCommand(s),
+			copies.Menu(s),
 			target.Menu(s),
 			azureCommand(s),
 		},

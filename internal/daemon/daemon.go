@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"diagsh/capture"
 	"diagsh/capture/drops"
 	"diagsh/diag/names"
 	"diagsh/diag/services"
@@ -263,10 +264,15 @@ func (d *Daemon) openJoined(ctx context.Context, name string) (*os.File, error) 
 	return d.OpenJoined(ctx, name)
 }
 
+// openManifest opens the list of the files of a capture.
+func (d *Daemon) openManifest(e capture.Export, copies []capture.Export) (*os.File, error) {
+	return d.OpenManifest(e, copies)
+}
+
 // openCaptures opens the queue of copies, and the captures, whose files it copies.
 func (d *Daemon) openCaptures(o Options) (err error) {
 	d.Queue, err = exports.Open(exports.Options{
-		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, OpenJoined: d.openJoined, Hostname: d.Hostname, System: d.System,
+		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, OpenJoined: d.openJoined, OpenManifest: d.openManifest, Hostname: d.Hostname, System: d.System,
 		OnDone: func(file string) { d.Released(file) }, OnTargetGone: func(target string) { d.TargetGone(target) },
 		Tell: d.Teller(exportsTopic), TellTargets: d.Teller(targetsTopic), SetAside: d.setAside,
 	})

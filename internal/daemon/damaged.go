@@ -18,17 +18,18 @@ import (
 
 // lacking says what the appliance began without, by the name of the file that was damaged.
 var lacking = map[string]string{
-	"acme-account.json": "the account at the CA",
-	"captures.json":     "the captures of before, whose files are there and count as holding packet contents",
-	"exports.json":      "the copies to targets that waited",
-	"filters.json":      "the filters that users keep",
-	"notes.json":        "the notes at packets",
-	"passes.json":       "the key of passes, so that clients of Azure have to log in again",
-	"reports.json":      "what is known of reports, whose files are there for administrators",
-	"settings.json":     "the settings of captures",
-	"targets.json":      "the targets of copies",
-	"tokens.json":       "the API tokens",
-	"visits.jsonl":      "the logins of its damaged lines",
+	"acme-account.json":   "the account at the CA",
+	"captures.json":       "the captures of before, whose files are there and count as holding packet contents",
+	"exports.json":        "the copies to targets that waited",
+	"exportsettings.json": "the bounds of copies",
+	"filters.json":        "the filters that users keep",
+	"notes.json":          "the notes at packets",
+	"passes.json":         "the key of passes, so that clients of Azure have to log in again",
+	"reports.json":        "what is known of reports, whose files are there for administrators",
+	"settings.json":       "the settings of captures",
+	"targets.json":        "the targets of copies",
+	"tokens.json":         "the API tokens",
+	"visits.jsonl":        "the logins of its damaged lines",
 }
 
 // setAside tells of a damaged file. It is given to the rooms.

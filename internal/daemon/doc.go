@@ -36,6 +36,7 @@
 //	                  with its key; acme-account.json, the account at the CA
 //	filters.json      the filters that users keep by a name
 //	settings.json     what a capture starts with unless its owner says otherwise
+//	exportsettings.json  how many copies there are at a time, and how fast
 //	targets.json      where files are copied to, with secrets
 //	exports.json      the files that wait to be copied, and those that were
 //	export.key        the key by which the appliance logs in at targets

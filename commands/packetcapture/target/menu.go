@@ -12,6 +12,7 @@ import (
 type Service interface {
 	Lister
 	AddTarget(ctx context.Context, caller menu.Caller, t capture.Target, secret menu.Secret) (capture.Target, error)
+	ChangeTarget(ctx context.Context, caller menu.Caller, name string, change capture.TargetChange) (capture.Target, error)
 	DeleteTarget(caller menu.Caller, name string) error
 	ExportKey() (string, error)
 }
@@ -24,7 +25,7 @@ func Menu(s Service) *menu.Menu {
 	return &menu.Menu{
 		Name:  "target",
 		Help:  "Places that captures are copied to.",
-		Items: []menu.Item{newCommand(s), listCommand(s), deleteCommand(s)},
+		Items: []menu.Item{newCommand(s), listCommand(s), editCommand(s), deleteCommand(s)},
 	}
 }
 

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"strings"
 
 	"diagsh/capture"
 	"diagsh/commands/shared/captures"
@@ -14,6 +15,25 @@ type newArgs struct {
 	HostKey string      `arg:"hostkey,bound" label:"Host key" ask:"Fingerprint of the host's key (SHA256:...); Enter to ask the host, or for HTTPS to trust authorities" help:"Fingerprint of the only key that the host may have, SHA256:...; without it a host of SFTP is asked for its key, and it must be given then."`
 	Secret  menu.Secret `arg:"secret" ask:"Password, token or key; Enter for none, with SFTP for the appliance's own key" help:"Password, or for HTTPS without a user a token; for azblob a key of the account, or a SAS that allows read, create and write; for s3 the secret key. Without it the appliance logs in at SFTP by its own key, which target list shows."`
 	Auto    bool        `arg:"auto" default:"no" ask:"Copy every capture there as it closes?" help:"Say yes and every file of a capture is copied there as it closes."`
+	wayArgs
+	Manifest bool `arg:"manifest" default:"yes" help:"After the files of a capture, copy a list of them there: capture, case, filter, and of each file its size, packets, SHA-256 and place."`
+}
+
+// wayArgs are how a target is reached, and where files go there.
+type wayArgs struct {
+	Proxy          string      `arg:"proxy,bound" help:"A proxy that the target is reached through: http://[USER@]HOST:PORT or socks5://[USER@]HOST:PORT; NONE for none."`
+	ProxySecret    menu.Secret `arg:"proxysecret" label:"Password of the proxy" help:"Password of the user at the proxy."`
+	Authorities    menu.Text   `arg:"authorities" help:"Certificates in PEM that vouch for the target, in the place of those that the machine trusts; NONE for those."`
+	Template       string      `arg:"template,bound" label:"Place of files" help:"Where below the folder files go, such as {yyyy}/{mm}/{capture}/{file}; words in braces are host, capture, case, file, name, ext, and yyyy mm dd HH MM SS of the capture's start; NONE for the names of the files."`
+	BytesPerSecond int64       `arg:"bytespersecond,size,zero" label:"Bytes per second" min:"1024" help:"How many bytes a second the copies to it may take together, such as 2MB; 0 for no limit."`
+}
+
+// cleared returns a text, "" for the word that takes it back.
+func cleared(text string) string {
+	if strings.EqualFold(strings.TrimSpace(text), "NONE") {
+		return ""
+	}
+	return text
 }
 
 func newCommand(s Service) *menu.Command {
@@ -30,7 +50,9 @@ func newCommand(s Service) *menu.Command {
 		Shape:     menu.Object,
 		Run: func(ctx context.Context, caller menu.Caller, a newArgs, out *menu.Out[capture.Target]) error {
 			t, err := s.AddTarget(ctx, caller,
-				capture.Target{Name: a.Name, URL: a.URL, HostKey: a.HostKey, Auto: a.Auto}, a.Secret)
+				capture.Target{Name: a.Name, URL: a.URL, HostKey: a.HostKey, Auto: a.Auto, Manifest: a.Manifest,
+					Proxy: cleared(a.Proxy), ProxySecret: string(a.ProxySecret), Authorities: cleared(string(a.Authorities)),
+					Template: cleared(a.Template), BytesPerSecond: a.BytesPerSecond}, a.Secret)
 			if err != nil {
 				return err
 			}

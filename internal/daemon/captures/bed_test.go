@@ -79,7 +79,8 @@ func open(o roomOptions, log *slog.Logger) (*rooms, error) {
 		return nil, err
 	}
 	if d.Queue, err = exports.Open(exports.Options{
-		Dir: o.Dir, Log: log, OpenFile: d.OpenFile, OpenJoined: func(ctx context.Context, name string) (*os.File, error) { return d.OpenJoined(ctx, name) }, Hostname: d.Hostname, System: d.System,
+		Dir: o.Dir, Log: log, OpenFile: d.OpenFile, OpenJoined: func(ctx context.Context, name string) (*os.File, error) { return d.OpenJoined(ctx, name) },
+		OpenManifest: func(e capture.Export, copies []capture.Export) (*os.File, error) { return d.OpenManifest(e, copies) }, Hostname: d.Hostname, System: d.System,
 		OnDone: func(file string) { d.Released(file) }, OnTargetGone: func(target string) { d.TargetGone(target) },
 	}); err != nil {
 		return nil, err
@@ -114,6 +115,10 @@ func newBed(t *testing.T, o roomOptions) *bed {
 	b := &bed{T: t, ns: netnstest.New(t)}
 	b.ns.Veth(t, "left", "right")
 	b.d = start(t, o)
+	// One file at a time to a target, so that their order is known.
+	if _, err := b.d.SetExportSettings(roomtest.Admin, func(s *capture.ExportSettings) { s.PerTarget = 1 }); err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 

@@ -132,11 +132,11 @@ func (t *Table) enqueueBeside(r *entry, s capture.Status, target string) bool {
 	if done || len(s.FilesBeside) == 0 {
 		return true
 	}
-	var copies []capture.Export
+	var names []string
 	for _, f := range s.FilesBeside {
-		copies = append(copies, capture.Export{File: f.Name, Path: deliveries.Place(r.File, s.Delivery, target, f.Name), Capture: s.Name})
+		names = append(names, f.Name)
 	}
-	if _, err := t.queue.AddCopies(copies, target, access.System); err != nil {
+	if _, err := t.queue.AddCopies(deliveries.Copies(r.File, s, target, names), target, access.System); err != nil {
 		t.log.Error("the files beside a capture cannot be queued for their target",
 			"name", s.Name, "target", target, "error", err)
 		return false

@@ -30,6 +30,11 @@ type entry struct {
 	// its name is free. The entry stays as long as it has files, for what is known of these.
 	Forgotten bool `json:"forgotten,omitempty"`
 
+	// Manifests has the number of the last manifest, for each target that got one. Listed are the
+	// targets for which that of the present end is queued.
+	Manifests map[string]int `json:"manifests,omitempty"`
+	Listed    []string       `json:"listed,omitempty"`
+
 	beside    *beside.Set      // of the job; nil: it does not run
 	filter    *programs.Filter // of its last run; nil if there was none since the appliance began
 	job       *capture.Job     // nil: it does not run
@@ -101,7 +106,7 @@ func (t *Table) began(r *entry, job *capture.Job, files *beside.Set) {
 	defer t.mu.Unlock()
 	r.job, r.beside, r.busy = job, files, false
 	t.tell.Changed(r.Status.Name)
-	r.Unqueued = true
+	r.Unqueued, r.Listed = true, nil
 	if t.closed { // The appliance began to stop meanwhile.
 		job.Stop(capture.Shutdown)
 	}

@@ -20,36 +20,111 @@ func (t *Table) ExportPackets(caller menu.Caller, name, target string, processes
 	if err := t.queue.CheckTarget(target); err != nil {
 		return nil, err
 	}
-	var files []string
-	of := ""
 	if _, err := t.directory.FileInfo(name); err == nil {
-		files = []string{name}
-	} else {
-		status, err := t.Capture(name)
-		switch {
-		case err != nil:
-			return nil, err
-		case status.State == capture.Running:
-			return nil, wrongState(name, "is running", "Stop it first")
-		case len(status.Files) == 0:
-			return nil, wrongState(name, "has no file any more", "")
+		if !processes {
+			return t.queue.Add("", []string{name}, target, caller.User)
 		}
-		of = name
-		files = status.FileNames()
-		if processes {
-			files = slices.DeleteFunc(files, func(f string) bool {
-				return slices.ContainsFunc(status.FilesBeside, func(b capture.FileBeside) bool { return b.Name == f })
-			})
-		}
-	}
-	if processes {
-		copies, err := t.outgoing.Copies(of, files)
+		copies, err := t.outgoing.Copies("", []string{name})
 		if err != nil {
 			return nil, err
 		}
 		return t.queue.AddCopies(copies, target, caller.User)
 	}
-	return t.queue.Add(of, files, target, caller.User)
+	return t.exportEnded(caller, name, target, processes)
+}
+
+// exportEnded queues the files of a capture that has ended.
+func (t *Table) exportEnded(caller menu.Caller, name, target string, processes bool) ([]capture.Export, error) {
+	status, err := t.Capture(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case status.State == capture.Running:
+		return nil, wrongState(name, "is running", "Stop it first")
+	case len(status.Files) == 0:
+		return nil, wrongState(name, "has no file any more", "")
+	}
+	t.mu.Lock()
+	r, _ := t.find(name)
+	t.mu.Unlock()
+	if r == nil {
+		return nil, wrongState(name, "was deleted meanwhile", "")
+	}
+	copies := deliveries.Copies(r.File, status, target, status.FileNames())
+	if processes {
+		var files []string
+		for _, f := range status.Files {
+			files = append(files, f.Name)
+		}
+		if copies, err = t.outgoing.Copies(name, files); err != nil {
+			return nil, err
+		}
+		deliveries.Describe(status, copies)
+	}
+	list, err := t.queue.AddCopies(copies, target, caller.User)
+	if err == nil && t.queue.WantsManifest(target) {
+		var manifest []capture.Export
+		manifest, err = t.enqueueManifest(r, status, target, caller.User)
+		list = append(list, manifest...)
+	}
+	return list, err
+}
+
+// enqueueManifest queues the list of a capture's files for a target, after them. One that still
+// waits there is not queued again: it is written when its turn comes.
+func (t *Table) enqueueManifest(r *entry, s capture.Status, target, owner string) ([]capture.Export, error) {
+	t.mu.Lock()
+	number := r.Manifests[target]
+	t.mu.Unlock()
+	if number == 0 || !t.queue.Unfinished(deliveries.ManifestName(r.File, number), target) {
+		number++
+	}
+	added, err := t.queue.AddCopies(deliveries.ManifestCopy(r.File, s, target, number), target, owner)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r.Manifests == nil {
+		r.Manifests = make(map[string]int)
+	}
+	r.Manifests[target] = number
+	if !slices.Contains(r.Listed, target) {
+		r.Listed = append(r.Listed, target)
+	}
+	return added, nil
+}
+
+// listEnded queues the list of the files of a capture that has ended for a target that wants it. It
+// reports whether the disk knows that, or there is none to queue: a capture that goes on after the
+// restart has it at its end.
+func (t *Table) listEnded(r *entry, s capture.Status, target string) bool {
+	t.mu.Lock()
+	none := slices.Contains(r.Listed, target) || !r.ended() || s.Persistent && endedWithAppliance(s.StopReason)
+	t.mu.Unlock()
+	if none || !t.queue.WantsManifest(target) {
+		return true
+	}
+	if _, err := t.enqueueManifest(r, s, target, access.System); err != nil {
+		t.log.Error("the list of the files of a capture cannot be queued for its target", "name", s.Name, "target", target, "error", err)
+		return false
+	}
+	return true
+}
+
+// OpenManifest opens the list of the files of a capture, of which copies are the newest to a target.
+func (t *Table) OpenManifest(e capture.Export, copies []capture.Export) (*os.File, error) {
+	t.mu.Lock()
+	s := capture.Status{Name: e.Capture, StartTime: e.CaptureStart}
+	s.CaseNumber = e.CaseNumber
+	if i := slices.IndexFunc(t.entries, func(r *entry) bool { return deliveries.IsManifest(r.File, e.File) }); i >= 0 {
+		r := t.entries[i]
+		s = r.status()
+		// Another capture of the name, before this one, had files of its own.
+		copies = slices.DeleteFunc(copies, func(c capture.Export) bool { return !r.has(c.File) && !r.has(c.Source) })
+	}
+	t.mu.Unlock()
+	return deliveries.List(t.settings.Hostname(), s, copies).Open()
 }
 
 // OpenJoined writes a copy of a file of packets that says their processes, and opens it. It has no
@@ -78,9 +153,14 @@ func (t *Table) targetsOf(d capture.Delivery) []string {
 }
 
 // exportFile queues a file that a running capture has just closed, for its targets.
-func (t *Table) exportFile(r *entry, spec capture.Spec, file string) {
+func (t *Table) exportFile(r *entry, spec capture.Spec, file capture.FileInfo) {
+	s := spec.Status()
+	t.mu.Lock()
+	s.StartTime = r.Status.StartTime
+	t.mu.Unlock()
+	s.Files = []capture.FileInfo{file}
 	for _, target := range t.targetsOf(spec.Delivery) {
-		t.enqueueAuto(r, spec.Name, spec.Delivery, []string{file}, target)
+		t.enqueueAuto(r, s, []string{file.Name}, target)
 	}
 }
 
@@ -90,8 +170,9 @@ func (t *Table) exportFile(r *entry, spec capture.Spec, file string) {
 func (t *Table) exportCapture(r *entry, s capture.Status) {
 	queued := true
 	for _, target := range t.targetsOf(s.Delivery) {
-		queued = t.enqueueAuto(r, s.Name, s.Delivery, t.unqueuedFor(r, target, s.Files), target) && queued
+		queued = t.enqueueAuto(r, s, t.unqueuedFor(r, target, s.Files), target) && queued
 		queued = t.enqueueBeside(r, s, target) && queued
+		queued = queued && t.listEnded(r, s, target)
 	}
 	t.mu.Lock()
 	if r.ended() && queued {
@@ -120,17 +201,13 @@ func (t *Table) exportUnqueued() {
 }
 
 // enqueueAuto reports whether the disk knows that the files are queued.
-func (t *Table) enqueueAuto(r *entry, name string, d capture.Delivery, files []string, target string) bool {
+func (t *Table) enqueueAuto(r *entry, s capture.Status, files []string, target string) bool {
 	if len(files) == 0 {
 		return true
 	}
-	var copies []capture.Export
-	for _, f := range files {
-		copies = append(copies, capture.Export{File: f, Path: deliveries.Place(r.File, d, target, f), Capture: name})
-	}
-	if _, err := t.queue.AddCopies(copies, target, access.System); err != nil {
+	if _, err := t.queue.AddCopies(deliveries.Copies(r.File, s, target, files), target, access.System); err != nil {
 		t.log.Error("the files of a capture cannot be queued for their target",
-			"name", name, "target", target, "error", err)
+			"name", s.Name, "target", target, "error", err)
 		return false
 	}
 	t.noteQueued(r, target, files[len(files)-1])

@@ -77,6 +77,8 @@ func (t *Table) forgetTarget(name string) {
 	defer t.mu.Unlock()
 	for _, r := range t.entries {
 		delete(r.Queued, name)
+		delete(r.Manifests, name)
+		r.Listed = slices.DeleteFunc(slices.Clone(r.Listed), func(t string) bool { return t == name })
 		r.QueuedBeside = slices.DeleteFunc(slices.Clone(r.QueuedBeside), func(t string) bool { return t == name })
 	}
 }

@@ -103,7 +103,7 @@ func (t *Table) launch(r *entry, interfaces []capture.Interface, f *programs.Fil
 		Before:      before,
 		NextFile:    next,
 		Allowance:   t.directory.Allowance,
-		OnClose:     func(f capture.FileInfo) { t.exportFile(r, spec, f.Name) },
+		OnClose:     func(f capture.FileInfo) { t.exportFile(r, spec, f) },
 		Retain:      t.queue.Waiting,
 		OnRotate:    t.saveCaptures,
 		Machine:     host,

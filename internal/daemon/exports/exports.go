@@ -1,5 +1,5 @@
 // Package exports copies files of the diagnostic directory to other hosts. A Queue keeps the
-// targets, the appliance's own key and the copies, and sends one file at a time: by a sender for
+// targets, the appliance's own key and the copies, and sends several files at a time: by a sender for
 // each scheme of a URL. A copy resumes where an earlier one broke off, and counts as done only when
 // the target is known to have the whole file. It knows files by their names and no capture.
 package exports
@@ -38,6 +38,9 @@ type Options struct {
 	// OpenJoined opens a copy of a file of packets that says their processes. It is gone when it is
 	// closed.
 	OpenJoined func(ctx context.Context, name string) (*os.File, error)
+	// OpenManifest opens the list of the files of a capture, of which copies are the newest to the
+	// target of e. It is gone when it is closed.
+	OpenManifest func(e capture.Export, copies []capture.Export) (*os.File, error)
 	// Hostname names the appliance in the comment of its key.
 	Hostname func() string
 	// System writes into the audit log.
@@ -62,6 +65,7 @@ type Queue struct {
 	o           Options
 	targetsFile store.JSON[targetsFile] // with the secrets
 	queueFile   store.JSON[queueFile]
+	boundsFile  store.JSON[capture.ExportSettings]
 	keyFile     string // the appliance's own SSH key
 
 	wake chan struct{} // has room for one: the queue has changed
@@ -75,15 +79,32 @@ type Queue struct {
 	deleted map[string]bool // but for those that users deleted since
 	queue   []*capture.Export
 	resting map[string]time.Time // when targets that were not reachable are tried again
-	ending  *capture.Export      // is over, but the disk does not know yet
-	sending string               // the target that a file is being copied to
-	giveUp  context.CancelFunc   // ends that copy
+	running map[*capture.Export]*running
+
+	// ending copies are over, but the disk does not know yet. furthest is how many bytes of a copy were
+	// ever safe at its target, since the start of the appliance.
+	ending   map[*capture.Export]bool
+	furthest map[*capture.Export]int64
+
+	bounds capture.ExportSettings
+	all    *bucket            // of all copies together
+	pace   map[string]*bucket // of those to one target, by its name
 }
+
+// A running copy is one that is under way.
+type running struct {
+	end   context.CancelCauseFunc
+	meter meter
+}
+
+// firstBounds are those of a new appliance.
+var firstBounds = capture.ExportSettings{Parallel: 4, PerTarget: 2, GiveUpSeconds: int64((72 * time.Hour).Seconds())}
 
 // A storedTarget is a target with its secret.
 type storedTarget struct {
 	capture.Target
-	Secret string `json:"secret,omitempty"`
+	Secret      string `json:"secret,omitempty"`
+	ProxySecret string `json:"proxySecret,omitempty"`
 }
 
 type targetsFile struct {
@@ -103,12 +124,19 @@ func Open(o Options) (*Queue, error) {
 		o:           o,
 		targetsFile: store.JSON[targetsFile]{Path: filepath.Join(o.Dir, "targets.json"), Version: 1, SetAside: o.SetAside},
 		queueFile:   store.JSON[queueFile]{Path: filepath.Join(o.Dir, "exports.json"), Version: 1, SetAside: o.SetAside},
+		boundsFile:  store.JSON[capture.ExportSettings]{Path: filepath.Join(o.Dir, "exportsettings.json"), Version: 1, SetAside: o.SetAside},
 		keyFile:     filepath.Join(o.Dir, "export.key"),
 		deleted:     map[string]bool{},
 		wake:        make(chan struct{}, 1),
 		stop:        func() {},
 		resting:     make(map[string]time.Time),
+		running:     make(map[*capture.Export]*running), ending: make(map[*capture.Export]bool), furthest: make(map[*capture.Export]int64),
+		bounds: firstBounds, all: &bucket{}, pace: make(map[string]*bucket),
 	}
+	if _, err := q.boundsFile.Load(&q.bounds); err != nil {
+		return nil, err
+	}
+	q.all.setRate(q.bounds.BytesPerSecond)
 	var targets targetsFile
 	var queue queueFile
 	if _, err := q.targetsFile.Load(&targets); err != nil {
@@ -126,8 +154,12 @@ func Open(o Options) (*Queue, error) {
 	q.queue = slices.DeleteFunc(queue.Exports, func(e *capture.Export) bool { return e == nil })
 	for _, e := range q.queue {
 		if !finished(e) {
-			// The oldest comes first again, even if it was tried in vain.
-			e.State, e.NextTry = capture.ExportWaiting, time.Time{}
+			// The oldest comes first again, even if it was tried in vain. The time that the appliance
+			// was off is no time of trying.
+			if e.State != capture.ExportPaused {
+				e.State = capture.ExportWaiting
+			}
+			e.NextTry, e.Failing = time.Time{}, time.Time{}
 		}
 	}
 	return q, nil
@@ -140,7 +172,7 @@ func (q *Queue) Start() {
 	q.over.Go(func() { q.run(ctx) })
 }
 
-// Close ends the copy that is under way, which the next start resumes, and waits for that until ctx
+// Close ends the copies that are under way, which the next start resumes, and waits for that until ctx
 // ends. Copies can still be added afterwards, for the next start.
 func (q *Queue) Close(ctx context.Context) error {
 	q.stop()
@@ -184,8 +216,9 @@ func (q *Queue) saveQueue() error {
 	q.mu.Lock()
 	over := 0
 	for i := len(q.queue) - 1; i >= 0; i-- {
-		if finished(q.queue[i]) {
+		if !holds(q.queue[i]) && !q.ending[q.queue[i]] {
 			if over++; over > keptExports {
+				delete(q.furthest, q.queue[i])
 				q.queue = slices.Delete(q.queue, i, i+1)
 			}
 		}
@@ -242,7 +275,7 @@ func (q *Queue) Losses() []access.Loss {
 	}
 	copies := 0
 	for _, e := range q.queue {
-		if !finished(e) {
+		if holds(e) {
 			copies++
 		}
 	}
@@ -263,7 +296,7 @@ func (q *Queue) Losses() []access.Loss {
 // next owner are not the last one's.
 func (q *Queue) Reset() error {
 	q.storing.Lock()
-	for _, path := range []string{q.targetsFile.Path, q.queueFile.Path, q.keyFile} {
+	for _, path := range []string{q.targetsFile.Path, q.queueFile.Path, q.boundsFile.Path, q.keyFile} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			q.storing.Unlock()
 			return err
@@ -274,9 +307,13 @@ func (q *Queue) Reset() error {
 	q.targets, q.queue, q.lost = nil, nil, false
 	clear(q.deleted)
 	clear(q.resting)
-	if q.giveUp != nil {
-		q.giveUp()
+	clear(q.furthest)
+	clear(q.pace)
+	for _, r := range q.running {
+		r.end(errInterrupted)
 	}
+	q.bounds = firstBounds
+	q.all.setRate(q.bounds.BytesPerSecond)
 	q.mu.Unlock()
 	q.storing.Unlock()
 	for _, t := range targets {

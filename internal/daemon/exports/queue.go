@@ -2,6 +2,7 @@ package exports
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -10,9 +11,13 @@ import (
 	"diagsh/internal/menu"
 )
 
+// finished reports whether nothing is done for a copy any more, unless a user asks for it.
 func finished(e *capture.Export) bool {
-	return e.State == capture.ExportDone || e.State == capture.ExportFailed
+	return e.State == capture.ExportDone || e.State == capture.ExportFailed || e.State == capture.ExportCancelled
 }
+
+// holds reports whether a copy keeps its file from being deleted.
+func holds(e *capture.Export) bool { return !finished(e) || e.Held }
 
 // Add adds copies of files to a target, and returns when the disk has them. of is the capture of
 // the files, or "". A file that waits for the target already waits once. If a user asks for it, its
@@ -27,7 +32,7 @@ func (q *Queue) Add(of string, files []string, target, owner string) ([]capture.
 	return q.AddCopies(copies, target, owner)
 }
 
-// AddCopies adds copies as Add does, of which the names are given.
+// AddCopies adds copies as Add does, of which all is given that says what they are copies of.
 func (q *Queue) AddCopies(copies []capture.Export, target, owner string) ([]capture.Export, error) {
 	var added []capture.Export
 	var fresh []*capture.Export
@@ -41,14 +46,13 @@ func (q *Queue) AddCopies(copies []capture.Export, target, owner string) ([]capt
 		})
 		if i < 0 {
 			i = len(q.queue)
-			q.queue = append(q.queue, &capture.Export{File: c.File, Source: c.Source, Path: c.Path, Capture: c.Capture, Target: target, State: capture.ExportWaiting,
-				Queued: time.Now(), Owner: owner})
-			fresh = append(fresh, q.queue[i])
+			fresh = append(fresh, q.fresh(c, target, owner))
+			q.queue = append(q.queue, fresh[len(fresh)-1])
 		}
 		if owner != access.System {
 			q.queue[i].NextTry = time.Time{}
 		}
-		added = append(added, *q.queue[i])
+		added = append(added, q.shown(q.queue[i]))
 		q.o.Tell.Changed(copyName(q.queue[i]))
 	}
 	q.mu.Unlock()
@@ -60,6 +64,25 @@ func (q *Queue) AddCopies(copies []capture.Export, target, owner string) ([]capt
 	}
 	q.changed()
 	return added, nil
+}
+
+// fresh returns a copy that waits. Called with mu held.
+func (q *Queue) fresh(c capture.Export, target, owner string) *capture.Export {
+	e := &capture.Export{File: c.File, Source: c.Source, Path: c.Path, Capture: c.Capture, Target: target, State: capture.ExportWaiting,
+		Queued: time.Now(), Owner: owner, Packets: c.Packets, CaseNumber: c.CaseNumber, CaptureStart: c.CaptureStart, Manifest: c.Manifest}
+	if t, is := q.target(target); is && e.Path == "" && t.Template != "" {
+		e.Path = placeOf(t.Template, q.o.Hostname(), e)
+	}
+	return e
+}
+
+// target returns a target by its name. Called with mu held.
+func (q *Queue) target(name string) (storedTarget, bool) {
+	i := slices.IndexFunc(q.targets, isTarget(name))
+	if i < 0 {
+		return storedTarget{}, false
+	}
+	return q.targets[i], true
 }
 
 // takeBack removes copies that the disk does not have, but for one that is under way.
@@ -80,7 +103,14 @@ func (q *Queue) takeBack(copies []*capture.Export) {
 func (q *Queue) Waiting(file string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.ContainsFunc(q.queue, func(e *capture.Export) bool { return source(e) == file && (!finished(e) || e == q.ending) })
+	return slices.ContainsFunc(q.queue, func(e *capture.Export) bool { return source(e) == file && (holds(e) || q.ending[e]) })
+}
+
+// Unfinished reports whether a copy of a file to a target is still to be made.
+func (q *Queue) Unfinished(file, target string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.ContainsFunc(q.queue, func(e *capture.Export) bool { return e.File == file && e.Target == target && !finished(e) })
 }
 
 // source returns the file of the diagnostic directory that a copy needs.
@@ -122,13 +152,27 @@ func (q *Queue) Exports() []capture.Export {
 	defer q.mu.Unlock()
 	list := []capture.Export{}
 	for _, e := range slices.Backward(q.queue) {
-		now := *e
-		if !finished(e) {
-			now.NextTry = q.nextTry(e)
-		}
-		list = append(list, now)
+		list = append(list, q.shown(e))
 	}
 	return list
+}
+
+// shown returns a copy with what is known of it now. Called with mu held.
+func (q *Queue) shown(e *capture.Export) capture.Export {
+	now := *e
+	if finished(e) {
+		return now
+	}
+	now.NextTry, now.BytesLeft = q.nextTry(e), max(0, e.Bytes-e.Sent)
+	if t, _ := q.target(e.Target); t.Paused && q.running[e] == nil {
+		now.State = capture.ExportPaused
+	}
+	if r := q.running[e]; r != nil {
+		if now.BytesPerSecond = r.meter.rate(time.Now()); now.BytesPerSecond > 0 {
+			now.SecondsLeft = new((now.BytesLeft + now.BytesPerSecond - 1) / now.BytesPerSecond)
+		}
+	}
+	return now
 }
 
 // copyName names a copy for those who listen. Neither of its parts has a slash.
@@ -140,11 +184,7 @@ func (q *Queue) Copy(name string) (capture.Export, bool) {
 	defer q.mu.Unlock()
 	for _, e := range slices.Backward(q.queue) {
 		if copyName(e) == name {
-			now := *e
-			if !finished(e) {
-				now.NextTry = q.nextTry(e)
-			}
-			return now, true
+			return q.shown(e), true
 		}
 	}
 	return capture.Export{}, false
@@ -155,7 +195,7 @@ func (q *Queue) Sending() (names []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, e := range q.queue {
-		if e.State == capture.ExportSending {
+		if q.running[e] != nil {
 			names = append(names, copyName(e))
 		}
 	}
@@ -188,22 +228,44 @@ func (q *Queue) changed() {
 	}
 }
 
-// due takes the copy whose turn it is. If there is none, wait is the time until there may be one.
-func (q *Queue) due(now time.Time) (_ *capture.Export, wait time.Duration) {
+// due takes the copy whose turn it is, with a context for it. If there is none, wait is the time
+// until there may be one.
+func (q *Queue) due(ctx context.Context, now time.Time) (_ context.Context, _ *capture.Export, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(q.running) >= int(q.bounds.Parallel) {
+		return nil, nil, time.Hour
+	}
+	busy := make(map[string]int)
+	for e := range q.running {
+		busy[e.Target]++
+	}
 	wait = time.Hour
 	for _, e := range q.queue {
-		if finished(e) {
+		t, _ := q.target(e.Target)
+		most := int(q.bounds.PerTarget)
+		if _, doubted := q.resting[e.Target]; doubted {
+			most = 1 // until a copy shows that the target is back
+		}
+		if e.State != capture.ExportWaiting || q.running[e] != nil || t.Paused || busy[e.Target] >= most || q.isEarly(e) {
 			continue
 		}
 		if until := q.nextTry(e).Sub(now); until > 0 {
 			wait = min(wait, until)
 			continue
 		}
-		e.State = capture.ExportSending
+		copying, end := context.WithCancelCause(ctx)
+		e.State, q.running[e] = capture.ExportSending, &running{end: end}
 		q.o.Tell.Changed(copyName(e))
-		return e, 0
+		return copying, e, 0
 	}
-	return nil, wait
+	return nil, nil, wait
+}
+
+// isEarly reports whether a manifest has to wait for other copies of its capture. Called with mu
+// held.
+func (q *Queue) isEarly(e *capture.Export) bool {
+	return e.Manifest && slices.ContainsFunc(q.queue, func(other *capture.Export) bool {
+		return other.Capture == e.Capture && other.Target == e.Target && !other.Manifest && holds(other)
+	})
 }

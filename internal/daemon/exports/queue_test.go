@@ -32,6 +32,7 @@ type rig struct {
 	news   chan struct{}
 }
 
+// newRig returns a rig that copies one file at a time to a target, so that their order is known.
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	files, err := os.OpenRoot(t.TempDir())
@@ -61,7 +62,16 @@ func newRig(t *testing.T) *rig {
 		OnTargetGone: func(target string) { note(&r.gone, target) },
 	}
 	r.open()
+	r.atATime(4, 1)
 	return r
+}
+
+// atATime sets how many files are copied at a time, in all and to one target.
+func (r *rig) atATime(all, one int64) {
+	r.t.Helper()
+	if _, err := r.q.SetExportSettings(menu.Caller{}, func(s *capture.ExportSettings) { s.Parallel, s.PerTarget = all, one }); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // open opens the queue, or opens it again after a restart. It begins to copy with Start.
@@ -238,6 +248,7 @@ func TestCopiesThatFailForGood(t *testing.T) {
 	r := newRig(t)
 	g, to := newGate(t)
 	g.opens()
+	r.atATime(1, 1)
 	r.target("vault", to, false)
 	r.target("old", to, false)
 	r.file("a.pcap", "b.pcap")
@@ -368,7 +379,7 @@ func TestReset(t *testing.T) {
 }
 
 func TestDamagedQueue(t *testing.T) {
-	for _, name := range []string{"targets.json", "exports.json"} {
+	for _, name := range []string{"targets.json", "exports.json", "exportsettings.json"} {
 		r := newRig(t)
 		path := filepath.Join(r.o.Dir, name)
 		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {

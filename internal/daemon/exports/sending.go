@@ -3,9 +3,12 @@ package exports
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
+	"io"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"diagsh/capture"
@@ -29,47 +32,54 @@ func retryAfter(tries int) time.Duration {
 	return min(wait, lastRetry)
 }
 
-// run copies, one file at a time, until ctx ends.
+// run copies, as many files at a time as the settings allow, until ctx ends.
 func (q *Queue) run(ctx context.Context) {
+	var copying sync.WaitGroup
+	defer copying.Wait()
 	for ctx.Err() == nil {
-		e, wait := q.due(time.Now())
-		if e == nil {
-			timer := time.NewTimer(wait)
-			select {
-			case <-ctx.Done():
-			case <-q.wake:
-			case <-timer.C:
-			}
-			timer.Stop()
+		its, e, wait := q.due(ctx, time.Now())
+		if e != nil {
+			copying.Go(func() {
+				q.try(its, e)
+				q.ended(e)
+			})
 			continue
 		}
-		copying, giveUp := context.WithCancel(ctx)
-		q.copies(e.Target, giveUp)
-		q.try(copying, e)
-		q.copies("", nil)
-		giveUp()
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-q.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 }
 
-// copies notes which target a file is being copied to, and how that is ended.
-func (q *Queue) copies(target string, giveUp context.CancelFunc) {
+// ended notes that a try is over.
+func (q *Queue) ended(e *capture.Export) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.sending, q.giveUp = target, giveUp
+	q.running[e].end(nil)
+	delete(q.running, e)
+	if e.State == capture.ExportSending { // a user ended it, or the appliance stops: the next turn resumes it
+		e.State = capture.ExportWaiting
+	}
+	q.o.Tell.Changed(copyName(e))
+	q.mu.Unlock()
+	q.changed()
 }
 
 // try makes one try.
 func (q *Queue) try(ctx context.Context, e *capture.Export) {
 	err := q.send(ctx, e)
 	if ctx.Err() != nil {
-		return // The next start resumes it, or its target was deleted.
+		return // The next start resumes it, or a user ended it.
 	}
-	now := q.tried(e, err)
+	now := q.tried(ctx, e, err)
 	if err := q.saveQueue(); err != nil {
 		q.o.Log.Error("the queue of copies cannot be written", "error", err)
 	}
 	q.mu.Lock()
-	q.ending = nil
+	delete(q.ending, e)
 	q.mu.Unlock()
 	if err != nil {
 		q.o.Log.Warn("a file was not copied", "file", now.File, "target", now.Target, "try", now.Tries, "error", err, "cause", errors.Unwrap(err))
@@ -82,32 +92,53 @@ func (q *Queue) try(ctx context.Context, e *capture.Export) {
 		message = "The file was not copied to the target " + now.Target + ": " + now.Error
 	}
 	q.o.System(now.File, message, map[string]string{"target": now.Target, "sha256": now.SHA256, "owner": now.Owner})
-	q.o.OnDone(source(&now))
+	if !now.Held {
+		q.o.OnDone(source(&now))
+	}
 }
 
-// tried notes how a try went. The copy is the ending one until the disk knows it too.
-func (q *Queue) tried(e *capture.Export, err error) capture.Export {
+// tried notes how a try went. Until the disk knows it too the copy is one of those that are ending.
+func (q *Queue) tried(ctx context.Context, e *capture.Export, err error) capture.Export {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if ctx.Err() != nil || e.State != capture.ExportSending {
+		return *e // A user ended it in this moment.
+	}
 	e.Tries++
 	var gone *menu.Error
 	switch {
 	case err == nil:
-		e.State, e.Error, e.Finished, e.Sent = capture.ExportDone, "", time.Now(), e.Bytes
+		e.State, e.Error, e.Finished, e.Sent, e.Failing = capture.ExportDone, "", time.Now(), e.Bytes, time.Time{}
 		delete(q.resting, e.Target)
 	case errors.As(err, &gone) && gone.Code == menu.NotFound:
 		e.State, e.Error, e.Finished = capture.ExportFailed, gone.Message, time.Now()
 	default:
-		e.State, e.Error, e.NextTry = capture.ExportWaiting, menu.Sentence(textOf(err)), time.Now().Add(retryAfter(e.Tries))
-		if sending.IsUnreachable(err) {
-			// Other files for it wait too, so that those for other targets need not wait for them
-			// all.
-			q.resting[e.Target] = e.NextTry
-		}
+		q.failed(e, err, time.Now())
 	}
-	q.ending = e
+	q.ending[e] = true
 	q.o.Tell.Changed(copyName(e))
 	return *e
+}
+
+// failed notes a try that failed, after which there may be another. Called with mu held.
+func (q *Queue) failed(e *capture.Export, err error, now time.Time) {
+	wait := retryAfter(e.Tries)
+	var known *sending.Error
+	if errors.As(err, &known) && known.RetryAfter > 0 {
+		wait = known.RetryAfter
+	}
+	if e.Failing.IsZero() || e.Sent > q.furthest[e] {
+		e.Failing = now
+	}
+	q.furthest[e] = max(q.furthest[e], e.Sent)
+	e.State, e.Error, e.NextTry = capture.ExportWaiting, menu.Sentence(textOf(err)), now.Add(wait)
+	if most := time.Duration(q.bounds.GiveUpSeconds) * time.Second; most > 0 && now.Sub(e.Failing) >= most {
+		e.State, e.Held, e.Finished, e.NextTry = capture.ExportFailed, true, now, time.Time{}
+	}
+	if sending.IsUnreachable(err) {
+		// Other files for it wait too, so that those for other targets need not wait for them all.
+		q.resting[e.Target] = now.Add(wait)
+	}
 }
 
 // textOf returns the text of a failed try for users.
@@ -128,38 +159,34 @@ func textOf(err error) string {
 
 // open opens what is copied.
 func (q *Queue) open(ctx context.Context, e *capture.Export) (*os.File, error) {
-	if e.Source != "" {
+	switch {
+	case e.Manifest:
+		return q.o.OpenManifest(*e, q.copiesOf(e))
+	case e.Source != "":
 		return q.o.OpenJoined(ctx, e.Source)
 	}
 	return q.o.OpenFile(e.File)
 }
 
+// copiesOf returns the newest copies of the files of a manifest's capture to its target, the oldest
+// first.
+func (q *Queue) copiesOf(manifest *capture.Export) (list []capture.Export) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range q.chosen(capture.Copies{Target: manifest.Target, File: manifest.Capture}) {
+		if !e.Manifest && e.Capture == manifest.Capture {
+			list = append(list, *e)
+		}
+	}
+	slices.Reverse(list)
+	return list
+}
+
 // send copies the file. A *menu.Error of the kind NotFound is for good.
 func (q *Queue) send(ctx context.Context, e *capture.Export) error {
-	q.mu.Lock()
-	i := slices.IndexFunc(q.targets, func(t storedTarget) bool { return t.Name == e.Target })
-	var stored storedTarget
-	if i >= 0 {
-		stored = q.targets[i]
-	}
-	sum, summed := e.SHA256, cmp.Or(e.Bytes, -1)
-	lost := q.lost && !q.deleted[e.Target]
-	q.mu.Unlock()
-	switch {
-	case i < 0 && lost:
-		return sending.Failed(nil, "the targets were in a file that was damaged; the copy waits until there is a target %s again", e.Target)
-	case i < 0:
-		return menu.Errorf(menu.NotFound, "There is no target %s any more", e.Target)
-	}
-	u, s, err := parseURL(stored.URL)
+	to, s, err := q.destination(ctx, e)
 	if err != nil {
-		return sending.Failed(err, "%s", err)
-	}
-	to := sending.Destination{URL: u, HostKey: stored.HostKey, Secret: stored.Secret}
-	if stored.Login == sending.LoginKey {
-		if to.Key, err = q.key(); err != nil {
-			return err
-		}
+		return err
 	}
 	f, err := q.open(ctx, e)
 	if err != nil {
@@ -170,7 +197,10 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 	if err != nil {
 		return err
 	}
-	if sum == "" || summed != info.Size() || e.Source != "" { // which is made for each try
+	q.mu.Lock()
+	sum, summed := e.SHA256, cmp.Or(e.Bytes, -1)
+	q.mu.Unlock()
+	if sum == "" || summed != info.Size() || e.Source != "" || e.Manifest { // which are made for each try
 		if sum, err = sending.SumOf(ctx, f, info.Size()); err != nil {
 			return err
 		}
@@ -181,13 +211,68 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 			return err
 		}
 	}
-	err = s.Send(ctx, to, sending.File{Name: e.File, Path: e.Path, Content: f, Bytes: info.Size(), Sum: sum}, func(bytes int64) {
+	file := sending.File{Name: e.File, Path: e.Path, Content: f, Bytes: info.Size(), Sum: sum, ContentType: contentType(e),
+		Metadata: metadata(q.o.Hostname(), e, sum)}
+	err = s.Send(ctx, to, file, func(bytes int64) {
 		q.mu.Lock()
+		defer q.mu.Unlock()
 		e.Sent = bytes
-		q.mu.Unlock()
+		if r := q.running[e]; r != nil {
+			r.meter.add(time.Now(), bytes)
+		}
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err
+}
+
+// destination returns where a copy goes, and by which sender.
+func (q *Queue) destination(ctx context.Context, e *capture.Export) (to sending.Destination, _ sending.Sender, _ error) {
+	q.mu.Lock()
+	t, is := q.target(e.Target)
+	lost := q.lost && !q.deleted[e.Target]
+	var pace *bucket
+	if is {
+		pace = q.paceOf(t)
+	}
+	q.mu.Unlock()
+	switch {
+	case !is && lost:
+		return to, nil, sending.Failed(nil, "the targets were in a file that was damaged; the copy waits until there is a target %s again", e.Target)
+	case !is:
+		return to, nil, menu.Errorf(menu.NotFound, "There is no target %s any more", e.Target)
+	}
+	u, s, err := parseURL(t.URL)
+	if err != nil {
+		return to, nil, sending.Failed(err, "%s", err)
+	}
+	to = sending.Destination{URL: u, HostKey: t.HostKey, Secret: t.Secret,
+		Limit: func(r io.Reader) io.Reader { return &limited{ctx, r, []*bucket{pace, q.all}} }}
+	if t.Proxy != "" {
+		if to.Proxy, err = parseProxy(t.Proxy, t.ProxySecret); err != nil {
+			return to, nil, sending.Failed(err, "%s", err)
+		}
+	}
+	if t.Authorities != "" {
+		to.Roots = x509.NewCertPool()
+		to.Roots.AppendCertsFromPEM([]byte(t.Authorities))
+	}
+	if t.Login == sending.LoginKey {
+		if to.Key, err = q.key(); err != nil {
+			return to, nil, err
+		}
+	}
+	return to, s, nil
+}
+
+// paceOf returns the bucket of a target. Called with mu held.
+func (q *Queue) paceOf(t storedTarget) *bucket {
+	b := q.pace[t.Name]
+	if b == nil {
+		b = &bucket{}
+		q.pace[t.Name] = b
+	}
+	b.setRate(t.BytesPerSecond)
+	return b
 }

@@ -230,6 +230,18 @@ func TestProcessesInSummaryAndFiles(t *testing.T) {
 	p.WaitText(".one-line code", "packetcapture export name owned target vault processes yes")
 	p.Choose("dialog[open] form [type=submit]")
 	p.WaitText("[aria-label=Copies] td", ".processes.pcapng")
+	copyAct := func(verb string) {
+		p.Choose("[aria-label=Copies] button[aria-label^='" + verb + ": copy of'][aria-label*='.processes.pcapng']")
+	}
+	copyAct("Pause")
+	p.WaitText("[aria-label=Copies] td", "paused")
+	copyAct("Resume")
+	p.Wait("the copy to go on", "![...document.querySelectorAll('[aria-label=Copies] td')].some((d) => d.innerText === 'paused')")
+	copyAct("Cancel")
+	p.Choose(button(p, "Cancel Copy"))
+	p.WaitText("[aria-label=Copies] td", "cancelled")
+	copyAct("Try Again")
+	p.Wait("the copy to begin anew", "![...document.querySelectorAll('[aria-label=Copies] td')].some((d) => d.innerText === 'cancelled')")
 }
 
 // Who may see headers only is not offered what has contents, and files that have none of a packet are not

@@ -253,7 +253,7 @@ func TestKilledWhileItCopiesARing(t *testing.T) {
 		host.start()
 		g := newGate(b, fmt.Sprintf("127.0.0.1:%d", sshdPort))
 		key := strings.Fields(tool(t, "ssh-keygen", "-lf", host.path("host.key.pub")))[1]
-		made := b.SSH("admin", "packetcapture target new vault auto yes url sftp://root@"+g.address+host.path("to")+" hostkey "+key)
+		made := b.SSH("admin", "packetcapture target new vault manifest no auto yes url sftp://root@"+g.address+host.path("to")+" hostkey "+key)
 		own := regexp.MustCompile(`(?m)^ssh-ed25519 .*$`).FindString(made.Out)
 		if made.Status != 0 || own == "" {
 			t.Fatalf("%+v", made)
@@ -268,7 +268,7 @@ func TestKilledWhileItCopiesARing(t *testing.T) {
 		b := newBed(t)
 		host := newWeb(b)
 		g := newGate(b, host.Listener.Addr().String())
-		made := b.SSH("admin", "packetcapture target new vault auto yes url https://"+g.address+"/captures hostkey "+sending.Fingerprint(host.Certificate().Raw))
+		made := b.SSH("admin", "packetcapture target new vault manifest no auto yes url https://"+g.address+"/captures hostkey "+sending.Fingerprint(host.Certificate().Raw))
 		if made.Status != 0 {
 			t.Fatalf("%+v", made)
 		}
