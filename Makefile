@@ -82,6 +82,12 @@ packets-score: build ## run the same while an appliance captures, and write ther
 vm: build ## run diagsh under its unit file on a Debian of its own, that the program VM=... boots (internal/test/vm): the port log with its score, captures, rights; PARTS= names some
 	sh internal/test/vm/run.sh "$(VM)" $(PARTS)
 
+# Not in make test: az takes seconds for each command, and a chroot for it minutes.
+CHROOTS ?= /var/cache/diagsh-tests/azure-cli
+azure: build ## run azure-cli of Debian 12 and 13, as they are, through the captures of an appliance that has no way out (needs root; makes chroots in CHROOTS)
+	sh internal/test/azure/chroots.sh $(CHROOTS)
+	DIAGSH_BINARY=$(CURDIR)/bin/diagsh $(GO) test -C $(AZURE) -count=1 -timeout 30m -v -run '^TestAz' . -args -chroots $(abspath $(CHROOTS))
+
 fuzz: ## fuzz what a stranger can send; FUZZTIME=10m for each target
 	@bench/fuzz.sh $${FUZZTIME:-1m}
 

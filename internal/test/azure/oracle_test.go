@@ -22,7 +22,7 @@ type filter struct {
 
 // An ends is what an oracle reads of a packet: who sent it to whom.
 type ends struct {
-	protocol string // "TCP", "UDP", or another that no filter names
+	protocol string // empty if it is neither TCP nor UDP; then there are no ports
 	from, to netip.AddrPort
 }
 
@@ -49,6 +49,9 @@ func (f filter) wants(e ends) bool {
 	sides := func(local, remote netip.AddrPort) bool {
 		return hasAddress(f.Local, local.Addr()) && hasAddress(f.Remote, remote.Addr()) &&
 			hasPort(f.LocalPort, local.Port()) && hasPort(f.RemotePort, remote.Port())
+	}
+	if e.protocol == "" && f.LocalPort+f.RemotePort != "" {
+		return false
 	}
 	return sides(e.from, e.to) || sides(e.to, e.from)
 }
@@ -96,7 +99,8 @@ func hasPort(text string, port uint16) bool {
 	return false
 }
 
-// endsOf reads the ends of an Ethernet frame with TCP or UDP in IPv4 or IPv6 without options.
+// endsOf reads the ends of an Ethernet frame with IPv4 or IPv6 without options. What it reads as ports is none
+// unless the protocol is one that has them.
 func endsOf(frame []byte) (e ends, ok bool) {
 	const ethernet = 14
 	if len(frame) < ethernet {
@@ -114,14 +118,7 @@ func endsOf(frame []byte) (e ends, ok bool) {
 	if len(ip) < header+4 {
 		return e, false
 	}
-	switch ip[next] {
-	case 6:
-		e.protocol = "TCP"
-	case 17:
-		e.protocol = "UDP"
-	default:
-		return e, false
-	}
+	e.protocol = map[byte]string{6: "TCP", 17: "UDP"}[ip[next]]
 	from, _ := netip.AddrFromSlice(ip[addresses : addresses+length])
 	to, _ := netip.AddrFromSlice(ip[addresses+length : addresses+2*length])
 	e.from = netip.AddrPortFrom(from, binary.BigEndian.Uint16(ip[header:]))
@@ -146,6 +143,8 @@ func TestOracle(t *testing.T) {
 		{"any UDP", source003, packet("UDP", below, below, 1), true},
 		{"an address above three octets", source004, packet("TCP", local, netip.MustParseAddrPort("255.255.255.254:20"), 1), true},
 		{"neither TCP nor UDP", source004, echo(1), false},
+		{"any protocol of an address", []filter{{Protocol: "any", Remote: "8.8.8.8;"}}, echo(1), true},
+		{"no port where there are none", []filter{{Remote: "8.8.8.8", LocalPort: "1-65535"}}, echo(1), false},
 		{"all, without filters", nil, echo(1), true},
 	} {
 		if got := matches(c.f, c.frame); got != c.want {
