@@ -86,16 +86,29 @@ func TestCaptureOfAzure(t *testing.T) {
 	a := appliance.Start(t, appliance.Options{Network: network, Config: azureConfig})
 	c := azureClient{t: t, a: a, token: azureToken(t, a, "op"), headers: http.Header{"Commandname": {"network watcher packet-capture create"}}}
 	properties := `"target":"` + azureMachine + `","storageLocation":{"filePath":"/var/captures/one.cap"},"timeLimitInSeconds":3600`
+	filters := `,"filters":[{"protocol":"TCP","remoteIPAddress":"1.1.1.1-255.255.255","localPort":"20"},` +
+		`{"protocol":"UDP","localIPAddress":"192.0.2.2;","localPort":"9","remoteIPAddress":"192.0.2.0-192.0.2.1"}]`
+	for field, wrong := range map[string]string{"[0].remotePort": `{"remotePort":"99999"}`, "[1].localIPAddress": `{},{"localIPAddress":"1.1.1.1) or (tcp"}`,
+		"[0].remoteIPAddress": `{"remoteIPAddress":"10.0.0.2-10.0.0.1"}`} {
+		e := c.want(400, "PUT", azureCaptures+"/one"+azureVersion, `{"properties":{`+properties+`,"filters":[`+wrong+`]}}`)
+		if !strings.Contains(e, `"message":"properties.filters`+field+`: `) {
+			t.Errorf("%s is refused as %s", wrong, e)
+		}
+	}
+	properties += filters
 	begun := c.want(201, "PUT", azureCaptures+"/one"+azureVersion, `{"properties":{`+properties+`}}`)
-	if again := c.want(201, "PUT", azureCaptures+"/One"+azureVersion, `{"properties":{`+properties+`,"filters":[]}}`); again != begun {
+	if again := c.want(201, "PUT", azureCaptures+"/One"+azureVersion, `{"properties":{`+properties+`,"scope":null}}`); again != begun {
 		t.Errorf("the same again is %s; it was %s", again, begun)
 	}
 	c.want(409, "PUT", azureCaptures+"/one"+azureVersion, `{"properties":{`+properties+`,"bytesToCapturePerPacket":64}}`)
 	appliance.Send(t, network, "left", 40)
+	if err := network.Frames(t, "left").Send(netnstest.UDP(53, []byte("of no filter"))); err != nil {
+		t.Fatal(err)
+	}
 	await.Until(t, "the packets", func() bool {
 		var s capture.Status
 		a.Ask("op", "packetcapture/status", `{"name":"one"}`, &s)
-		return s.PacketsReceived >= 40
+		return s.PacketsReceived >= 2*40
 	})
 	if s := a.SSH("op", "packetcapture status one").Out; !strings.Contains(s, "Azure:") || !strings.Contains(s, "duration 1h") {
 		t.Errorf("people see %s", s)
@@ -108,7 +121,10 @@ func TestCaptureOfAzure(t *testing.T) {
 
 	var s capture.Status
 	a.Ask("op", "packetcapture/status", `{"name":"one"}`, &s)
-	if len(s.Files) != 1 || s.Files[0].Packets < 40 {
+	if len(s.Remarks) != 1 || !strings.Contains(s.Remarks[0], "255.255.255") {
+		t.Errorf("of an end of three octets it says %q", s.Remarks)
+	}
+	if len(s.Files) != 1 || s.Files[0].Packets != 2*40 { // both ends of the wire are here
 		t.Fatalf("its files are %+v", s.Files)
 	}
 	a.Kill()
