@@ -216,7 +216,7 @@ func TestACopyGivesUp(t *testing.T) {
 		t.Errorf("after a restart it is %+v", e)
 	}
 	g.opens()
-	if list, err := r.q.RetryCopies(menu.Caller{}, capture.Copies{Target: "away"}); err != nil || list[0].Tries != 0 || list[0].Error != "" {
+	if list, err := r.q.RetryCopies(menu.Caller{}, capture.Copies{Target: "away"}); err != nil || len(list) != 1 || list[0].Error != "" {
 		t.Fatalf("%+v, %v", list, err)
 	}
 	r.await("the copy", func() bool { return len(r.done) == 1 })
@@ -359,5 +359,51 @@ func TestProxyAndAuthorities(t *testing.T) {
 		if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Proxy: &wrong}); menu.AsError(err).Argument != "proxy" {
 			t.Errorf("the proxy %s: %v", wrong, err)
 		}
+	}
+}
+
+// Copies to a target take no more bytes a second than it has, and all together no more than the
+// settings say; what is left is told meanwhile.
+func TestBandwidth(t *testing.T) {
+	r := newRig(t)
+	g, to := newGate(t)
+	g.opens()
+	r.target("near", to, false)
+	r.target("far", to, false)
+	if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{BytesPerSecond: new(int64(128 << 10))}); err != nil {
+		t.Fatal(err)
+	}
+	content := make([]byte, 256<<10)
+	for _, name := range []string{"a.pcap", "b.pcap"} {
+		if err := r.files.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.add("anna", "far", "a.pcap")
+	r.add("anna", "near", "b.pcap")
+	began := time.Now()
+	r.q.Start()
+	r.await("the copy without a bound", func() bool { return len(r.done) == 1 && r.done[0] == "b.pcap" })
+	for e := r.state("a.pcap", "far"); e.SecondsLeft == nil; e = r.state("a.pcap", "far") {
+		if e.State == capture.ExportDone {
+			t.Fatal("the copy was done before its rate was known")
+		}
+		time.Sleep(time.Millisecond) // nothing tells of its progress
+	}
+	if e := r.state("a.pcap", "far"); e.BytesPerSecond > 160<<10 || e.BytesLeft != e.Bytes-e.Sent {
+		t.Errorf("under way it is %+v", e)
+	}
+	r.await("the bounded copy", func() bool { return len(r.done) == 2 })
+	if took := time.Since(began); took < 1600*time.Millisecond {
+		t.Errorf("256 KiB at 128 KiB a second took %v", took)
+	}
+	if _, err := r.q.SetExportSettings(menu.Caller{}, func(s *capture.ExportSettings) { s.BytesPerSecond = 256 << 10 }); err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	r.add("anna", "near", "a.pcap")
+	r.await("the copy with a bound for all", func() bool { return len(r.done) == 3 })
+	if took := time.Since(began); took < 700*time.Millisecond {
+		t.Errorf("256 KiB at 256 KiB a second took %v", took)
 	}
 }

@@ -83,12 +83,12 @@ func TestExportToOpenSSH(t *testing.T) {
 	host := newSshd(b)
 	host.start()
 	url := fmt.Sprintf("sftp://root@127.0.0.1:%d%s", sshdPort, host.path("to"))
-	asked := b.SSH("admin", "packetcapture target new vault auto yes url "+url)
+	asked := b.SSH("admin", "packetcapture target new vault manifest no auto yes url "+url)
 	key := regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`).FindString(asked.Err)
 	if printed := tool(t, "ssh-keygen", "-lf", host.path("host.key.pub")); asked.Status != 2 || key == "" || !strings.Contains(printed, key) {
 		t.Fatalf("%+v; the key is %s", asked, printed)
 	}
-	made := b.SSH("admin", "packetcapture target new vault auto yes url "+url+" hostkey "+key)
+	made := b.SSH("admin", "packetcapture target new vault manifest no auto yes url "+url+" hostkey "+key)
 	own := regexp.MustCompile(`(?m)^ssh-ed25519 .*$`).FindString(made.Out)
 	if made.Status != 0 || own == "" {
 		t.Fatalf("%+v", made)

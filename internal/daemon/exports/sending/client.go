@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -78,7 +79,36 @@ func (c *Client) Lost(err error) error {
 	if c.to.Proxy != nil && errors.As(err, &way) && (way.Op == "proxyconnect" || way.Op == "socks connect") {
 		return Unreachable(err, "there is no way to the host %s through the proxy %s", c.to.URL.Hostname(), c.to.Proxy.Hostname())
 	}
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+		return Unreachable(err, "the certificate of the host %s is not valid by the clock of the appliance, where it is %s", c.to.URL.Hostname(),
+			time.Now().UTC().Format("2006-01-02 15:04 UTC"))
+	}
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return Unreachable(err, "no authority that is trusted vouches for the certificate of the host %s", c.to.URL.Hostname())
+	}
 	return c.First(Unreachable(err, "the host %s does not answer", c.to.URL.Hostname()))
+}
+
+// mostSkew is how much two clocks may differ before users are told.
+const mostSkew = 5 * time.Minute
+
+// wrongClock returns what is told when the clock of a host that refuses differs from ours, after the
+// reason; "" if it does not, or the host does not tell.
+func wrongClock(h http.Header, now time.Time) string {
+	theirs, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return ""
+	}
+	skew, way := now.Sub(theirs), "ahead of"
+	if skew < 0 {
+		skew, way = -skew, "behind"
+	}
+	if skew < mostSkew {
+		return ""
+	}
+	return fmt.Sprintf("; the clock of the appliance is %s %s that of the target", skew.Round(time.Second), way)
 }
 
 // Fingerprint returns the fingerprint of a certificate, in the form that SSH keys have theirs.

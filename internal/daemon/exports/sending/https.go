@@ -69,6 +69,8 @@ func (s HTTPS) Send(ctx context.Context, to Destination, f File, sent Progress) 
 		return Failed(err, "the target answered before it had the file")
 	case err != nil:
 		return client.First(Failed(err, "the connection to the target broke off"))
+	case w.clock != "" && (status == http.StatusUnauthorized || status == http.StatusForbidden):
+		return Unreachable(nil, "the target takes no file: HTTP status %d%s", status, w.clock)
 	case status == http.StatusUnauthorized, status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
 		return &Error{Text: fmt.Sprintf("the target takes no file: HTTP status %d", status), Unreachable: true, RetryAfter: w.wait}
 	case status >= 300:
@@ -134,6 +136,7 @@ type web struct {
 	client *http.Client
 	url    string
 	wait   time.Duration // how long the server asked to wait when it last refused
+	clock  string        // what is told if its clock differs from ours
 }
 
 func (w *web) request(ctx context.Context, method string, body io.Reader) (*http.Request, error) {
@@ -251,7 +254,7 @@ func (w *web) send(ctx context.Context, f File, at int64, sent Progress, ask boo
 	if response.StatusCode < 300 && body.at.Load() < f.Bytes {
 		return 0, errEarly
 	}
-	w.wait = RetryAfter(response.Header, time.Now())
+	w.wait, w.clock = RetryAfter(response.Header, time.Now()), wrongClock(response.Header, time.Now())
 	return response.StatusCode, nil
 }
 

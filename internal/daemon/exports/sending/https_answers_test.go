@@ -3,6 +3,7 @@ package sending
 import (
 	"bufio"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // An answer that does not say that the file is there is no success, whatever else it says.
@@ -32,6 +34,40 @@ func TestPutBelievesNoOtherSuccess(t *testing.T) {
 			t.Errorf("status %d: %v", status, err)
 		}
 		server.Close()
+	}
+}
+
+// Who refuses and has another time is told with the difference: a token may have an end by another
+// clock. Who refuses at our time is not.
+func TestWrongClockIsTold(t *testing.T) {
+	for date, want := range map[time.Duration]string{0: "HTTP status 401", -2 * time.Hour: "ahead of that of the target", 2 * time.Hour: "behind that of the target"} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", time.Now().Add(date).UTC().Format(http.TimeFormat))
+			io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusUnauthorized)
+		}))
+		f, _ := randomFile(10)
+		to := Destination{URL: mustParse(t, server.URL), HostKey: Fingerprint(server.Certificate().Raw)}
+		err := https.Send(t.Context(), to, f, func(int64) {})
+		if err == nil || !IsUnreachable(err) || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%v: %v", date, err)
+		}
+		server.Close()
+	}
+}
+
+// A certificate that nobody vouches for, or that is not valid now, is told as that.
+func TestCertificatesThatAreNotTrusted(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	f, _ := randomFile(10)
+	to := Destination{URL: mustParse(t, server.URL)}
+	if err := https.Send(t.Context(), to, f, func(int64) {}); err == nil || !strings.Contains(err.Error(), "no authority that is trusted") {
+		t.Errorf("an authority that is not known: %v", err)
+	}
+	client := NewClient(to, Silence)
+	if err := client.Lost(x509.CertificateInvalidError{Reason: x509.Expired}); !strings.Contains(err.Error(), "not valid by the clock of the appliance") {
+		t.Errorf("a certificate of another time: %v", err)
 	}
 }
 
