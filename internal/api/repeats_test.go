@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"diagsh/internal/access"
+	"diagsh/internal/test/await"
 )
 
 // page returns a function that runs commands in one session, by a page itself or for its user.
@@ -101,6 +102,11 @@ func TestClientsAreInTheAuditLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer.Body.Close()
+	await.Until(t, "the line of the audit log", func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.events) > 0
+	})
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	last := d.events[len(d.events)-1]

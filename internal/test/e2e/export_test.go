@@ -182,3 +182,50 @@ func TestSecretOfATargetStaysSecret(t *testing.T) {
 		t.Errorf("the secret is in%s", found)
 	}
 }
+
+// What users did to copies holds over kill -9, as soon as they were answered.
+func TestActsOnCopiesSurviveKill(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	line := func(user, line string) {
+		t.Helper()
+		if r := b.SSH(user, line); r.Status != 0 {
+			t.Fatalf("%s: %+v", line, r)
+		}
+	}
+	again := func() {
+		t.Helper()
+		b.Kill()
+		b.Restart()
+	}
+	line("admin", "packetcapture target new vault manifest no url https://127.0.0.1:1/")
+	line("op", "packetcapture start web interface left; packetcapture stop web; packetcapture export web target vault; packetcapture copies pause vault web")
+	again()
+	if list := b.exports(); len(list) != 1 || list[0].State != capture.ExportPaused || b.capture("web").FilesAwaitingExport != 1 {
+		t.Errorf("a paused copy is %+v", list)
+	}
+	line("op", "packetcapture copies pause vault")
+	line("op", "packetcapture copies resume vault web")
+	line("admin", "packetcapture copies setup bytespersecond 1MB giveupseconds 1h")
+	again()
+	if list := b.exports(); list[0].State != capture.ExportPaused || list[0].Tries > 0 {
+		t.Errorf("a copy to a paused target is %+v", list)
+	}
+	if r := b.SSH("op", "packetcapture target list; packetcapture copies settings"); !strings.Contains(r.Out, "paused") || !strings.Contains(r.Out, "1.0 MB/s") || !strings.Contains(r.Out, "after 1h") {
+		t.Errorf("%+v", r)
+	}
+	line("op", "packetcapture copies cancel vault")
+	line("op", "packetcapture copies resume vault")
+	again()
+	if list := b.exports(); list[0].State != capture.ExportCancelled || b.capture("web").FilesAwaitingExport != 0 {
+		t.Errorf("a cancelled copy is %+v", list)
+	}
+	line("op", "packetcapture copies again vault web")
+	again()
+	await.Until(b.t, "a try", func() bool { return b.exports()[0].Tries > 0 })
+	line("op", "packetcapture delete web confirm yes")
+	await.Until(b.t, "the end of a copy without a file", func() bool {
+		b.SSH("op", "packetcapture copies again vault")
+		return b.exports()[0].State == capture.ExportFailed && !b.exports()[0].Held
+	})
+}
