@@ -108,8 +108,11 @@ func (k *finisher) keep(f finished) error {
 	j := k.job
 	j.mutex.Lock()
 	for i := range j.status.Files {
-		if j.status.Files[i].Name == f.name {
-			j.status.Files[i] = info
+		if known := &j.status.Files[i]; known.Name == f.name {
+			if info.Packets == known.Packets { // else not all that was counted is there
+				info.FilterPackets, info.UncountedPackets = known.FilterPackets, known.UncountedPackets
+			}
+			*known = info
 		}
 	}
 	j.mutex.Unlock()
@@ -186,6 +189,7 @@ func (k *finisher) prune() error {
 		s.FilesRemoved++
 		s.PacketsRemoved += oldest.Packets
 		s.BytesRemoved += oldest.Bytes
+		j.removed = j.removed.Plus(oldest.FilterPackets)
 		j.mutex.Unlock()
 		if err := j.config.Dir.Remove(oldest.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return bare(err)

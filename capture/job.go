@@ -97,6 +97,8 @@ type Job struct {
 	closed        int64                       // bytes of the files before file
 	stride        int64                       // the most bytes between two checks of the disk
 	began         int64                       // number of files begun
+	tally         *Tally                      // nil if there are no filters in fields
+	matched       [batchSize]uint64           // by the packets of the present batch: what tally says
 
 	asked atomic.Pointer[StopReason] // by Stop
 	done  chan struct{}
@@ -108,6 +110,9 @@ type Job struct {
 	end    time.Time
 	err    error
 	behind bool // a limit ended it, with packets in the ring
+
+	counts  Counts // of file
+	removed Counts // of the files that are deleted
 }
 
 // Start begins a capture. Every packet that matches the filter after it returns is captured. If it
@@ -191,6 +196,9 @@ func newJob(c Config) *Job {
 		seenBefore:    new(uint64),
 		droppedBefore: new(uint64),
 	}
+	if n := len(c.Spec.Filters); n > 0 {
+		j.tally, j.removed = NewTally(c.Spec.Filters), make(Counts, n)
+	}
 	for i := range j.base {
 		j.base[i].SeenKnown = true // and 0
 	}
@@ -216,11 +224,28 @@ func (j *Job) resume(before Status) {
 	}
 	j.closed = before.BytesWritten
 	s.Files = slices.Clone(before.Files)
+	j.resumeCounts(before)
 	s.PacketsReceived = before.PacketsReceived
 	j.seenBefore, j.droppedBefore, s.PacketsNotShown = before.PacketsSeen, before.PacketsDropped, before.PacketsNotShown
 	s.FilesRemoved, s.PacketsRemoved, s.BytesRemoved = before.FilesRemoved, before.PacketsRemoved, before.BytesRemoved
 	s.PacketsDiscarded, s.PacketsBehindLimit = before.PacketsDiscarded, before.PacketsBehindLimit
 	j.began = before.FilesRemoved + int64(len(before.Files))
+}
+
+// resumeCounts takes over what the filters in fields matched, unless the capture has others now.
+func (j *Job) resumeCounts(before Status) {
+	n := len(j.config.Spec.Filters)
+	if n > 0 && slices.Equal(j.config.Spec.Filters, before.Filters) {
+		j.removed = before.RemovedCounts()
+		return
+	}
+	for i := range j.status.Files {
+		f := &j.status.Files[i]
+		f.FilterPackets, f.UncountedPackets = nil, 0
+		if n > 0 {
+			f.FilterPackets, f.UncountedPackets = make(Counts, n), f.Packets
+		}
+	}
 }
 
 // snapLength returns how many bytes of a packet are kept, 1 to MaxSnapLength.

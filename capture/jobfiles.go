@@ -55,6 +55,13 @@ func (j *Job) append() error {
 	j.closed -= last.Bytes
 	j.packets -= last.Packets
 	j.took(file, last.Name, h.Start)
+	if j.tally != nil {
+		j.mutex.Lock()
+		defer j.mutex.Unlock()
+		f := &s.Files[len(s.Files)-1]
+		j.counts, f.UncountedPackets = last.FilterPackets, last.UncountedPackets
+		f.FilterPackets = j.counts
+	}
 	return nil
 }
 
@@ -90,6 +97,10 @@ func (j *Job) took(file File, name string, now time.Time) {
 	info.Name = name
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
+	if j.tally != nil {
+		j.counts = make(Counts, len(j.config.Spec.Filters))
+		info.FilterPackets = j.counts
+	}
 	j.status.Files = append(j.status.Files, info)
 }
 

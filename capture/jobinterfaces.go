@@ -6,7 +6,7 @@ import "slices"
 
 // tap returns how packets are taken from an interface. The error is that of Config.Compile.
 func (c Config) tap(in Interface) (Tap, error) {
-	t := Tap{Interface: in, SnapLength: c.Spec.snapLength(), Direction: c.Spec.Direction}
+	t := Tap{Interface: in, SnapLength: max(c.Spec.snapLength(), c.Spec.LooksAt()), Direction: c.Spec.Direction}
 	if c.Compile == nil {
 		return t, nil
 	}

@@ -94,6 +94,7 @@ func (j *Job) take(p *pacer, batch []Packet) (StopReason, error) {
 	if most := j.config.Spec.Limits.Packets; most > 0 && j.packets+int64(len(batch)) >= most {
 		batch, counted = batch[:max(most-j.packets, 0)], true
 	}
+	j.look(batch)
 	reason, err := j.write(batch)
 	switch {
 	case reason != "" || err != nil:
@@ -136,15 +137,13 @@ func (j *Job) withoutPackets(p *pacer, err error) (StopReason, error) {
 
 // write writes packets, into as many files as they need.
 func (j *Job) write(batch []Packet) (StopReason, error) {
+	matched := j.matched[:len(batch)]
 	for {
 		took, err := j.file.Write(batch)
 		j.packets += int64(took)
 		j.views.show(batch[:took])
-		info := j.file.Info()
-		info.Name = j.name
-		j.mutex.Lock()
-		j.status.Files[len(j.status.Files)-1] = info
-		j.mutex.Unlock()
+		j.wrote(matched[:took])
+		matched = matched[took:]
 		switch {
 		case err == nil:
 			return "", nil
@@ -158,4 +157,34 @@ func (j *Job) write(batch []Packet) (StopReason, error) {
 		}
 		batch = batch[took:]
 	}
+}
+
+// look notes which filters in fields each packet matches. For that the source may have kept more of a
+// packet than the capture does; look cuts it.
+func (j *Job) look(batch []Packet) {
+	if j.tally == nil {
+		return
+	}
+	keep := j.config.Spec.snapLength()
+	for i := range batch {
+		p := &batch[i]
+		j.matched[i] = j.tally.Match(p, j.interfaces.all[p.Interface].LinkType)
+		p.Data = p.Data[:min(len(p.Data), keep)]
+	}
+}
+
+// wrote updates the status after packets were written, of which matched says what filters they match.
+func (j *Job) wrote(matched []uint64) {
+	info := j.file.Info()
+	info.Name = j.name
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	last := &j.status.Files[len(j.status.Files)-1]
+	if j.counts != nil {
+		for _, bits := range matched {
+			j.counts.Add(bits)
+		}
+	}
+	info.FilterPackets, info.UncountedPackets = last.FilterPackets, last.UncountedPackets
+	*last = info
 }

@@ -21,6 +21,12 @@ func (j *Job) Status() Status {
 	s, behind, err := j.status, j.behind, j.err
 	s.Interfaces = slices.Clone(s.Interfaces)
 	s.Files = slices.Clone(s.Files)
+	if j.tally != nil {
+		s.FilterPackets = CountsOf(s.Files, j.removed)
+		for i := range s.Files {
+			s.Files[i].FilterPackets = slices.Clone(s.Files[i].FilterPackets) // which the job changes
+		}
+	}
 	s.State, s.StopReason, s.StartTime, s.EndTime = Running, j.reason, j.start, j.end
 	j.mutex.Unlock()
 	// The counters are read last, so that no more was written than received.

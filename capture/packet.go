@@ -44,6 +44,10 @@ type Packet struct {
 	Length    uint32 // in bytes on the wire; Data may be shorter
 	Interface uint32 // position in the interfaces of the capture, from 0
 	Direction Direction
+
+	// Tagged says that the kernel had the VLAN tag at byte 12 beside the packet, where filters do not
+	// see it.
+	Tagged bool
 }
 
 // Tap is an interface to take packets from, and which of its packets.

@@ -58,6 +58,15 @@ func (s Spec) endsAt() int64 {
 	return s.Limits.SizeBytes
 }
 
+// LooksAt returns how many bytes of each packet the source of the capture must hand over at least, if
+// that is more than the capture keeps; 0 if none.
+func (s Spec) LooksAt() int {
+	if len(s.Filters) < 2 {
+		return 0
+	}
+	return tallied
+}
+
 // Met returns the limit that a capture had reached before it is resumed, "" if none. It may miss
 // SizeExceeded when the bytes that are left are too few for a packet: then the capture ends at the
 // beginning of its next file.

@@ -13,6 +13,11 @@ type FileInfo struct {
 	Packets int64     `json:"packets"`
 	First   time.Time `json:"first,omitzero"` // time of the earliest packet
 	Last    time.Time `json:"last,omitzero"`  // time of the latest packet
+
+	// FilterPackets is how many of the packets each of Options.Filters matched. It begins after
+	// UncountedPackets, which were there before a capture with other filters was appended to.
+	FilterPackets    Counts `json:"filterPackets,omitempty"`
+	UncountedPackets int64  `json:"uncountedPackets,omitempty"`
 }
 
 // FileBeside describes a file that belongs to a capture and holds no packets of it.
@@ -76,6 +81,11 @@ type Status struct {
 	PacketsDiscarded   uint64  `json:"packetsDiscarded"`         // by us, because the disk failed or was full
 	PacketsBehindLimit uint64  `json:"packetsBehindLimit"`       // that were still in the ring when a limit was reached
 
+	// FilterPackets is how many of PacketsWritten each of Filters matched; one packet may match several.
+	// It is left out if it is not known for a part of the capture. Other filters, for a capture that is
+	// appended to, begin it anew.
+	FilterPackets Counts `json:"filterPackets,omitempty"`
+
 	// PacketsSeen is what the interfaces counted meanwhile before the filter; see Counters. It is
 	// nil if that is unknown for one of them. PacketsNotShown is how many packets were not shown to
 	// users who watched and were too slow; these were written all the same.
@@ -136,8 +146,13 @@ const (
 
 // Status returns the status of a capture that has not started.
 func (s Spec) Status() Status {
+	var counts Counts
+	if n := len(s.Filters); n > 0 {
+		counts = make(Counts, n)
+	}
 	return Status{
-		Name: s.Name, State: NotStarted, Options: s.Options.Normal(), Delivery: s.Delivery, NotInFile: s.notInFile(), Start: s.Start,
+		FilterPackets: counts,
+		Name:          s.Name, State: NotStarted, Options: s.Options.Normal(), Delivery: s.Delivery, NotInFile: s.notInFile(), Start: s.Start,
 		Azure:          s.Azure,
 		PacketsMatched: new(uint64), PacketsDropped: new(uint64), Remarks: s.remarks(),
 	}

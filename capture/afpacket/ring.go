@@ -160,13 +160,13 @@ func (r *ring) take(p *capture.Packet) {
 	h := r.header()
 	start := r.next + int(h.Mac)
 	end := start + int(h.Snaplen)
-	p.Length = h.Len
+	p.Length, p.Tagged = h.Len, false
 	if h.Status&unix.TP_STATUS_VLAN_VALID != 0 && r.tap.Interface.LinkType == capture.Ethernet &&
 		h.Snaplen >= 2*addressLength {
 		start -= tagLength
 		restoreTag(r.memory[start:], h)
 		end = min(end, start+r.tap.SnapLength)
-		p.Length += tagLength
+		p.Length, p.Tagged = p.Length+tagLength, true
 	}
 	p.Time = int64(h.Sec)*1e9 + int64(h.Nsec)
 	p.Data = r.memory[start:end:end]

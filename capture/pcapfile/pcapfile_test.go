@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -192,7 +193,7 @@ func TestInfoIsOfTheFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		repaired, err := Repair(path)
-		if err != nil || repaired != info {
+		if err != nil || !reflect.DeepEqual(repaired, info) {
 			t.Errorf("written %+v, found %+v, %v", info, repaired, err)
 		}
 		if info.First.UnixNano() != all[49].Time || info.Last.UnixNano() != all[0].Time || info.Packets != 50 {

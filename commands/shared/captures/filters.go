@@ -2,6 +2,7 @@ package captures
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -55,7 +56,7 @@ func filters(w io.Writer, s capture.Status) {
 		if i > 0 {
 			label, text = "", "or "+text
 		}
-		fold(w, label, indent, "%s", menu.Clean(text))
+		fold(w, label, indent, "%s%s", menu.Clean(text), matched(s, i))
 	}
 }
 
@@ -65,4 +66,15 @@ func AlsoFilters(o capture.Options) string {
 		return ""
 	}
 	return "; and " + menu.Clean(o.Filters.String())
+}
+
+// matched returns how many packets a filter in fields matched, "" for a capture that has not begun.
+func matched(s capture.Status, filter int) string {
+	switch {
+	case s.StartTime.IsZero():
+		return ""
+	case filter >= len(s.FilterPackets):
+		return " (it is not known how many packets)"
+	}
+	return unbroken(fmt.Sprintf(" (%s)", Count(int(s.FilterPackets[filter]), "packet")))
 }

@@ -207,6 +207,7 @@ func (t *Table) finishFiles(r *entry) (files []capture.FileInfo, closed bool, er
 		case err != nil:
 			first = cmp.Or(first, err)
 		case info.Name != "" && (info.Packets > 0 || len(numbers) == 1):
+			t.recount(r, &info)
 			files = append(files, info)
 		case info.Name != "":
 			t.root.Remove(info.Name) // it was begun, and nothing more
@@ -270,6 +271,7 @@ func (t *Table) recovered(r *entry, files []capture.FileInfo, err error, lastSig
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &r.Status
+	removed := s.RemovedCounts()
 	for _, f := range s.Files {
 		// In a ring the oldest files may have been deleted after the table was written. Files that
 		// are missing after those that exist never reached the disk: they are lost.
@@ -277,10 +279,11 @@ func (t *Table) recovered(r *entry, files []capture.FileInfo, err error, lastSig
 			s.FilesRemoved++
 			s.PacketsRemoved += f.Packets
 			s.BytesRemoved += f.Bytes
+			removed = removed.Plus(f.FilterPackets)
 		}
 	}
 	s.EndTime = s.StartTime
-	s.Files = files
+	s.Files, s.FilterPackets = files, capture.CountsOf(files, removed)
 	s.PacketsWritten, s.BytesWritten = uint64(s.PacketsRemoved), s.BytesRemoved
 	for _, f := range files {
 		s.PacketsWritten += uint64(f.Packets)

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -219,7 +219,7 @@ func TestPowerCut(t *testing.T) {
 	b.Disk.PowerUp()
 	b.Restart()
 
-	if s := b.capture("whole"); s.StopReason != whole.StopReason || !slices.Equal(s.Files, whole.Files) || len(payloads(t, b.file(s.Files[0].Name))) != 500 {
+	if s := b.capture("whole"); s.StopReason != whole.StopReason || !reflect.DeepEqual(s.Files, whole.Files) || len(payloads(t, b.file(s.Files[0].Name))) != 500 {
 		t.Errorf("what had ended is %+v, and was %+v", s, whole)
 	}
 	for _, name := range []string{"single", "round"} {

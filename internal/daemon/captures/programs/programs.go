@@ -175,7 +175,11 @@ func (f *Filter) build(ctx context.Context, t Target) (program []bpf.RawInstruct
 		}
 	}
 	if f.spec.HeadersOnly {
-		program = headers.Cut(program, t.Layer, f.spec.SnapLength)
+		keep := f.spec.SnapLength
+		if keep > 0 {
+			keep = max(keep, f.spec.LooksAt())
+		}
+		program = headers.Cut(program, t.Layer, keep)
 	}
 	if n := len(program); n > maxInstructions {
 		argument := "filter"
