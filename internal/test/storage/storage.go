@@ -100,10 +100,13 @@ func S3(t testing.TB, o Options) *Peer {
 	return p
 }
 
-// need returns the path of a program, and skips the test where it is not installed.
+// need returns the path of a program. Where it is not installed the test is skipped, but not in CI.
 func need(t testing.TB, path string) string {
 	t.Helper()
 	if _, err := os.Stat(path); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("%s is not there: internal/test/packages.sh installs it", path)
+		}
 		t.Skipf("%s is not there: internal/test/packages.sh installs it", path)
 	}
 	return path
@@ -197,15 +200,22 @@ func (p *Peer) open(name string) (io.ReadCloser, error) {
 	return content.Body, err
 }
 
-// Metadata returns what stays beside an object of azblob: its content type, and its metadata by
-// names in lower case.
+// Metadata returns what stays beside an object: its content type, and its metadata by names in lower
+// case.
 func (p *Peer) Metadata(t testing.TB, name string) (contentType string, metadata map[string]string) {
 	t.Helper()
+	metadata = map[string]string{}
+	if p.service == nil {
+		there, err := p.bucket().HeadObject(context.Background(), &s3.HeadObjectInput{Bucket: aws.String(Bucket), Key: &name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return aws.ToString(there.ContentType), there.Metadata
+	}
 	there, err := p.service.NewBlobClient(name).GetProperties(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	metadata = map[string]string{}
 	for name, value := range there.Metadata {
 		metadata[strings.ToLower(name)] = *value
 	}
@@ -216,11 +226,7 @@ func (p *Peer) Metadata(t testing.TB, name string) (contentType string, metadata
 func (p *Peer) Put(t testing.TB, name string, content []byte) {
 	t.Helper()
 	if p.service == nil {
-		client := s3.New(s3.Options{BaseEndpoint: aws.String("http://" + p.Address), Region: "us-east-1", UsePathStyle: true,
-			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-				return aws.Credentials{AccessKeyID: Account, SecretAccessKey: p.Secret}, nil
-			})})
-		if _, err := client.PutObject(context.Background(), &s3.PutObjectInput{Bucket: aws.String(Bucket), Key: &name, Body: bytes.NewReader(content)}); err != nil {
+		if _, err := p.bucket().PutObject(context.Background(), &s3.PutObjectInput{Bucket: aws.String(Bucket), Key: &name, Body: bytes.NewReader(content)}); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -228,6 +234,14 @@ func (p *Peer) Put(t testing.TB, name string, content []byte) {
 	if _, err := p.service.NewBlockBlobClient(name).Upload(context.Background(), streaming.NopCloser(bytes.NewReader(content)), nil); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// bucket returns a client of versitygw.
+func (p *Peer) bucket() *s3.Client {
+	return s3.New(s3.Options{BaseEndpoint: aws.String("http://" + p.Address), Region: "us-east-1", UsePathStyle: true,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: Account, SecretAccessKey: p.Secret}, nil
+		})})
 }
 
 // SAS returns a signature for the container that ends in so long; negative: it has ended.

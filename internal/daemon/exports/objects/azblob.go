@@ -194,7 +194,7 @@ func (u *upload) stage(ctx context.Context, sent sending.Progress) (blocks, erro
 	}
 	var ids blocks
 	sent(0)
-	for r := newReading(u.f, pieceOf(u.f.Bytes, mostBlocks)); ; {
+	for r := azureReading(u.f); ; {
 		p, more, err := r.part(ctx)
 		if err != nil {
 			return blocks{}, err
@@ -237,7 +237,7 @@ func (u *upload) compare(ctx context.Context, bytes *int64, sent sending.Progres
 		return anotherFile()
 	}
 	var ids blocks
-	for r := newReading(u.f, pieceOf(u.f.Bytes, mostBlocks)); ; {
+	for r := azureReading(u.f); ; {
 		p, more, err := r.part(ctx)
 		if err != nil {
 			return err

@@ -41,8 +41,8 @@ type part struct {
 	number    int // from 0
 	at, bytes int64
 	sha256    []byte
-	md5       []byte
-	crc64     uint64 // CRC-64/NVME
+	md5       []byte // for Azure
+	crc64     uint64 // for S3: CRC-64/NVME
 }
 
 // nvme is the polynomial of CRC-64/NVME, reflected, which S3 can compare a whole file by.
@@ -54,12 +54,18 @@ type reading struct {
 	size   int64 // of a part
 	next   part
 	sha256 hash.Hash
-	md5    hash.Hash
-	crc64  hash.Hash64
+	md5    hash.Hash   // nil: nobody asks for it
+	crc64  hash.Hash64 // nil: nobody asks for it
 }
 
-func newReading(f sending.File, size int64) *reading {
-	return &reading{f: f, size: size, sha256: sha256.New(), md5: md5.New(), crc64: crc64.New(nvme)}
+// azureReading returns a reading with the sums that Azure compares.
+func azureReading(f sending.File) *reading {
+	return &reading{f: f, size: pieceOf(f.Bytes, mostBlocks), sha256: sha256.New(), md5: md5.New()}
+}
+
+// s3Reading returns a reading with the sums that S3 compares.
+func s3Reading(f sending.File) *reading {
+	return &reading{f: f, size: pieceOf(f.Bytes, mostParts), sha256: sha256.New(), crc64: crc64.New(nvme)}
 }
 
 // part returns the next part. It reports false after the last one; then the sums of the reading are
@@ -74,7 +80,14 @@ func (r *reading) part(ctx context.Context) (part, bool, error) {
 	}
 	p.bytes = min(r.size, r.f.Bytes-p.at)
 	sha, md, crc := sha256.New(), md5.New(), crc64.New(nvme)
-	n, err := io.Copy(io.MultiWriter(sha, md, crc, r.sha256, r.md5, r.crc64), &stoppable{ctx, io.NewSectionReader(r.f.Content, p.at, p.bytes)})
+	sums := []io.Writer{sha, r.sha256}
+	if r.md5 != nil {
+		sums = append(sums, md, r.md5)
+	}
+	if r.crc64 != nil {
+		sums = append(sums, crc, r.crc64)
+	}
+	n, err := io.Copy(io.MultiWriter(sums...), &stoppable{ctx, io.NewSectionReader(r.f.Content, p.at, p.bytes)})
 	switch {
 	case ctx.Err() != nil:
 		return part{}, false, ctx.Err()

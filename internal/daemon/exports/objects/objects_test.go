@@ -120,9 +120,6 @@ func TestCopies(t *testing.T) {
 				}
 			}
 			b.check(t, f, folder+"/"+f.Path)
-			if b.peer.Scheme == "s3" {
-				continue
-			}
 			contentType, metadata := b.peer.Metadata(t, folder+"/"+f.Path)
 			if contentType != sending.PacketsType || metadata["sha256"] != f.Sum || metadata["host"] != "mx1" || metadata["case"] != "4711 Z%C3%BCrich%0D%0Ax" {
 				t.Errorf("beside it stand %q, %q", contentType, metadata)
@@ -167,6 +164,9 @@ func TestTrustsNoOtherParts(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.check(t, f, object)
+		if _, metadata := b.peer.Metadata(t, object); metadata["sha256"] != f.Sum {
+			t.Errorf("beside it stands the sum %q", metadata["sha256"])
+		}
 	})
 }
 

@@ -144,7 +144,7 @@ func (t *transfer) put(ctx context.Context, sent sending.Progress) (string, erro
 	if t.f.Bytes > piece {
 		return t.parts(ctx, sent)
 	}
-	r := newReading(t.f, piece)
+	r := s3Reading(t.f)
 	p, more, err := r.part(ctx)
 	if more {
 		_, _, err = r.part(ctx) // compares the sum of the whole
@@ -169,7 +169,7 @@ func (t *transfer) parts(ctx context.Context, sent sending.Progress) (string, er
 		return "", err
 	}
 	var all []types.CompletedPart
-	r := newReading(t.f, pieceOf(t.f.Bytes, mostParts))
+	r := s3Reading(t.f)
 	for {
 		p, more, err := r.part(ctx)
 		if err != nil {
@@ -204,9 +204,14 @@ type hadPart struct {
 	sum, etag string
 }
 
-// begun returns an upload of the object that was begun, with the parts that the service has of it,
-// or begins one.
+// begun returns an upload of the object that was begun with the first part of the file, and the parts
+// that the service has of it; or begins one. Others of this object are of another file, whose sum they
+// would leave beside this one: they end.
 func (t *transfer) begun(ctx context.Context) (string, map[int32]hadPart, error) {
+	first, _, err := s3Reading(t.f).part(ctx)
+	if err != nil {
+		return "", nil, err
+	}
 	list, err := t.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: t.bucket, Prefix: t.key})
 	if err != nil {
 		return "", nil, err
@@ -215,8 +220,13 @@ func (t *transfer) begun(ctx context.Context) (string, map[int32]hadPart, error)
 		if aws.ToString(u.Key) != *t.key || u.UploadId == nil {
 			continue
 		}
-		if there, err := t.partsOf(ctx, *u.UploadId); err != nil || there != nil {
+		there, err := t.partsOf(ctx, *u.UploadId)
+		if had := there[1]; err != nil || had.bytes == first.bytes && had.sum == crcText(first.crc64) {
 			return *u.UploadId, there, err
+		}
+		_, err = t.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: t.bucket, Key: t.key, UploadId: u.UploadId})
+		if _, refused := refusalOf(err); err != nil && !refused { // who may not end it can begin another one
+			return "", nil, err
 		}
 	}
 	made, err := t.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: t.bucket, Key: t.key, ContentType: t.contentType(),
@@ -267,7 +277,7 @@ func (t *transfer) compare(ctx context.Context, there *s3.HeadObjectOutput, sent
 	if aws.ToInt64(there.ContentLength) != t.f.Bytes {
 		return anotherFile()
 	}
-	r := newReading(t.f, piece)
+	r := s3Reading(t.f)
 	for more := true; more; {
 		var err error
 		if _, more, err = r.part(ctx); err != nil {

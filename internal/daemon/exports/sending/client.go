@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,12 @@ func NewClient(to Destination, silence time.Duration) *Client {
 	}
 	if to.Proxy != nil {
 		c.Transport.Proxy = http.ProxyURL(to.Proxy)
+		c.Transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+			if answer.StatusCode != http.StatusOK {
+				return to.noWay(answer.StatusCode)
+			}
+			return nil
+		}
 	}
 	// A redirect would take the secret to another place.
 	c.Client = &http.Client{Transport: c.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -75,6 +82,10 @@ func (c *Client) First(err error) error {
 
 // Lost returns the error of a request that has no answer, as First does.
 func (c *Client) Lost(err error) error {
+	var known *Error
+	if errors.As(err, &known) {
+		return err
+	}
 	var way *net.OpError
 	if c.to.Proxy != nil && errors.As(err, &way) && (way.Op == "proxyconnect" || way.Op == "socks connect") {
 		return Unreachable(err, "there is no way to the host %s through the proxy %s", c.to.URL.Hostname(), c.to.Proxy.Hostname())

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -114,10 +113,14 @@ func (to Destination) connect(conn net.Conn, there string) (net.Conn, error) {
 		return nil, Unreachable(err, "the connection to the proxy %s broke off", to.Proxy.Hostname())
 	}
 	if answer.StatusCode != http.StatusOK {
-		return nil, Unreachable(fmt.Errorf("CONNECT: %s", answer.Status), "the proxy %s opens no way to the host %s: HTTP status %d",
-			to.Proxy.Hostname(), to.URL.Hostname(), answer.StatusCode)
+		return nil, to.noWay(answer.StatusCode)
 	}
 	return &begunConn{conn, in}, nil
+}
+
+// noWay says that an HTTP proxy refuses a way.
+func (to Destination) noWay(status int) error {
+	return Unreachable(nil, "the proxy %s opens no way to the host %s: HTTP status %d", to.Proxy.Hostname(), to.URL.Hostname(), status)
 }
 
 // A begunConn is read from the buffer that its beginning was read into: a server may speak first,
