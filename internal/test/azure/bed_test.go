@@ -227,7 +227,7 @@ func (s *store) object(path string) []byte {
 		for name, value := range r.Metadata { // by names in any case
 			said[strings.ToLower(name)] = *value
 		}
-		if sum := sha256.Sum256(content); said["sha256"] != hex.EncodeToString(sum[:]) {
+		if sum := sha256.Sum256(content); said["sha256"] != hex.EncodeToString(sum[:]) || said["host"] != appliance.Host || said["capture"] == "" {
 			s.b.t.Errorf("the metadata of %s are %v; its sum is %x", name, said, sum)
 		}
 		return true
