@@ -164,7 +164,7 @@ func TestCaptureRequests(t *testing.T) {
 		{ask("", capture.Options{Limits: capture.Limits{DurationSeconds: -7}}), menu.Usage, "durationseconds", ""},
 		{ask("../x", capture.Options{}), menu.Usage, "name", ""},
 		{ask("all", capture.Options{}), menu.Usage, "name", ""},
-		{ask(strings.Repeat("x", 65), capture.Options{}), menu.Usage, "name", ""},
+		{ask(strings.Repeat("x", 81), capture.Options{}), menu.Usage, "name", ""},
 	} {
 		_, err := b.start(roomtest.Admin, c.request)
 		roomtest.WantCode(t, err, c.kind)
