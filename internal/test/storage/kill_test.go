@@ -36,7 +36,8 @@ func newRig(t *testing.T, peer *storage.Peer) *rig {
 	t.Helper()
 	r := &rig{t: t, peer: peer, front: peer.NewFront(t, nil), sums: map[string]string{}, seen: map[string]bool{}}
 	r.Appliance = appliance.Start(t, appliance.Options{})
-	r.do("packetcapture target new vault secret '" + peer.Secret + "' hostkey " + r.front.HostKey + " url " + peer.URL(r.front.Address, "mx1", ""))
+	r.do("packetcapture target new vault secret '" + peer.Secret + "' hostkey " + r.front.HostKey + " bytespersecond 8MB url " + peer.URL(r.front.Address, "mx1", ""))
+	r.do("packetcapture copies pause vault") // until all are queued
 	for i := range files {
 		name := fmt.Sprintf("mx1-kept-20260301-10%02d00.pcap", i)
 		content := make([]byte, fileSize)
@@ -48,6 +49,7 @@ func newRig(t *testing.T, peer *storage.Peer) *rig {
 		}
 		r.do("packetcapture export " + name + " vault")
 	}
+	r.do("packetcapture copies resume vault")
 	return r
 }
 
