@@ -80,6 +80,16 @@ func (a deleteArgs) all(s captureService) []capture.Status {
 	return captures.Ended(s.Captures())
 }
 
+// ended returns a capture that could not be stopped because it had just ended by itself, or was stopped
+// by another user. For all others it returns why it could not be stopped.
+func ended(s captureService, name string, why error) (capture.Status, error) {
+	status, err := s.Capture(name)
+	if err == nil && len(captures.Active([]capture.Status{status})) > 0 {
+		err = why
+	}
+	return status, err
+}
+
 // delete deletes what is named, and yields what was removed.
 func (a deleteArgs) delete(s captureService, caller menu.Caller, out *menu.Out[captures.Removed]) error {
 	chosen := a.all(s)
@@ -94,10 +104,14 @@ func (a deleteArgs) delete(s captureService, caller menu.Caller, out *menu.Out[c
 		if !a.Stop || len(captures.Active(chosen[i:i+1])) == 0 {
 			continue
 		}
-		var err error
-		if chosen[i], err = s.StopCapture(caller, status.Name); err != nil {
+		stopped, err := s.StopCapture(caller, status.Name)
+		if err != nil && menu.AsError(err).Code == menu.State {
+			stopped, err = ended(s, status.Name, err)
+		}
+		if err != nil {
 			return err
 		}
+		chosen[i] = stopped
 	}
 	if a.Files == keepFiles {
 		return captures.Forget(s, caller, chosen, out)

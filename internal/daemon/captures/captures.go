@@ -191,8 +191,10 @@ const (
 )
 
 // StopCapture ends a running capture, or cancels one that waits for its time. It returns when the
-// file is finished, at most after stopWait.
+// file is finished and the table on the disk says so, at most after stopWait. One that is just
+// beginning is waited for.
 func (t *Table) StopCapture(_ menu.Caller, name string) (capture.Status, error) {
+	t.settle(name)
 	if s, ok := t.cancel(name); ok {
 		t.saveCaptures()
 		return s, nil
@@ -212,10 +214,11 @@ func (t *Table) StopCapture(_ menu.Caller, name string) (capture.Status, error) 
 			WithHint("Its status will tell when it is")
 	}
 	// The table says so before the caller is told, so that the caller's next act finds a capture
-	// that has ended.
+	// that has ended, even if the appliance dies in between.
 	t.closeBeside(r, job)
 	s := t.statusOf(r, job)
 	t.noteEnd(r, job, s)
+	t.saveCaptures()
 	list := []capture.Status{s}
 	t.countExports(list)
 	return list[0], nil
@@ -353,6 +356,7 @@ func (t *Table) DeleteCaptures(caller menu.Caller) error {
 // takeFiles takes its files from a capture that has ended and makes it busy, so that nothing else
 // touches it.
 func (t *Table) takeFiles(name string) (*entry, []capture.FileInfo, error) {
+	t.settle(name)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r, err := t.findEnded(name)
@@ -384,6 +388,7 @@ func (t *Table) findEnded(name string) (*entry, error) {
 // ForgetCapture takes a capture that has ended from the table, and keeps its files: they are copied,
 // protected and deleted to make room as before.
 func (t *Table) ForgetCapture(_ menu.Caller, name string) error {
+	t.settle(name)
 	t.mu.Lock()
 	r, err := t.findEnded(name)
 	if err != nil {

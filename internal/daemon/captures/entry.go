@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"diagsh/capture"
 	"diagsh/internal/access"
@@ -138,6 +139,23 @@ func (t *Table) recordEnd(s capture.Status) {
 		Arguments: map[string]string{"stopReason": string(s.StopReason), "packets": fmt.Sprint(s.PacketsWritten)},
 		Seconds:   s.EndTime.Sub(s.StartTime).Seconds(),
 	})
+}
+
+// settle waits until nothing of the capture of a name is being begun, finished or deleted, at most
+// for stopWait.
+func (t *Table) settle(name string) {
+	const again = 20 * time.Millisecond
+	for end := time.Now().Add(stopWait); t.isBusy(name) && time.Now().Before(end); {
+		time.Sleep(again)
+	}
+}
+
+// isBusy reports whether something of the capture of a name is being begun, finished or deleted.
+func (t *Table) isBusy(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.find(name)
+	return ok && r.busy && r.Status.State != capture.NotStarted
 }
 
 // noteEnd keeps how a job ended. It is called by the goroutine that notices first, and again by
