@@ -33,8 +33,6 @@ var longFunctions = map[string]string{
 var longPackages = map[string]string{
 	"capture/filter": "one language: scanner, grammar, code and optimizer know each other",
 	"commands":       "the top menu: a file a command, which do not know each other",
-
-	"commands/packetcapture": "a menu of thirty commands, a file a command",
 }
 
 // TestSizes fails for a file, function or package that is too large, and for an exception that is

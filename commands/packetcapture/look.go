@@ -13,6 +13,7 @@ import (
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
 	"diagsh/commands/shared/owned"
+	"diagsh/commands/shared/packets"
 	"diagsh/internal/menu"
 )
 
@@ -74,7 +75,7 @@ func (l look) failed(err error) error {
 	case errors.Is(err, index.ErrClosed):
 		return menu.Errorf(menu.State, "The appliance is being stopped")
 	}
-	return notPackets(l.name, err)
+	return packets.NotAFile(l.name, err)
 }
 
 // damaged returns the files that were not read to their ends.

@@ -2,12 +2,10 @@ package packetcapture
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"diagsh/capture"
 	"diagsh/capture/drops"
-	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
 	"diagsh/commands/shared/owned"
@@ -54,9 +52,6 @@ func errBothCounts() error {
 		WithHint("Give one of them")
 }
 
-// errEnough ends reading before the packets end.
-var errEnough = errors.New("enough packets")
-
 // askPackets returns the Ask of a command that reads packets: it offers captures. The name of a file
 // is accepted too.
 func askPackets[A any](s packetService) func(context.Context, menu.Caller, A, *menu.Question) error {
@@ -98,17 +93,4 @@ func suggestPackets[A any](s packetService) func(context.Context, menu.Caller, A
 // noPackets returns the Hidden of a command that shows packets of captures and files.
 func noPackets(s packetService) func(context.Context) bool {
 	return func(context.Context) bool { return len(s.Captures()) == 0 && len(s.PacketFileNames("", 1)) == 0 }
-}
-
-func notPackets(name menu.Packets, err error) error {
-	var corrupt *pcapfile.CorruptError
-	var packed *pcapfile.PackedError
-	if errors.As(err, &packed) {
-		return (&menu.Error{Code: menu.Failed, Argument: "name", Message: string(name) + " is packed by " + packed.By}).
-			WithHint("Unpack it first; what gzip has packed can be read as it is")
-	}
-	if errors.Is(err, pcapfile.ErrNoCapture) || errors.As(err, &corrupt) {
-		return &menu.Error{Code: menu.Failed, Argument: "name", Message: string(name) + " is not a pcap or pcapng file"}
-	}
-	return err
 }

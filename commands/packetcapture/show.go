@@ -11,7 +11,9 @@ import (
 	"diagsh/capture/pcapfile"
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
+	"diagsh/commands/shared/conversation"
 	"diagsh/commands/shared/owned"
+	"diagsh/commands/shared/packets"
 	"diagsh/internal/menu"
 )
 
@@ -29,7 +31,7 @@ type showArgs struct {
 }
 
 func showCommand(s packetService) *menu.Command {
-	return menu.Decl[showArgs, shown]{
+	return menu.Decl[showArgs, conversation.Record]{
 		Name: "show",
 		Help: "Show the packets of a capture or a file.",
 		Details: "Of a capture that runs it shows what is on the disk so far. A filter is asked of each packet by " +
@@ -44,23 +46,26 @@ func showCommand(s packetService) *menu.Command {
 		Check: func(ctx context.Context, _ menu.Caller, a showArgs, name string) error {
 			return checkFilter(ctx, s, a.Filter, name)
 		},
-		Run: func(ctx context.Context, _ menu.Caller, a showArgs, out *menu.Out[shown]) error {
-			if a.Flow > 0 {
-				return a.showFlow(ctx, s, out)
-			}
+		Run: func(ctx context.Context, _ menu.Caller, a showArgs, out *menu.Out[conversation.Record]) error {
 			most, err := howMany(a.Count, a.Packets)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case a.Flow > 0 && (a.Filter != "" || a.From != nil || a.To != nil || !a.Any()):
+				return menu.BadArgument("flow", "A conversation is shown as a whole, without filter, from, to, process, pid and user").
+					WithHint("Leave them out")
+			case a.Flow > 0:
+				return conversation.Show(ctx, s, conversation.Wanted{Name: a.Name, Number: a.Flow, Detail: decode.Detail(a.Detail), Most: most}, out)
 			}
 			number := int64(0)
 			err = a.look(ctx, s, func(p *capture.Packet, on capture.Interface, of owners.Owners) error {
 				number++
-				if err := out.Record(shown{Packet: decode.Decode(number, p, on, decode.Detail(a.Detail)),
+				if err := out.Record(conversation.Record{Packet: decode.Decode(number, p, on, decode.Detail(a.Detail)),
 					Sender: of.Sender, Receiver: of.Receiver}); err != nil {
 					return err
 				}
 				if number == most {
-					return errEnough
+					return packets.ErrEnough
 				}
 				return nil
 			}, out.Printf)
@@ -69,7 +74,7 @@ func showCommand(s packetService) *menu.Command {
 			}
 			return err
 		},
-		Text: shownText,
+		Text: conversation.Text,
 	}.Command()
 }
 
@@ -101,17 +106,17 @@ func (a showArgs) look(ctx context.Context, s packetService,
 	}
 	source, err := options.Open(files...)
 	if err != nil {
-		return notPackets(a.Name, err)
+		return packets.NotAFile(a.Name, err)
 	}
 	defer source.Close()
-	_, err = follow(ctx, source, bounds{}, func(batch []capture.Packet) error {
+	_, err = packets.Follow(ctx, source, packets.Bounds{}, func(batch []capture.Packet) error {
 		return j.Each(batch, source.Interfaces, hand)
 	})
 	switch {
-	case errors.Is(err, errEnough):
+	case errors.Is(err, packets.ErrEnough):
 		return nil
 	case err != nil:
-		return notPackets(a.Name, err)
+		return packets.NotAFile(a.Name, err)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}

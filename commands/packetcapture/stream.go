@@ -14,6 +14,7 @@ import (
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
 	"diagsh/commands/shared/owned"
+	"diagsh/commands/shared/packets"
 	"diagsh/commands/shared/streams"
 	"diagsh/internal/menu"
 )
@@ -113,7 +114,7 @@ func (a streamArgs) run(ctx context.Context, s packetService, caller menu.Caller
 		return err
 	}
 	sayLeftOut(from.chosen, out.Printf)
-	out.Printf("%s\n", streamed(total(counters), w.Written(), from.chosen != nil || !a.Any()))
+	out.Printf("%s\n", streamed(packets.Total(counters), w.Written(), from.chosen != nil || !a.Any()))
 	if o.Drops != nil {
 		out.Printf("%s\n", streamedDrops(w.Dropped(), o.Drops.Missed()))
 	}
@@ -126,16 +127,16 @@ func (a streamArgs) write(ctx context.Context, w *streams.Writer, o streams.Opti
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := w.WriteDrops(cancel)
-	_, err := follow(reading, o.Source, bounds{duration: a.Duration, whole: true}, func(batch []capture.Packet) error {
+	_, err := packets.Follow(reading, o.Source, packets.Bounds{Duration: a.Duration, Whole: true}, func(batch []capture.Packet) error {
 		o.Joined.Wait(reading, batch)
 		full, err := w.Write(batch)
 		if err == nil && full {
-			err = errEnough
+			err = packets.ErrEnough
 		}
 		return err
 	})
 	stop()
-	if errors.Is(err, errEnough) {
+	if errors.Is(err, packets.ErrEnough) {
 		err = nil
 	}
 	counters, ending := w.End(ctx)

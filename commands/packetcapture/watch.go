@@ -14,6 +14,7 @@ import (
 	"diagsh/capture/replay"
 	"diagsh/commands/shared/captures"
 	"diagsh/commands/shared/owned"
+	"diagsh/commands/shared/packets"
 	"diagsh/internal/menu"
 )
 
@@ -130,16 +131,16 @@ type watcher struct {
 func (w *watcher) watch(ctx context.Context) error {
 	told := w.unfit()
 	w.out.Printf("%sWatching %s. Ctrl-C ends it.\n", menu.Text(captures.LeftOut(told)), w.args.what())
-	_, err := follow(ctx, w.source, bounds{duration: w.args.Duration}, func(batch []capture.Packet) error {
+	_, err := packets.Follow(ctx, w.source, packets.Bounds{Duration: w.args.Duration}, func(batch []capture.Packet) error {
 		w.joined.Wait(ctx, batch)
 		return w.show(batch)
 	})
-	if errors.Is(err, errEnough) {
+	if errors.Is(err, packets.ErrEnough) {
 		err = nil
 	}
 	sayLeftOut(w.chosen, w.out.Printf)
 	w.out.Printf("%s", menu.Text(leftOut(nil, told, w.unfit(), capture.FileHeader{})))
-	sums := &watchedStatistics{PacketsShown: w.shown, PacketsNotShown: total(w.source.Counters()).Dropped,
+	sums := &watchedStatistics{PacketsShown: w.shown, PacketsNotShown: packets.Total(w.source.Counters()).Dropped,
 		InterfacesLeftOut: w.unfit()}
 	if ending := w.out.Record(watched{Event: "statistics", watchedStatistics: sums}); err == nil {
 		err = ending
@@ -147,10 +148,10 @@ func (w *watcher) watch(ctx context.Context) error {
 	return err
 }
 
-// show writes the packets of a batch that the filter matches. It returns errEnough when the last
+// show writes the packets of a batch that the filter matches. It returns packets.ErrEnough when the last
 // one wanted is among them.
 func (w *watcher) show(batch []capture.Packet) error {
-	dropped := total(w.source.Counters()).Dropped
+	dropped := packets.Total(w.source.Counters()).Dropped
 	for n := range batch {
 		p := &batch[n]
 		if int(p.Interface) >= len(w.interfaces) {
@@ -171,7 +172,7 @@ func (w *watcher) show(batch []capture.Packet) error {
 			return err
 		}
 		if w.shown == w.most {
-			return errEnough
+			return packets.ErrEnough
 		}
 	}
 	return nil

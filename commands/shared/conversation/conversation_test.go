@@ -1,4 +1,4 @@
-package packetcapture
+package conversation
 
 import (
 	"archive/tar"

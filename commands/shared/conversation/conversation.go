@@ -1,4 +1,6 @@
-package packetcapture
+// Package conversation shows one conversation of a capture, a file or a report: its packets, and between
+// them what the kernel dropped and the port log has of it.
+package conversation
 
 import (
 	"bufio"
@@ -25,15 +27,15 @@ import (
 	"diagsh/capture/summary"
 	"diagsh/commands/shared/captures"
 	"diagsh/commands/shared/owned"
+	"diagsh/commands/shared/packets"
 	"diagsh/diag/ports"
 	"diagsh/diag/ports/records"
 	"diagsh/internal/menu"
 )
 
-// A shown is a record of show: a packet. With the argument flow it is of one conversation, and Type
-// says what: a packet, one that was sent again, one that the kernel dropped, or a record of the port
-// log.
-type shown struct {
+// A Record is a packet or, of a conversation, what Type says: a packet, one that was sent again, one
+// that the kernel dropped, or a record of the port log.
+type Record struct {
 	Type string `json:"type,omitempty"`
 	*decode.Packet
 	Dropped string `json:"dropped,omitempty"` // why the kernel did, of a drop
@@ -45,7 +47,7 @@ type shown struct {
 	Port *ports.Record `json:"port,omitempty"`
 }
 
-// The types of shown.
+// The types of a Record.
 const (
 	packetType = "packet"
 	againType  = "retransmission"
@@ -53,7 +55,8 @@ const (
 	portType   = "port"
 )
 
-func shownText(w io.Writer, r shown) {
+// Text writes a record in a line.
+func Text(w io.Writer, r Record) {
 	switch {
 	case r.Port != nil:
 		fmt.Fprintln(w, portText(r.Port))
@@ -86,8 +89,10 @@ func portText(r *ports.Record) string {
 	return b.String()
 }
 
-// A flowView shows one conversation from all that is known of it.
-type flowView struct {
+// A view shows one conversation from all that is known of it.
+type view struct {
+	Wanted
+
 	packets []replay.Opener
 	drops   []replay.Opener
 	joined  owned.Joined
@@ -95,7 +100,7 @@ type flowView struct {
 
 	flow   *summary.Flow
 	until  time.Time // another conversation has the same ends from then on
-	events []shown   // drops and records of the port log, by their times
+	events []Record  // drops and records of the port log, by their times
 	left   int       // further ones
 }
 
@@ -109,26 +114,35 @@ const (
 	flowAfter  = 5 * time.Minute
 )
 
-// showFlow shows the conversation of a number, as flows counts them.
-func (a showArgs) showFlow(ctx context.Context, s packetService, out *menu.Out[shown]) error {
-	if a.Filter != "" || a.From != nil || a.To != nil || !a.Any() {
-		return menu.BadArgument("flow", "A conversation is shown as a whole, without filter, from, to, process, pid and user").WithHint("Leave them out")
-	}
-	most, err := howMany(a.Count, a.Packets)
-	if err != nil {
+// A Service knows what belongs to captures. Package api has checked that the caller may read it.
+type Service interface {
+	owned.Service
+	Capture(name string) (capture.Status, error)
+	PortLogFiles() records.Log
+	PacketFiles(name string) ([]replay.Opener, error)
+}
+
+// A Wanted names a conversation, and says how it is shown.
+type Wanted struct {
+	Name   menu.Packets // of a capture, a file or a report
+	Number int64        // of the conversation there, as flows counts them
+	Detail decode.Detail
+	Most   int64 // records; 0 is all
+}
+
+// Show yields a conversation.
+func Show(ctx context.Context, s Service, w Wanted, out *menu.Out[Record]) error {
+	v := &view{Wanted: w}
+	if err := v.open(ctx, s, string(w.Name)); err != nil {
 		return err
 	}
-	v := &flowView{}
-	if err := v.open(ctx, s, string(a.Name)); err != nil {
-		return err
-	}
-	if err := v.find(ctx, a); err != nil {
+	if err := v.find(ctx); err != nil {
 		return err
 	}
 	if err := v.collect(ctx); err != nil {
 		return err
 	}
-	err = v.show(ctx, a, most, out)
+	err := v.show(ctx, out)
 	if err == nil && v.left > 0 {
 		err = out.Printf("[%d further drops and records of the port log are not shown.]\n", v.left)
 	}
@@ -136,7 +150,7 @@ func (a showArgs) showFlow(ctx context.Context, s packetService, out *menu.Out[s
 }
 
 // open finds what belongs to a capture, a file or a report.
-func (v *flowView) open(ctx context.Context, s packetService, name string) (err error) {
+func (v *view) open(ctx context.Context, s Service, name string) (err error) {
 	if v.packets, err = s.PacketFiles(name); err != nil {
 		return err
 	}
@@ -173,7 +187,7 @@ func (v *flowView) open(ctx context.Context, s packetService, name string) (err 
 }
 
 // openReport finds what is in a report on a capture.
-func (v *flowView) openReport(name string, open archive.Opener) error {
+func (v *view) openReport(name string, open archive.Opener) error {
 	names, err := archive.Names(open)
 	if err != nil {
 		return &menu.Error{Code: menu.Failed, Argument: "name", Message: menu.Quoted(name) + " is not a report that can be read"}
@@ -253,15 +267,15 @@ func ownNetNS() uint64 {
 }
 
 // each reads all packets, with their conversations.
-func (v *flowView) each(ctx context.Context, name menu.Packets,
+func (v *view) each(ctx context.Context,
 	do func(position int64, p *capture.Packet, on capture.Interface, flows *summary.Flows) error) (*summary.Flows, error) {
 	source, err := replay.Options{}.Open(v.packets...)
 	if err != nil {
-		return nil, notPackets(name, err)
+		return nil, packets.NotAFile(v.Name, err)
 	}
 	defer source.Close()
 	flows, position := summary.NewFlows(), int64(0)
-	_, err = follow(ctx, source, bounds{}, func(batch []capture.Packet) error {
+	_, err = packets.Follow(ctx, source, packets.Bounds{}, func(batch []capture.Packet) error {
 		for n := range batch {
 			position++
 			on := source.Interfaces()[batch[n].Interface]
@@ -272,24 +286,24 @@ func (v *flowView) each(ctx context.Context, name menu.Packets,
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return nil, notPackets(name, err)
+	if err != nil && !errors.Is(err, packets.ErrEnough) {
+		return nil, packets.NotAFile(v.Name, err)
 	}
 	return flows, ctx.Err()
 }
 
 // find finds the conversation.
-func (v *flowView) find(ctx context.Context, a showArgs) error {
-	flows, err := v.each(ctx, a.Name, func(int64, *capture.Packet, capture.Interface, *summary.Flows) error { return nil })
+func (v *view) find(ctx context.Context) error {
+	flows, err := v.each(ctx, func(int64, *capture.Packet, capture.Interface, *summary.Flows) error { return nil })
 	if err != nil {
 		return err
 	}
 	list := flows.List(summary.FlowsEarliest, 0, flows.Total())
-	if int64(len(list)) < a.Flow {
-		e := &menu.Error{Code: menu.NotFound, Argument: "flow", Message: fmt.Sprintf("%s has no conversation %d", menu.Quoted(string(a.Name)), a.Flow)}
+	if int64(len(list)) < v.Number {
+		e := &menu.Error{Code: menu.NotFound, Argument: "flow", Message: fmt.Sprintf("%s has no conversation %d", menu.Quoted(string(v.Name)), v.Number)}
 		return e.WithHint("It has %s; packetcapture flows lists them", captures.Count(len(list), "conversation"))
 	}
-	v.flow = list[a.Flow-1]
+	v.flow = list[v.Number-1]
 	v.until = time.Unix(0, v.flow.Last).Add(flowAfter)
 	for _, other := range list {
 		if begins := time.Unix(0, other.First); other.First > v.flow.Last && sameEnds(v.flow, other) && begins.Before(v.until) {
@@ -309,14 +323,14 @@ func sameEnds(a, b *summary.Flow) bool {
 }
 
 // collect reads the drops and the records of the port log that are of the conversation.
-func (v *flowView) collect(ctx context.Context) error {
+func (v *view) collect(ctx context.Context) error {
 	from := time.Unix(0, v.flow.First).Add(-flowBefore)
 	client := netip.AddrPortFrom(v.flow.Client.Addr(), v.flow.ClientPort)
 	server := netip.AddrPortFrom(v.flow.Server.Addr(), v.flow.ServerPort)
 	err := v.log(ctx, from, v.until, func(r *ports.Record) error {
 		if string(r.Protocol) == v.flow.Protocol && records.Between(r, client, server) {
 			one := *r
-			v.add(shown{Type: portType, Port: &one})
+			v.add(Record{Type: portType, Port: &one})
 		}
 		return nil
 	})
@@ -328,11 +342,11 @@ func (v *flowView) collect(ctx context.Context) error {
 			return menu.Failing("read what the kernel dropped meanwhile", err)
 		}
 	}
-	slices.SortStableFunc(v.events, func(a, b shown) int { return cmp.Compare(a.nanoseconds(), b.nanoseconds()) })
+	slices.SortStableFunc(v.events, func(a, b Record) int { return cmp.Compare(a.nanoseconds(), b.nanoseconds()) })
 	return nil
 }
 
-func (v *flowView) add(r shown) {
+func (v *view) add(r Record) {
 	if len(v.events) == maxEvents {
 		v.left++
 		return
@@ -341,7 +355,7 @@ func (v *flowView) add(r shown) {
 }
 
 // nanoseconds is the time of a record.
-func (r shown) nanoseconds() int64 {
+func (r Record) nanoseconds() int64 {
 	if r.Port != nil {
 		return r.Port.Time.UnixNano()
 	}
@@ -349,7 +363,7 @@ func (r shown) nanoseconds() int64 {
 }
 
 // collectDrops reads the packets of a file of drops.
-func (v *flowView) collectDrops(ctx context.Context, open replay.Opener, from time.Time) error {
+func (v *view) collectDrops(ctx context.Context, open replay.Opener, from time.Time) error {
 	f, err := open()
 	if err != nil {
 		return nil // it was deleted
@@ -370,20 +384,20 @@ func (v *flowView) collectDrops(ctx context.Context, open replay.Opener, from ti
 			dropped = said.Comments[0]
 		}
 		of, _ := v.joined.Of(p, on)
-		v.add(shown{Type: dropType, Packet: decode.Decode(number, p, on, 1), Dropped: dropped, Sender: of.Sender, Receiver: of.Receiver})
+		v.add(Record{Type: dropType, Packet: decode.Decode(number, p, on, 1), Dropped: dropped, Sender: of.Sender, Receiver: of.Receiver})
 		return nil
 	})
 }
 
 // show yields the packets of the conversation, and between them what else happened.
-func (v *flowView) show(ctx context.Context, a showArgs, most int64, out *menu.Out[shown]) error {
+func (v *view) show(ctx context.Context, out *menu.Out[Record]) error {
 	yielded := int64(0)
-	yield := func(r shown) error {
+	yield := func(r Record) error {
 		if err := out.Record(r); err != nil {
 			return err
 		}
-		if yielded++; yielded == most {
-			return errEnough
+		if yielded++; yielded == v.Most {
+			return packets.ErrEnough
 		}
 		return nil
 	}
@@ -397,7 +411,7 @@ func (v *flowView) show(ctx context.Context, a showArgs, most int64, out *menu.O
 		}
 		return nil
 	}
-	_, err := v.each(ctx, a.Name, func(position int64, p *capture.Packet, on capture.Interface, flows *summary.Flows) error {
+	_, err := v.each(ctx, func(position int64, p *capture.Packet, on capture.Interface, flows *summary.Flows) error {
 		flow, again := flows.Latest()
 		if flow == nil || flow.Position != v.flow.Position {
 			return nil
@@ -406,16 +420,16 @@ func (v *flowView) show(ctx context.Context, a showArgs, most int64, out *menu.O
 			return err
 		}
 		of, _ := v.joined.Of(p, on)
-		r := shown{Type: packetType, Packet: decode.Decode(position, p, on, decode.Detail(a.Detail)), Sender: of.Sender, Receiver: of.Receiver}
+		r := Record{Type: packetType, Packet: decode.Decode(position, p, on, v.Detail), Sender: of.Sender, Receiver: of.Receiver}
 		if again {
 			r.Type = againType
 		}
 		return yield(r)
 	})
-	if err != nil || yielded == most && most > 0 {
+	if err != nil || yielded == v.Most && v.Most > 0 {
 		return err
 	}
-	if err := until(1<<63 - 1); !errors.Is(err, errEnough) {
+	if err := until(1<<63 - 1); !errors.Is(err, packets.ErrEnough) {
 		return err
 	}
 	return nil
