@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
@@ -137,8 +138,36 @@ func (s *Server) putCapture(w http.ResponseWriter, r *http.Request, b Boundary, 
 		fail(w, http.StatusBadRequest, "InvalidRequestContent", errContent.Error())
 	case refused != nil:
 		refuse(w, r, refused)
-	case !s.hasCapture(w, r, b, name, p):
-		s.beginCapture(w, r, b, name, p, sent)
+	default:
+		s.putNew(w, r, b, name, p, sent)
+	}
+}
+
+// putNew begins a capture unless there is one of its name. Of several requests for one name, in whatever
+// case, one begins it, and the others wait until they see what it began.
+func (s *Server) putNew(w http.ResponseWriter, r *http.Request, b Boundary, name string, p properties, sent json.RawMessage) {
+	for {
+		key := strings.ToLower(name)
+		_, taken := s.beginning.LoadOrStore(key, true)
+		switch {
+		case s.hasCapture(w, r, b, name, p):
+			if !taken {
+				s.beginning.Delete(key)
+			}
+			return
+		case !taken:
+			over := s.beginCapture(w, r, b, name, p, sent)
+			go func() { // not before the answer: the capture may still have no place in the list
+				<-over
+				s.beginning.Delete(key)
+			}()
+			return
+		}
+		select {
+		case <-time.After(again):
+		case <-r.Context().Done():
+			return
+		}
 	}
 }
 
@@ -161,13 +190,17 @@ func (s *Server) hasCapture(w http.ResponseWriter, r *http.Request, b Boundary, 
 	return true
 }
 
-// beginCapture begins a capture, and answers when it runs or why it does not.
-func (s *Server) beginCapture(w http.ResponseWriter, r *http.Request, b Boundary, name string, p properties, sent json.RawMessage) {
+// beginCapture begins a capture, and answers when it runs or why it does not. over is closed when it runs
+// or does not, which may be after the answer.
+func (s *Server) beginCapture(w http.ResponseWriter, r *http.Request, b Boundary, name string, p properties, sent json.RawMessage) (
+	over <-chan struct{}) {
 	at := s.moment()
 	stored, refused := s.storagePlace(r.Context(), b, p, at)
 	if refused != nil {
 		refuse(w, r, refused)
-		return
+		none := make(chan struct{})
+		close(none)
+		return none
 	}
 	text, err := json.Marshal(identity{ID: s.captureID(name), Sent: sent, StoragePath: stored.url, Created: at})
 	if err != nil {
@@ -188,6 +221,7 @@ func (s *Server) beginCapture(w http.ResponseWriter, r *http.Request, b Boundary
 		writeJSON(w, http.StatusCreated, resource{Name: name, ID: s.captureID(name), ETag: captured{Name: name}.etag(), Properties: p,
 			Type: captureType})
 	}
+	return a.over
 }
 
 // startOf returns the request to the appliance for a capture.

@@ -49,6 +49,7 @@ type acted struct {
 	id      string // of its operation
 	done    bool   // it has ended, well unless refused is set
 	refused *menu.Error
+	over    <-chan struct{} // is closed when it has ended, which may be later
 }
 
 // act has the appliance do something with a capture, as an operation. It returns when that has ended, or
@@ -62,8 +63,9 @@ func (s *Server) act(r *http.Request, b Boundary, method, path string, body map[
 	} else {
 		path += "?" + url.Values{"files": {"keep"}, "stop": {"yes"}, "operation": {id}}.Encode()
 	}
-	ended := make(chan *menu.Error, 1)
+	ended, over := make(chan *menu.Error, 1), make(chan struct{})
 	go func() {
+		defer close(over)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), longest)
 		defer cancel()
 		ended <- call(ctx, b, method, path, content, into)
@@ -73,12 +75,12 @@ func (s *Server) act(r *http.Request, b Boundary, method, path string, body map[
 	for {
 		select {
 		case refused := <-ended:
-			return acted{id: id, done: true, refused: refused}
+			return acted{id: id, done: true, refused: refused, over: over}
 		case <-r.Context().Done():
-			return acted{id: id} // nobody reads the answer
+			return acted{id: id, over: over} // nobody reads the answer
 		case <-timer.C:
 			if _, refused := operation(r.Context(), b, id); refused == nil {
-				return acted{id: id}
+				return acted{id: id, over: over}
 			}
 			timer.Reset(again)
 		}

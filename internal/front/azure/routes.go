@@ -2,6 +2,7 @@ package azure
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -98,7 +99,7 @@ func findOpen(r *http.Request) (to *openRoute, vars map[string]string, known boo
 		if !ok {
 			continue
 		}
-		if known = true; openRoutes[n].method == r.Method {
+		if known = true; openRoutes[n].method == methodOf(r) {
 			return &openRoutes[n], found, true
 		}
 	}
@@ -146,20 +147,44 @@ func match(form string, path []string) (map[string]string, bool) {
 // there is such a resource.
 func find(r *http.Request) (to *route, vars map[string]string, known bool) {
 	path := segments(r.URL.Path)
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
 	for n := range routes {
 		found, ok := match(routes[n].path, path)
 		if !ok {
 			continue
 		}
-		if known = true; routes[n].method == method {
+		if known = true; routes[n].method == methodOf(r) {
 			return &routes[n], found, true
 		}
 	}
 	return nil, nil, known
+}
+
+// methodOf returns the method by which a request finds its route: HEAD is GET without the content.
+func methodOf(r *http.Request) string {
+	if r.Method == http.MethodHead {
+		return http.MethodGet
+	}
+	return r.Method
+}
+
+// methodsOf returns the methods that the resource of a request takes (RFC 9110 section 10.2.1).
+func methodsOf(r *http.Request) (methods []string) {
+	path := segments(r.URL.Path)
+	add := func(method, form string) {
+		if _, ok := match(form, path); ok {
+			if methods = append(methods, method); method == http.MethodGet {
+				methods = append(methods, http.MethodHead)
+			}
+		}
+	}
+	for _, one := range routes {
+		add(one.method, one.path)
+	}
+	for _, one := range openRoutes {
+		add(one.method, one.path)
+	}
+	slices.Sort(methods)
+	return slices.Compact(methods)
 }
 
 // Serves reports whether a request is for Azure's paths and not for the page or the API.

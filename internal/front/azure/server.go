@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,8 @@ type Server struct {
 	login    Login
 	log      *slog.Logger
 	patience time.Duration // the constant; shorter in tests
+
+	beginning sync.Map // the names of captures that requests are beginning, in lower case
 
 	mu     sync.Mutex
 	latest time.Time // that moment returned
@@ -70,6 +73,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !known:
 		fail(w, http.StatusNotFound, "ResourceNotFound", "There is no resource at this path.")
 	case to == nil:
+		w.Header().Set("Allow", strings.Join(methodsOf(r), ", "))
 		fail(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "The resource does not take the method "+menu.Bounded(r.Method, 20)+".")
 	default:
 		s.admit(w, r, to, vars)
