@@ -144,6 +144,8 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "The tests need these Debian packages; install them as root: apt-get install$missing${unpack:+; unpacked in $mail:$unpack}${servers:+; unpacked in $signin:$servers}${modules:+; from npm in $node: $modules}" >&2
     exit 1
 fi
+build_gateway & # which needs nothing of the rest
+building=$!
 export DEBIAN_FRONTEND=noninteractive
 if [ -n "$missing" ] || [ -n "$unpack" ] || [ -n "$servers" ]; then apt update -qq; fi
 if [ -n "$missing" ]; then
@@ -154,4 +156,4 @@ fi
 unpack_mail
 unpack_servers
 install_modules
-build_gateway
+wait "$building"
