@@ -351,6 +351,11 @@ func TestProxyAndAuthorities(t *testing.T) {
 	if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Authorities: &authority}); err != nil {
 		t.Fatal(err)
 	}
+	for _, proxy := range []string{"http://me@other:1", "socks5://" + strings.TrimPrefix(far.Proxy, "http://")} {
+		if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Proxy: &proxy}); menu.AsError(err).Argument != "proxysecret" {
+			t.Errorf("the proxy %s gets the password of another: %v", proxy, err)
+		}
+	}
 	r.await("the copy", func() bool { return len(r.done) == 1 })
 	if !slices.Contains(g.has(), "a.pcap") || g.files["/captures/mail/a.pcap"] == nil {
 		t.Errorf("the target has %q", g.has())
@@ -359,6 +364,15 @@ func TestProxyAndAuthorities(t *testing.T) {
 		if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Proxy: &wrong}); menu.AsError(err).Argument != "proxy" {
 			t.Errorf("the proxy %s: %v", wrong, err)
 		}
+	}
+	if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Proxy: new("")}); err != nil {
+		t.Fatal(err)
+	}
+	if q := r.q; q.targets[0].ProxySecret != "" {
+		t.Error("the password of a proxy stays when the proxy goes")
+	}
+	if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{ProxySecret: new("x")}); menu.AsError(err).Argument != "proxysecret" {
+		t.Errorf("a password without a proxy: %v", err)
 	}
 }
 

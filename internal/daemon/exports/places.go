@@ -2,7 +2,6 @@ package exports
 
 import (
 	"cmp"
-	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -76,21 +75,16 @@ func safe(text string) string {
 	}, text)
 }
 
-// metadata returns what a target is told of a file, beside its name.
+// metadata returns what a target is told of a file, beside its name. A value may be any text: each
+// sender escapes what its protocol cannot have.
 func metadata(host string, e *capture.Export, sum string) map[string]string {
 	m := map[string]string{"host": host, "sha256": sum}
 	for name, value := range map[string]string{"capture": e.Capture, "case": e.CaseNumber} {
 		if value != "" {
-			m[name] = plainASCII(value)
+			m[name] = value
 		}
 	}
 	return m
-}
-
-// plainASCII returns a text with the escapes of Go in the place of what a header cannot have.
-func plainASCII(text string) string {
-	quoted := fmt.Sprintf("%+q", text)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
 // contentType returns the media type of a copy, "" for packets.

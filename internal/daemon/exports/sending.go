@@ -82,7 +82,7 @@ func (q *Queue) try(ctx context.Context, e *capture.Export) {
 	delete(q.ending, e)
 	q.mu.Unlock()
 	if err != nil {
-		q.o.Log.Warn("a file was not copied", "file", now.File, "target", now.Target, "try", now.Tries, "error", err, "cause", errors.Unwrap(err))
+		q.o.Log.Warn("a file was not copied", "file", now.File, "target", now.Target, "try", now.Tries, "error", err, "cause", q.causeOf(errors.Unwrap(err), now.Target))
 	}
 	if !finished(&now) {
 		return

@@ -113,8 +113,14 @@ func (q *Queue) ChangeTarget(ctx context.Context, _ menu.Caller, name string, ch
 	if t.Secret != "" && change.Secret == nil && hostOf(t.URL) != hostOf(before.URL) {
 		return capture.Target{}, menu.BadArgument("secret", "Another host gets the secret only if it is given again")
 	}
+	if t.Proxy == "" && change.ProxySecret == nil {
+		t.ProxySecret = "" // it was that of the proxy that is gone
+	}
 	if err := checkTarget(ctx, &t); err != nil {
 		return capture.Target{}, err
+	}
+	if t.ProxySecret != "" && change.ProxySecret == nil && hostOf(t.Proxy) != hostOf(before.Proxy) {
+		return capture.Target{}, menu.BadArgument("proxysecret", "Another proxy gets the password only if it is given again")
 	}
 	if err := q.changeTargets(func(targets []storedTarget) ([]storedTarget, error) {
 		i := slices.IndexFunc(targets, isTarget(name))
@@ -174,6 +180,8 @@ func checkTarget(ctx context.Context, t *storedTarget) error {
 		if way.Proxy, err = parseProxy(t.Proxy, t.ProxySecret); err != nil {
 			return menu.BadArgument("proxy", "%s", menu.Sentence(err.Error()))
 		}
+	} else if t.ProxySecret != "" {
+		return menu.BadArgument("proxysecret", "There is no proxy that the password is for").WithHint("Give proxy http://USER@HOST:PORT")
 	}
 	if asks, ok := s.(sending.KeyAsker); ok && t.HostKey == "" {
 		found, err := asks.HostKey(ctx, way)

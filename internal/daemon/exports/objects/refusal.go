@@ -54,7 +54,7 @@ func (r refusal) explain(secret string, err error) error {
 		return clockError(skew, err)
 	case r.status == http.StatusForbidden || r.status == http.StatusUnauthorized:
 		return refusedSecret(r, secret, err)
-	case r.code == "InvalidAccessKeyId", r.code == "SignatureDoesNotMatch":
+	case r.code == "InvalidAccessKeyId", r.code == "SignatureDoesNotMatch", r.code == "XAdminUserNotFound": // the last of versitygw
 		return sending.Unreachable(err, "the target refuses the key: HTTP status %d", r.status)
 	case r.code == "NoSuchBucket", r.code == "ContainerNotFound":
 		return sending.Unreachable(err, "the target has no bucket or container of the name in the URL")

@@ -267,9 +267,22 @@ func (t *transfer) look(ctx context.Context) (*s3.HeadObjectOutput, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, t.explain(ctx, err)
+		return nil, t.explain(ctx, t.reason(ctx, err))
 	}
 	return there, nil
+}
+
+// reason returns why the service refused to tell of an object: the answer to HEAD has no body, in
+// which it would say so, but that to a list has one. It returns err if that tells no more.
+func (t *transfer) reason(ctx context.Context, err error) error {
+	if refused, is := refusalOf(err); !is || refused.status >= 500 || refused.status == http.StatusTooManyRequests {
+		return err
+	}
+	_, why := t.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: t.bucket, Prefix: t.key, MaxUploads: new(int32(1))})
+	if refused, is := refusalOf(why); is && refused.code != "" {
+		return why
+	}
+	return err
 }
 
 // compare returns nil if the object that is there is the file already.
