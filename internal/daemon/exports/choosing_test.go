@@ -376,6 +376,28 @@ func TestProxyAndAuthorities(t *testing.T) {
 	}
 }
 
+// What a copy that goes in large parts takes still is told before the first part is safe.
+func TestRateBeforeAPartIsSafe(t *testing.T) {
+	r := newRig(t)
+	slow, to := newSlowHost(t, r)
+	defer close(slow.release)
+	r.target("slow", to, false)
+	r.file("a.pcap")
+	r.add("anna", "slow", "a.pcap")
+	r.q.Start()
+	r.await("the copy is under way", func() bool { now, _ := slow.count(); return now == 1 })
+	r.q.mu.Lock()
+	e := r.q.queue[0]
+	e.Bytes, e.Sent, r.q.running[e].meter, r.q.running[e].passed, r.q.running[e].safe = 1<<20, 0, meter{}, 0, 0
+	r.q.mu.Unlock()
+	r.q.passes(e, 1000)
+	time.Sleep(2 * meterStep)
+	r.q.passes(e, 1000)
+	if now := r.state("a.pcap", "slow"); now.BytesPerSecond == 0 || now.SecondsLeft == nil {
+		t.Errorf("under way it is %+v", now)
+	}
+}
+
 // Copies to a target take no more bytes a second than it has, and all together no more than the
 // settings say; what is left is told meanwhile.
 func TestBandwidth(t *testing.T) {

@@ -93,8 +93,10 @@ type Queue struct {
 
 // A running copy is one that is under way.
 type running struct {
-	end   context.CancelCauseFunc
-	meter meter
+	end    context.CancelCauseFunc
+	meter  meter
+	passed int64 // bytes that were read to be sent, since the try began
+	safe   int64 // passed, when the target last had what came
 }
 
 // firstBounds are those of a new appliance.

@@ -50,11 +50,13 @@ func (b *bucket) take(n int, now time.Time) time.Duration {
 	return time.Duration(-b.tokens / float64(b.rate) * float64(time.Second))
 }
 
-// A limited reader reads no faster than its buckets let bytes pass. It ends with its context.
+// A limited reader reads no faster than its buckets let bytes pass, and tells what it read. It ends
+// with its context.
 type limited struct {
 	ctx     context.Context
 	r       io.Reader
 	buckets []*bucket
+	passes  func(n int)
 }
 
 func (l *limited) Read(p []byte) (int, error) {
@@ -62,6 +64,7 @@ func (l *limited) Read(p []byte) (int, error) {
 		p = p[:b.share(len(p))]
 	}
 	n, err := l.r.Read(p)
+	l.passes(n)
 	wait := time.Duration(0)
 	for _, b := range l.buckets {
 		wait = max(wait, b.take(n, time.Now()))
@@ -111,7 +114,8 @@ func (m *meter) add(now time.Time, bytes int64) {
 	m.marks = append(m.marks, mark{now, bytes})
 }
 
-// rate returns how many bytes a second were sent lately; 0 if that is not known yet.
+// rate returns how many bytes a second were sent lately; 0 if that is not known yet. It falls while
+// nothing is sent.
 func (m *meter) rate(now time.Time) int64 {
 	if len(m.marks) < 2 {
 		return 0

@@ -43,7 +43,7 @@ func TestLimitedReaderEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := io.Copy(io.Discard, &limited{ctx, bytes.NewReader(make([]byte, 10<<20)), []*bucket{b, {}}})
+		_, err := io.Copy(io.Discard, &limited{ctx, bytes.NewReader(make([]byte, 10<<20)), []*bucket{b, {}}, func(int) {}})
 		ended <- err
 	}()
 	cancel()

@@ -169,7 +169,8 @@ func (q *Queue) shown(e *capture.Export) capture.Export {
 	}
 	if r := q.running[e]; r != nil {
 		if now.BytesPerSecond = r.meter.rate(time.Now()); now.BytesPerSecond > 0 {
-			now.SecondsLeft = new((now.BytesLeft + now.BytesPerSecond - 1) / now.BytesPerSecond)
+			left := max(0, now.BytesLeft-(r.passed-r.safe)) // what is on its way is not safe yet
+			now.SecondsLeft = new((left + now.BytesPerSecond - 1) / now.BytesPerSecond)
 		}
 	}
 	return now

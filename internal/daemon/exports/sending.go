@@ -218,13 +218,23 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 		defer q.mu.Unlock()
 		e.Sent = bytes
 		if r := q.running[e]; r != nil {
-			r.meter.add(time.Now(), bytes)
+			r.safe = r.passed
 		}
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err
+}
+
+// passes notes that bytes of a copy were read to be sent.
+func (q *Queue) passes(e *capture.Export, n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if r := q.running[e]; r != nil {
+		r.passed += int64(n)
+		r.meter.add(time.Now(), r.passed)
+	}
 }
 
 // destination returns where a copy goes, and by which sender.
@@ -248,7 +258,9 @@ func (q *Queue) destination(ctx context.Context, e *capture.Export) (to sending.
 		return to, nil, sending.Failed(err, "%s", err)
 	}
 	to = sending.Destination{URL: u, HostKey: t.HostKey, Secret: t.Secret,
-		Limit: func(r io.Reader) io.Reader { return &limited{ctx, r, []*bucket{pace, q.all}} }}
+		Limit: func(r io.Reader) io.Reader {
+			return &limited{ctx, r, []*bucket{pace, q.all}, func(n int) { q.passes(e, n) }}
+		}}
 	if t.Proxy != "" {
 		if to.Proxy, err = parseProxy(t.Proxy, t.ProxySecret); err != nil {
 			return to, nil, sending.Failed(err, "%s", err)
