@@ -161,19 +161,20 @@ func TestRunsOfASessionAreBounded(t *testing.T) {
 	d.as("op")
 	c := dial(t, path)
 	type end struct {
-		kind menu.Code
-		err  error
+		kind   menu.Code
+		status int // of HTTP
+		err    error
 	}
 	ended := make(chan end, maxRuns+1)
 	interrupt, stop := context.WithCancel(t.Context())
 	defer stop()
 	run := func() {
 		failure, err := c.Run(t.Context(), interrupt, []string{"silent"}, nil, menu.TextForm, unseen)
-		var kind menu.Code
+		e := end{err: err}
 		if failure != nil {
-			kind = failure.Code
+			e.kind, e.status = failure.Code, failure.Status()
 		}
-		ended <- end{kind, err}
+		ended <- e
 	}
 	for range maxRuns {
 		go run()
@@ -184,7 +185,7 @@ func TestRunsOfASessionAreBounded(t *testing.T) {
 		}
 	}
 	go run()
-	if e := <-ended; e.kind != menu.State || e.err != nil {
+	if e := <-ended; e.kind != menu.State || e.err != nil || e.status != http.StatusTooManyRequests {
 		t.Errorf("one too many: %+v", e)
 	}
 	if status, answer := curl(t, path, "POST", "run/table", `{"count":1}`); status != 200 {

@@ -11,6 +11,7 @@ import (
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
+	"diagsh/internal/menu/problem"
 )
 
 // RunHeader is the header of a reply with the identifier of the run, for POST interrupt/RUN.
@@ -61,15 +62,8 @@ func (s *Server) commandAt(caller menu.Caller, path []string) (*menu.Command, er
 
 // eventOf returns the audit event of an act of the caller on the command at path.
 func eventOf(caller menu.Caller, act string, path []string) access.Event {
-	return access.Event{
-		Act:     act,
-		User:    caller.User,
-		Role:    caller.Role,
-		Source:  caller.Source,
-		Session: caller.Session,
-		Token:   caller.Token,
-		Path:    strings.Join(path, " "),
-	}
+	return access.Event{Act: act, User: caller.User, Role: caller.Role, Source: caller.Source, Session: caller.Session,
+		Token: caller.Token, Path: strings.Join(path, " ")}
 }
 
 // refused audits the refusal of an act that led to no run: a dialogue that did not begin, a menu
@@ -258,7 +252,7 @@ func (s *Server) begin(id string, one *run) error {
 		}
 	}
 	if own >= maxRuns {
-		return menu.Errorf(menu.State, "%d commands run in this session, which is the most", own).
+		return problem.TooMany(time.Second, "%d commands run in this session, which is the most", own).
 			WithHint("Wait for one of them, or interrupt it")
 	}
 	s.runs[id] = one

@@ -224,12 +224,17 @@ func TestPassAndItsSessions(t *testing.T) {
 	person := roomtest.LogIn(t, d, "ops", "192.0.2.1")
 	_, _, _, err = d.Attach(person.ID, access.AzureSession)
 	roomtest.WantCode(t, err, menu.Denied)
+	_, err = d.SetPassword("ops", "another-secret-1", "")
+	roomtest.WantCode(t, err, 0)
+	_, err = byToken(t, d, text, "192.0.2.1")
+	roomtest.WantCode(t, err, menu.Denied)
 	var said []string
 	for _, e := range roomtest.Events(t, d, access.EventFilter{User: "ops"}) {
 		said = append(said, e.Act+" "+e.Arguments["method"]+" "+e.Message)
 	}
 	all := strings.Join(said, "\n")
-	for _, want := range []string{"login password ", "system  A pass for a client of Azure was made, until ", "logout  logged out", "login pass "} {
+	for _, want := range []string{"login password ", "system  A pass for a client of Azure was made, until ", "logout  logged out", "login pass ",
+		"refused pass Login refused: "} {
 		if !strings.Contains(all, want) {
 			t.Errorf("the audit log lacks %q: %s", want, all)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"diagsh/internal/access"
+	"diagsh/internal/daemon/people/passes"
 	"diagsh/internal/daemon/tokens"
 	"diagsh/internal/menu"
 )
@@ -136,12 +137,16 @@ func (p *People) recordWrongToken(c access.Credentials, t access.Token, reason e
 	if !ok {
 		return
 	}
+	method := access.ByToken
+	if passes.IsOne(c.Token) {
+		method = access.ByPass
+	}
 	message := "Login refused: " + reason.Error()
 	if leftOut > 0 {
 		message += fmt.Sprintf(" (%d more tokens were refused since the last such line)", leftOut)
 	}
 	p.audit.Refused(p.known(c.User), access.Event{Act: access.ActRefused, User: c.User, Source: c.Source, Token: t.ID,
-		Arguments: map[string]string{"method": access.ByToken}, Result: menu.Denied.String(), Exit: int(menu.Denied),
+		Arguments: map[string]string{"method": method}, Result: menu.Denied.String(), Exit: int(menu.Denied),
 		Message: message})
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strconv"
+	"time"
 
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
@@ -51,6 +53,9 @@ func call(ctx context.Context, b Boundary, method, path string, body, into any) 
 		refused := new(menu.Error)
 		if from.Decode(refused) != nil {
 			return errNoAnswer
+		}
+		if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
+			refused.RetryAfter = time.Duration(seconds) * time.Second
 		}
 		return refused
 	}

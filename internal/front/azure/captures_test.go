@@ -361,3 +361,17 @@ func TestPreferredOperations(t *testing.T) {
 		}
 	}
 }
+
+// A capture is told as its client made it, also after the owner has given the machine another name.
+func TestCapturesOfAFormerName(t *testing.T) {
+	a := newFake(t)
+	put(serverOf(a), "one", `{"target":"`+vm+`","storageLocation":{"filePath":"/var/captures/web.cap"},"filters":[{"protocol":"Any"}]}`)
+	s := serverOf(a)
+	s.settings.Machine = "mx2"
+	w := ask(s, "GET", capturesPath+"/one"+version, "")
+	for _, want := range []string{`"target":"` + vm + `"`, `"filePath":"/var/captures/web.cap"`, `"protocol":"Any"`} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%d %s; want %s", w.Code, w.Body, want)
+		}
+	}
+}

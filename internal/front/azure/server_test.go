@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"diagsh/internal/access"
 	"diagsh/internal/menu"
@@ -131,6 +132,7 @@ func TestRefusalsOfTheBoundary(t *testing.T) {
 		{menu.Errorf(menu.State, "It runs").WithHint("Stop it"), 409, "Conflict", "It runs. Stop it."},
 		{menu.Errorf(menu.Failed, "No"), 400, "OperationFailed", "No."},
 		{problem.Fault.Errorf("Broken"), 500, "InternalServerError", "Broken."},
+		{problem.TooMany(2*time.Second, "24 commands run"), 429, "TooManyRequests", "24 commands run. Send it again after the time of Retry-After."},
 		{menu.Errorf(menu.Failed, "a\x1b[31m"), 400, "OperationFailed", `a\x1b[31m.`},
 	} {
 		b := boundaryFunc(func(*http.Request) (*http.Response, error) {
@@ -144,6 +146,9 @@ func TestRefusalsOfTheBoundary(t *testing.T) {
 		code, message := codeIn(t, w)
 		if w.Code != c.status || code != c.code || message != c.message {
 			t.Errorf("%v: %d %s %q; want %q", c.refusal, w.Code, code, message, c.message)
+		}
+		if got := w.Header().Get("Retry-After"); (got == "2") != (w.Code == 429) {
+			t.Errorf("%v: it is to be repeated after %q seconds", c.refusal, got)
 		}
 	}
 }
