@@ -17,12 +17,11 @@ import (
 // on the port match.
 type tallySource struct {
 	*fakeSource
-	random  *rand.Rand
-	left    int
-	length  int
-	snap    int
-	matched []uint64
-	taken   []uint64 // what tallyFilters match of each packet that was handed over, as bits
+	random *rand.Rand
+	left   int
+	length int
+	snap   int
+	taken  []uint64 // what tallyFilters match of each packet that was handed over, as bits
 }
 
 var tallyFilters = tuples.List{{Protocol: "TCP", RemotePort: "1000-1499"}, {Protocol: "UDP"}, {RemotePort: "1400-1600;1700;"}}
