@@ -18,6 +18,7 @@ type copyArgs struct {
 type verb struct {
 	name, help, details string
 	does                string // what was done to a copy, in words
+	none                string // what was done to a target that no copy waits for
 	run                 func(Service, menu.Caller, capture.Copies) ([]capture.Export, error)
 	right               func(capture.Export) bool // that it is for
 }
@@ -42,7 +43,7 @@ func (v verb) command(s Service) *menu.Command {
 				return err
 			}
 			if len(list) == 0 {
-				out.Printf("No copy to %s waits.\n", a.Target)
+				out.Printf("%s, and no copy waits for it.\n", fmt.Sprintf(v.none, a.Target))
 			}
 			return out.Records(list)
 		},
@@ -55,14 +56,14 @@ func over(e capture.Export) bool {
 }
 
 func pauseCommand(s Service) *menu.Command {
-	return verb{name: "pause", help: "Keep copies from going on until they are resumed.", does: "Paused",
+	return verb{name: "pause", help: "Keep copies from going on until they are resumed.", does: "Paused", none: "The target %s is paused",
 		details: "What the target has of a file stays there, and resume goes on from there. Without a file the target is paused: " +
 			"copies to it that come later wait too. A pause holds over a restart. Files that wait are not deleted meanwhile.",
 		run: Service.PauseCopies, right: func(e capture.Export) bool { return !over(e) && e.State != capture.ExportPaused }}.command(s)
 }
 
 func resumeCommand(s Service) *menu.Command {
-	return verb{name: "resume", help: "Have paused copies go on.", does: "Goes on",
+	return verb{name: "resume", help: "Have paused copies go on.", does: "Goes on", none: "The target %s goes on",
 		details: "Without a file the target goes on, with all copies to it that were paused by themselves.",
 		run:     Service.ResumeCopies, right: func(e capture.Export) bool { return e.State == capture.ExportPaused }}.command(s)
 }

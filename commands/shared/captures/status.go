@@ -52,7 +52,7 @@ func Status(w io.Writer, s capture.Status) {
 		line("Not copied:", "%s", Count(int(s.FilesFailedExport), "file"))
 	}
 	if s.ExportError != "" {
-		line("Last failure:", "%s", menu.Clean(s.ExportError))
+		line("Copy failed:", "%s", menu.Clean(s.ExportError))
 	}
 	line("Limits:", "%s", Limits(s.Limits))
 	line("Interfaces:", "%s", strings.Join(s.Interfaces, ", "))

@@ -360,7 +360,7 @@ func TestProxyAndAuthorities(t *testing.T) {
 	if !slices.Contains(g.has(), "a.pcap") || g.files["/captures/mail/a.pcap"] == nil {
 		t.Errorf("the target has %q", g.has())
 	}
-	for _, wrong := range []string{"https://proxy:1", "proxy", "http://me:x@proxy:1", "http://proxy/folder"} {
+	for _, wrong := range []string{"https://proxy:1", "proxy", "http://me:x@proxy:1", "http://proxy/folder", "http://me@proxy:65536"} {
 		if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Proxy: &wrong}); menu.AsError(err).Argument != "proxy" {
 			t.Errorf("the proxy %s: %v", wrong, err)
 		}

@@ -163,7 +163,12 @@ func (q *Queue) shown(e *capture.Export) capture.Export {
 	if finished(e) {
 		return now
 	}
-	now.NextTry, now.BytesLeft = q.nextTry(e), max(0, e.Bytes-e.Sent)
+	now.BytesLeft = max(0, e.Bytes-e.Sent)
+	if q.running[e] == nil {
+		now.NextTry = q.nextTry(e)
+	} else {
+		now.NextTry = time.Time{} // it is tried now
+	}
 	if t, _ := q.target(e.Target); t.Paused && q.running[e] == nil {
 		now.State = capture.ExportPaused
 	}

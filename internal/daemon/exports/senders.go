@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"diagsh/diag/dns"
@@ -20,6 +21,9 @@ func parseURL(text string) (*url.URL, sending.Sender, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" {
 		return nil, nil, errors.New("a target is " + oneOf(sending.Sender.Form))
+	}
+	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return nil, nil, errors.New("a port is a number from 1 to 65535")
 	}
 	i := slices.IndexFunc(senders, func(s sending.Sender) bool { return s.Scheme() == u.Scheme })
 	if i < 0 {

@@ -8,7 +8,7 @@ import (
 
 func TestParseURL(t *testing.T) {
 	for _, wrong := range []string{"", "x", "ftp://a/b", "http://a/b", "sftp://host/folder", "sftp://user:secret@host/folder",
-		"https://u:p@host/x", "https:///x", "sftp://a@/b", "https://h/x#y", "https://h/x?sig=y", "https://h\x00/", "sftp://backup@aא.example/", "azblob://host/c01", "azblob://a@host/c01?x=y", "s3://a:b@host/c01", "s3://a@host/c01#x"} {
+		"https://u:p@host/x", "https://host:0/x", "https://host:65536/x", "https:///x", "sftp://a@/b", "https://h/x#y", "https://h/x?sig=y", "https://h\x00/", "sftp://backup@aא.example/", "azblob://host/c01", "azblob://a@host/c01?x=y", "s3://a:b@host/c01", "s3://a@host/c01#x"} {
 		if _, _, err := parseURL(wrong); err == nil {
 			t.Errorf("%q is accepted", wrong)
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"golang.org/x/net/proxy"
@@ -32,6 +33,9 @@ func CheckProxy(u *url.URL) error {
 		return errors.New("a proxy is http://HOST:PORT or socks5://HOST:PORT")
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
 		return errors.New("a proxy ends with its port")
+	}
+	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return errors.New("a port is a number from 1 to 65535")
 	}
 	if _, err := dns.ASCII(u.Hostname()); err != nil {
 		return errors.New("the proxy has a name that the DNS cannot have")

@@ -54,7 +54,11 @@ func (s HTTPS) Send(ctx context.Context, to Destination, f File, sent Progress) 
 	w := &web{to: to, client: client.Client, url: at.String()}
 
 	found, err := w.look(ctx)
-	if err != nil {
+	var known *Error
+	switch {
+	case errors.As(err, &known):
+		return err
+	case err != nil:
 		return client.Lost(err)
 	}
 	if at := found.bytes; at > 0 && at <= f.Bytes {
@@ -71,8 +75,8 @@ func (s HTTPS) Send(ctx context.Context, to Destination, f File, sent Progress) 
 		return client.First(Failed(err, "the connection to the target broke off"))
 	case w.clock != "" && (status == http.StatusUnauthorized || status == http.StatusForbidden):
 		return Unreachable(nil, "the target takes no file: HTTP status %d%s", status, w.clock)
-	case status == http.StatusUnauthorized, status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
-		return &Error{Text: fmt.Sprintf("the target takes no file: HTTP status %d", status), Unreachable: true, RetryAfter: w.wait}
+	case status == http.StatusUnauthorized, isBusy(status):
+		return busy(status, w.wait)
 	case status >= 300:
 		return Failed(nil, "the target refuses the file: HTTP status %d", status)
 	case !stored(status):
@@ -81,6 +85,8 @@ func (s HTTPS) Send(ctx context.Context, to Destination, f File, sent Progress) 
 	// Many servers tell nothing of what they have; what they tell must be right.
 	found, err = w.look(ctx)
 	switch {
+	case errors.As(err, &known):
+		return err
 	case err != nil:
 		return Failed(err, "the connection to the target broke off")
 	case found.bytes >= 0 && found.bytes != f.Bytes:
@@ -160,7 +166,17 @@ type there struct {
 	sum   string // SHA-256, hexadecimal; empty: it does not tell
 }
 
-// look asks for the file without its content. Many servers tell nothing, which is no error.
+// isBusy reports whether a status says that the server takes nothing now.
+func isBusy(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+}
+
+func busy(status int, wait time.Duration) error {
+	return &Error{Text: fmt.Sprintf("the target takes no file: HTTP status %d", status), Unreachable: true, RetryAfter: wait}
+}
+
+// look asks for the file without its content. Many servers tell nothing, which is no error. One
+// that says when to come again is not sent the file before.
 func (w *web) look(ctx context.Context) (there, error) {
 	r, err := w.request(ctx, http.MethodHead, nil)
 	if err != nil {
@@ -172,6 +188,9 @@ func (w *web) look(ctx context.Context) (there, error) {
 		return there{}, err
 	}
 	response.Body.Close()
+	if wait := RetryAfter(response.Header, time.Now()); wait > 0 && isBusy(response.StatusCode) {
+		return there{}, busy(response.StatusCode, wait)
+	}
 	if response.StatusCode != http.StatusOK || response.ContentLength < 0 {
 		return there{bytes: -1}, nil
 	}

@@ -147,3 +147,23 @@ func TestPutTakesNoPartOfAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+// A server that says when to come again is not sent the file before, and is asked then.
+func TestServerThatIsBusy(t *testing.T) {
+	f, _ := randomFile(10)
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodHead {
+				t.Errorf("it is asked to %s", r.Method)
+			}
+			w.Header().Set("Retry-After", "17")
+			w.WriteHeader(status)
+		}))
+		t.Cleanup(server.Close)
+		to := Destination{URL: mustParse(t, server.URL+"/captures"), HostKey: Fingerprint(server.Certificate().Raw)}
+		var known *Error
+		if err := https.Send(t.Context(), to, f, func(int64) {}); !errors.As(err, &known) || !known.Unreachable || known.RetryAfter != 17*time.Second {
+			t.Errorf("HTTP status %d: %v", status, err)
+		}
+	}
+}
