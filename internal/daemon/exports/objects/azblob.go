@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -270,7 +269,7 @@ func (u *upload) readBack(ctx context.Context) (bool, error) {
 	}
 	defer content.Body.Close()
 	same, err := sameContent(content.Body, u.f)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err != nil {
 		return false, u.explain(ctx, err)
 	}
 	return same, nil

@@ -1,6 +1,8 @@
 package objects
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -18,4 +20,27 @@ func TestRefusedByS3(t *testing.T) {
 		b.to.URL = parsed(t, strings.Replace(right.String(), storage.Account, "nobody", 1))
 		b.fails(t, "another access key", f, true, "refuses the key")
 	}
+}
+
+// An object that cannot be read back to its end is not told as another file.
+func TestReadingBackThatBreaksOff(t *testing.T) {
+	both(t, func(t *testing.T, b *bed) {
+		f, content := randomFile(1, 100_000)
+		b.peer.Put(t, object, content)
+		b.front.Change(func(r *http.Response) error {
+			r.Header.Del("X-Amz-Checksum-Crc64nvme") // else that of S3 is enough
+			if r.Request.Method == http.MethodGet && !strings.Contains(r.Request.URL.RawQuery, "comp=") {
+				r.Body = struct {
+					io.Reader
+					io.Closer
+				}{io.LimitReader(r.Body, 1000), r.Body}
+			}
+			return nil
+		})
+		b.fails(t, "a connection that breaks", f, false, "broke off")
+		b.front.Change(nil)
+		if _, last, err := b.send(t.Context(), f); err != nil || last != f.Bytes {
+			t.Errorf("then %d are safe, %v", last, err)
+		}
+	})
 }

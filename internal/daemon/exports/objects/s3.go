@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -323,7 +322,7 @@ func (t *transfer) same(ctx context.Context, there *s3.HeadObjectOutput, sum str
 	}
 	defer object.Body.Close()
 	same, err := sameContent(object.Body, t.f)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err != nil {
 		return false, t.explain(ctx, err)
 	}
 	return same, nil
