@@ -18,9 +18,9 @@ type properties struct {
 	Target            string           `json:"target"`
 	Scope             *scope           `json:"scope,omitempty"`
 	TargetType        string           `json:"targetType"`
-	Bytes             *json.Number     `json:"bytesToCapturePerPacket"`
-	Total             *json.Number     `json:"totalBytesPerSession"`
-	Seconds           *json.Number     `json:"timeLimitInSeconds"`
+	Bytes             *numeral         `json:"bytesToCapturePerPacket"`
+	Total             *numeral         `json:"totalBytesPerSession"`
+	Seconds           *numeral         `json:"timeLimitInSeconds"`
 	Continuous        *bool            `json:"continuousCapture,omitempty"`
 	Settings          *captureSettings `json:"captureSettings,omitempty"`
 	Storage           storageLocation  `json:"storageLocation"`
@@ -35,9 +35,9 @@ type scope struct {
 
 // captureSettings bound a continuous capture.
 type captureSettings struct {
-	FileCount *json.Number `json:"fileCount,omitempty"`
-	FileBytes *json.Number `json:"fileSizeInBytes,omitempty"`
-	Seconds   *json.Number `json:"sessionTimeLimitInSeconds,omitempty"`
+	FileCount *numeral `json:"fileCount,omitempty"`
+	FileBytes *numeral `json:"fileSizeInBytes,omitempty"`
+	Seconds   *numeral `json:"sessionTimeLimitInSeconds,omitempty"`
 }
 
 // A storageLocation says where the packets go.
@@ -142,7 +142,7 @@ func (p *properties) complete() *menu.Error {
 	}
 	for _, n := range []struct {
 		field       string
-		value       **json.Number
+		value       **numeral
 		least, most int64
 		otherwise   int64
 	}{
@@ -193,7 +193,7 @@ func (p *properties) completeSettings() *menu.Error {
 }
 
 // bounded checks a number, and puts otherwise in the place of none.
-func bounded(field string, value **json.Number, least, most, otherwise int64) *menu.Error {
+func bounded(field string, value **numeral, least, most, otherwise int64) *menu.Error {
 	if *value == nil {
 		*value = numberOf(otherwise)
 		return nil
@@ -206,11 +206,24 @@ func bounded(field string, value **json.Number, least, most, otherwise int64) *m
 	return nil
 }
 
+// A numeral is a number as JSON has it, in digits or in quotes. What is none is kept until bounded refuses it,
+// which knows the name of the field.
+type numeral string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *numeral) UnmarshalJSON(text []byte) error {
+	*n = numeral(strings.Trim(string(text), `"`))
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler for a number that was checked.
+func (n numeral) MarshalJSON() ([]byte, error) { return []byte(n), nil }
+
 // numberOf returns a number as JSON has it.
-func numberOf(n int64) *json.Number { return new(json.Number(strconv.FormatInt(n, 10))) }
+func numberOf(n int64) *numeral { return new(numeral(strconv.FormatInt(n, 10))) }
 
 // number returns the value of a number that was checked.
-func number(n *json.Number) int64 {
+func number(n *numeral) int64 {
 	value, _ := strconv.ParseInt(string(*n), 10, 64)
 	return value
 }
