@@ -176,9 +176,10 @@ func TestTabOffersEverything(t *testing.T) {
 	network := netnstest.New(t)
 	network.Veth(t, "eth0", "eth1")
 	a := appliance.Start(t, appliance.Options{Network: network, Config: "login:\n  lockAfter: 1\n"})
-	if r := a.Local("packetcapture start ended interface lo; packetcapture stop ended; packetcapture start running " +
+	if r := a.Local("packetcapture start ended interface lo operation begun; packetcapture stop ended; packetcapture start running " +
 		"interface lo; " +
-		"diagnostic reporting new; packetcapture target new vault url https://127.0.0.1:1/; packetcapture export ended target vault"); r.Status != 0 {
+		"diagnostic reporting new; packetcapture target new vault url https://127.0.0.1:1/; packetcapture export ended target vault; " +
+		"packetcapture target new cellar manifest no url https://127.0.0.1:1/; packetcapture export ended target cellar; packetcapture copies pause cellar ended"); r.Status != 0 {
 		t.Fatalf("the captures: %+v", r)
 	}
 	if _, err := a.LoginBy("ro", ssh.Password("wrong")); err == nil {

@@ -31,7 +31,7 @@ type Operation struct {
 
 // An OperationFault is why an operation failed, as the user who began it would have been told.
 type OperationFault struct {
-	Kind     string `json:"kind"` // of the failure, as problems have it: notFound, state
+	Kind     string `json:"type"` // of the failure, as problems have it: notFound, state
 	Argument string `json:"argument,omitempty"`
 	Message  string `json:"message"` // a sentence without its full stop
 	Hint     string `json:"hint,omitempty"`

@@ -23,8 +23,8 @@ type verb struct {
 	right               func(capture.Export) bool // that it is for
 }
 
-// command returns the command of a verb.
-func (v verb) command(s Service) *menu.Command {
+// decl returns the declaration of the command of a verb.
+func (v verb) decl(s Service) menu.Decl[copyArgs, capture.Export] {
 	return menu.Decl[copyArgs, capture.Export]{
 		Name: v.name, Help: v.help, Details: v.details,
 		Role: menu.Operator,
@@ -48,34 +48,9 @@ func (v verb) command(s Service) *menu.Command {
 			return out.Records(list)
 		},
 		Text: func(w io.Writer, e capture.Export) { fmt.Fprintf(w, "%s: %s to %s.\n", v.does, e.File, e.Target) },
-	}.Command()
+	}
 }
 
 func over(e capture.Export) bool {
 	return e.State == capture.ExportDone || e.State == capture.ExportFailed || e.State == capture.ExportCancelled
-}
-
-func pauseCommand(s Service) *menu.Command {
-	return verb{name: "pause", help: "Keep copies from going on until they are resumed.", does: "Paused", none: "The target %s is paused",
-		details: "What the target has of a file stays there, and resume goes on from there. Without a file the target is paused: " +
-			"copies to it that come later wait too. A pause holds over a restart. Files that wait are not deleted meanwhile.",
-		run: Service.PauseCopies, right: func(e capture.Export) bool { return !over(e) && e.State != capture.ExportPaused }}.command(s)
-}
-
-func resumeCommand(s Service) *menu.Command {
-	return verb{name: "resume", help: "Have paused copies go on.", does: "Goes on", none: "The target %s goes on",
-		details: "Without a file the target goes on, with all copies to it that were paused by themselves.",
-		run:     Service.ResumeCopies, right: func(e capture.Export) bool { return e.State == capture.ExportPaused }}.command(s)
-}
-
-func cancelCommand(s Service) *menu.Command {
-	return verb{name: "cancel", help: "End copies that are not done.", does: "Cancelled",
-		details: "Their files may be deleted then, by a ring or to make room. What a target has of a file stays there. again begins anew.",
-		run:     Service.CancelCopies, right: func(e capture.Export) bool { return !over(e) || e.Held }}.command(s)
-}
-
-func againCommand(s Service) *menu.Command {
-	return verb{name: "again", help: "Begin copies anew that failed or were cancelled.", does: "Waits for its turn",
-		details: "Copies that wait for their next try do not wait any longer.",
-		run:     Service.RetryCopies, right: func(e capture.Export) bool { return e.State != capture.ExportDone && e.State != capture.ExportSending }}.command(s)
 }

@@ -49,7 +49,7 @@ func TestFormsOfCapturesHaveEveryOption(t *testing.T) {
 	a, b := bench(t)
 	p := b.SignedIn(a, "op", browser.Look{})
 	// These have controls of several parts, or are for programs.
-	others := []string{"interfaces", "filter", "defaults", "stop", "kind", "ports", "clients", "servers"}
+	others := []string{"interfaces", "filter", "filters", "defaults", "azure", "operation", "stop", "kind", "ports", "clients", "servers"}
 	for fragment, path := range map[string]string{"#/capture-start": "packetcapture start", "#/capture-settings": "packetcapture setup"} {
 		p.Go(fragment)
 		p.Wait("the form", "document.querySelector('main form [name=scenario]')")

@@ -156,7 +156,7 @@ func TestSecretOfATargetStaysSecret(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	const hidden = "xyzzy-plugh-42"
-	if r := b.SSH("admin", "packetcapture target new web url https://127.0.0.1:1/x secret "+hidden); r.Status != 0 || strings.Contains(r.Out, hidden) {
+	if r := b.SSH("admin", "packetcapture target new web manifest no url https://127.0.0.1:1/x secret "+hidden); r.Status != 0 || strings.Contains(r.Out, hidden) {
 		t.Fatalf("%+v", r)
 	}
 	if r := b.SSH("admin", "packetcapture target new other url sftp://me:"+hidden+"@127.0.0.1/"); r.Status != 2 || strings.Contains(r.Err, hidden) {
