@@ -193,12 +193,15 @@ func TestFormFollowsTheDialogue(t *testing.T) {
 	field := func(label string) string {
 		return fmt.Sprintf(`[...document.querySelectorAll('main .field > label')].some((l) => l.textContent === %q)`, label)
 	}
-	p.Wait("the dialogue without a predefined filter", "!("+field("Ports")+") && document.querySelector('input[type=radio][value=PREDEFINED]')")
-	browser.Eval[bool](p, "document.querySelector('input[type=radio][value=PREDEFINED]').click(), true")
+	p.Wait("the dialogue without a predefined filter", "!("+field("Ports")+") && document.querySelector('option[value=PREDEFINED]')")
+	choose := func(value string) {
+		browser.Eval[bool](p, fmt.Sprintf(`(() => { const s = document.querySelector('option[value=%[1]s]').parentElement; s.value = '%[1]s'; s.dispatchEvent(new Event('change', { bubbles: true })); return true; })()`, value))
+	}
+	choose("PREDEFINED")
 	p.Wait("the ports", field("Ports"))
 	p.Type(labelled(p, "Ports"), "25")
 	p.WaitText(".one-line code", "ports 25")
-	browser.Eval[bool](p, "document.querySelector('input[type=radio][value=CUSTOM]').click(), true")
+	choose("CUSTOM")
 	p.Wait("the ports are gone", "!("+field("Ports")+")")
 	p.WaitText(".one-line code", "kind CUSTOM")
 	if line := browser.Eval[string](p, "document.querySelector('.one-line code').innerText"); strings.Contains(line, "ports") {
