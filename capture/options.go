@@ -2,7 +2,6 @@ package capture
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"diagsh/capture/tuples"
@@ -24,7 +23,7 @@ type Options struct {
 	Filter string `json:"filter" arg:",assisted" group:"first" help:"A tcpdump filter such as \"host 192.0.2.1 and port 25\"; CLEAR for none."`
 
 	// Filters are filters in fields, of which one must match beside Filter.
-	Filters tuples.List `json:"filters,omitempty" arg:",bound" help:"Protocol, local and remote ends, such as \"tcp remoteaddress 192.0.2.3 remoteport 80;443 or udp\"; CLEAR for none."`
+	Filters tuples.List `json:"filters" arg:",bound" help:"Protocol, local and remote ends, such as \"tcp remoteaddress 192.0.2.3 remoteport 80;443 or udp\"; CLEAR for none."`
 
 	// Process is a number or a name: only packets of that process and its descendants are captured.
 	Process string `json:"process,omitempty" arg:",bound" help:"Only the packets of this process and what it starts: its number, or a name, which need not run yet; ALL for those of all."`
@@ -181,7 +180,7 @@ func (o Options) Normal() Options {
 	o.Mode = cmp.Or(o.Mode, Single)
 	o.Rings = max(o.Rings, 1)
 	o.CPUs = append([]int{}, o.CPUs...)
-	o.Filters = slices.Clone(o.Filters)
+	o.Filters = append(tuples.List{}, o.Filters...)
 	return o
 }
 

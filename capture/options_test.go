@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"diagsh/capture"
+	"diagsh/capture/tuples"
 )
 
 // Each member of Options is an argument, and has the name of its member in JSON.
@@ -81,7 +82,7 @@ func TestNormalOptions(t *testing.T) {
 	got := capture.Options{Filter: " port 25 ",
 		Limits: capture.Limits{SizeBytes: -1, DurationSeconds: -1, Packets: -1, Files: -1}}.Normal()
 	want := capture.Options{Filter: "port 25", Limits: capture.Limits{SizeBytes: -1}, Direction: capture.Both,
-		OnInterfaceGone: capture.GoneEnds, Precision: capture.Nanosecond, Mode: capture.Single, Rings: 1, CPUs: []int{}}
+		OnInterfaceGone: capture.GoneEnds, Precision: capture.Nanosecond, Mode: capture.Single, Rings: 1, CPUs: []int{}, Filters: tuples.List{}}
 	if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(got.Normal(), want) {
 		t.Errorf("%+v; want %+v", got, want)
 	}

@@ -180,7 +180,8 @@ func (g *generator) primitive(n *primitive) *condition {
 // block makes a block; all blocks of a program come from here.
 func (g *generator) block(stmts []statement, code uint16, k uint32) *block {
 	if g.blocks++; g.blocks > maxBlocks {
-		g.fail("the expression is too large: it needs more than %d tests", maxBlocks)
+		panic(&Error{Expression: g.expression, Position: g.pos, TooLarge: true,
+			Message: fmt.Sprintf("the expression is too large: it needs more than %d tests", maxBlocks)})
 	}
 	if len(g.blockSlab) == cap(g.blockSlab) {
 		g.blockSlab = make([]block, 0, slabAfter(cap(g.blockSlab)))

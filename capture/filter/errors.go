@@ -12,6 +12,7 @@ type Error struct {
 	Position   int    // byte offset into Expression of the word that is wrong
 	Message    string // what is wrong, and what is accepted there
 	Hint       string // a suggestion such as `did you mean "port"?`, or empty
+	TooLarge   bool   // nothing is wrong but that the program would be too large
 }
 
 func (e *Error) Error() string {

@@ -86,8 +86,10 @@ func (l *List) Set(text string) error {
 	var list List
 	var err error
 	switch trimmed := strings.TrimSpace(text); {
-	case trimmed == "" || strings.EqualFold(trimmed, "CLEAR"):
-	case trimmed[0] == '[':
+	case text == "", strings.EqualFold(trimmed, "CLEAR"):
+	case trimmed == "":
+		return errBlank
+	case trimmed[0] == '[', trimmed[0] == '{':
 		list, err = fromJSON(trimmed)
 	default:
 		list, err = fromLine(trimmed)
@@ -112,7 +114,7 @@ type given struct {
 func fromJSON(text string) (List, error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
-	var all []given
+	var all []*given
 	if err := decoder.Decode(&all); err != nil {
 		return nil, errNoList
 	}
@@ -121,6 +123,9 @@ func fromJSON(text string) (List, error) {
 	}
 	list := make(List, len(all))
 	for i, g := range all {
+		if g == nil {
+			return nil, &Error{Index: i, Text: "it is null; {} is a filter that every packet matches"}
+		}
 		list[i] = g.Filter
 		for _, name := range []struct {
 			member   string
@@ -144,7 +149,9 @@ type listError struct{ text string }
 
 func (e *listError) Error() string { return e.text }
 
-var errNoList = &listError{`in JSON it is an array such as [{"protocol":"TCP","remotePort":"443"},{"protocol":"UDP"}]`}
+var errNoList = &listError{`In JSON filters are an array of objects with text, such as [{"protocol":"TCP","remotePort":"443"},{"protocol":"UDP"}]`}
+
+var errBlank = &listError{"There is nothing but blanks in filters; CLEAR is no filter"}
 
 // fromLine reads the form of a line.
 func fromLine(line string) (List, error) {

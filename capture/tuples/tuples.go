@@ -18,7 +18,7 @@ import (
 // A Filter is what a packet must have. Every field is a text as its user wrote it; an empty one is
 // not looked at.
 //
-// A protocol is TCP, UDP, ICMP and others by name or number, or Any. An address is one, a range
+// A protocol is TCP, UDP, ICMP and others by name or number. The word Any is a value as an empty one. An address is one, a range
 // 192.0.2.1-192.0.2.9, a network 192.0.2.0/24, or several of these with semicolons between. A port is
 // a number, a range 80-85, or several. A list may end with a semicolon. Ports are those of TCP, UDP
 // and SCTP; of a packet in fragments only the first has them.
@@ -132,6 +132,9 @@ func (s *Set) meaning(index int, f Filter) (filter.Structured, error) {
 			return filter.Structured{}, &Error{Index: index, Member: m.name,
 				Text: fmt.Sprintf("it has %d bytes; at most %d are accepted", len(*m.of(&f)), maxField)}
 		}
+		if field := m.of(&f); isAnything(*field) {
+			*field = ""
+		}
 	}
 	meant := filter.Structured{Protocol: f.Protocol, LocalPort: f.LocalPort, RemotePort: f.RemotePort}
 	meant.LocalAddress = s.whole(index, localAddress, f.LocalAddress)
@@ -143,36 +146,35 @@ func (s *Set) meaning(index int, f Filter) (filter.Structured, error) {
 // whole completes upper bounds of three parts, as in 1.1.1.1-255.255.255. Documents have them, and a
 // program that takes them for no address captures nothing.
 func (s *Set) whole(index int, member, list string) string {
-	separated := func(r rune) bool { return r == ';' || r == ',' }
-	complete := list
-	for item := range strings.FieldsFuncSeq(list, separated) {
-		_, high, isRange := strings.Cut(item, "-")
+	items := strings.Split(strings.ReplaceAll(list, ",", ";"), ";")
+	for i, item := range items {
+		open := strings.TrimRight(item, " \t)")
+		_, high, isRange := strings.Cut(open, "-")
 		high = strings.TrimSpace(high)
 		if !isRange || strings.Count(high, ".") != 2 || strings.Trim(high, "0123456789.") != "" {
 			continue
 		}
-		complete = strings.Replace(complete, item, strings.TrimRight(item, " ")+".255", 1)
+		items[i] = open + ".255" + item[len(open):]
 		s.Warnings = append(s.Warnings, Warning{Index: index, Member: member,
 			Text: fmt.Sprintf("%s has three parts, and is taken for %s.255", high, high)})
 	}
-	return complete
+	return strings.Join(items, ";")
 }
 
 // everyPort takes out ports that are no restriction: 1-65535 means any port, so the first fragment
 // of a packet is not told from those after it. What is left says that the packet has ports.
 func everyPort(f *filter.Structured) {
 	every := func(ports string) bool {
-		ports = strings.TrimRight(strings.ReplaceAll(ports, " ", ""), ";,")
+		ports = strings.Trim(strings.ReplaceAll(ports, " ", ""), ";,()")
 		return ports == "1-65535" || ports == "0-65535"
 	}
 	if !every(f.LocalPort) && !every(f.RemotePort) {
 		return
 	}
-	switch p := strings.ToLower(strings.TrimSpace(f.Protocol)); p {
-	case "tcp", "udp", "sctp", "6", "17", "132":
-	case "", "any":
+	switch {
+	case f.Protocol == "":
 		f.Protocol = "TCP;UDP;SCTP"
-	default:
+	case !allHavePorts(f.Protocol):
 		return
 	}
 	for _, ports := range []*string{&f.LocalPort, &f.RemotePort} {
@@ -181,3 +183,18 @@ func everyPort(f *filter.Structured) {
 		}
 	}
 }
+
+// allHavePorts reports whether every protocol of a list has ports.
+func allHavePorts(protocols string) bool {
+	for item := range strings.FieldsFuncSeq(strings.Trim(protocols, " ()"), func(r rune) bool { return r == ';' || r == ',' }) {
+		switch strings.ToLower(strings.TrimSpace(item)) {
+		case "", "tcp", "udp", "sctp", "6", "17", "132":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isAnything reports whether a field says that it may have any value.
+func isAnything(value string) bool { return strings.EqualFold(strings.TrimSpace(value), anything) }

@@ -25,6 +25,13 @@ func TestParse(t *testing.T) {
 		{Filter{RemoteAddress: "1.1.1.1-255.255.255"}, "ip[16:4] >= 0x01010101 or ip[12:4] >= 0x01010101"},
 		{Filter{Protocol: "TCP", LocalPort: "1-65535", RemotePort: "0-65535;"}, "tcp"},
 		{Filter{RemotePort: "1-65535"}, "tcp or udp or sctp"},
+		{Filter{Protocol: "tcp;UDP", RemotePort: "1-65535"}, "tcp or udp"},
+		{Filter{Protocol: "(6, 132)", RemotePort: "(1-65535)"}, "proto 6 or proto 132"},
+		{Filter{Protocol: "any", LocalAddress: "Any", RemotePort: " any"}, ""},
+		{Filter{RemoteAddress: "1.1.1.1-255.255.255.255;1.1.1.1-255.255.255"},
+			"(ip[16:4] >= 0x01010101 or ip[16:4] >= 0x01010101) or (ip[12:4] >= 0x01010101 or ip[12:4] >= 0x01010101)"},
+		{Filter{RemoteAddress: "(9.9.9.9;1.1.1.1 - 255.255.255 )"},
+			"(ip dst host 9.9.9.9 or ip[16:4] >= 0x01010101) or (ip src host 9.9.9.9 or ip[12:4] >= 0x01010101)"},
 	} {
 		set, err := Parse([]Filter{test.filter})
 		if err != nil || set.Expression != test.want || set.Expressions[0] != test.want {
@@ -135,9 +142,12 @@ func TestLineRefuses(t *testing.T) {
 		{"tcp remoteport or udp", "filters[0].remotePort: the value is missing"},
 		{"tcp remoteport 80 remoteport 81", "filters[0].remotePort: it is given twice"},
 		{"udp or tcp remoteport 80-", `filters[1].remotePort: "80-": a port is a number from 0 to 65535, or a range of them`},
+		{"  ", errBlank.text},
 		{`[{"protocol":"TCP"}] or tcp`, errNoList.text},
 		{`[{"protocol":5}]`, errNoList.text},
 		{`[{"port":"5"}]`, errNoList.text},
+		{`{"protocol":"TCP"}`, errNoList.text},
+		{`[{},null]`, "filters[1]: it is null; {} is a filter that every packet matches"},
 		{`[{"localAddress":"192.0.2.1","localIPAddress":"192.0.2.2"}]`, "filters[0].localAddress: it is given twice"},
 	} {
 		list := List{{Protocol: "before"}}

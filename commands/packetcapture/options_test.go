@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/capture/tuples"
 	"diagsh/internal/menu"
 )
 
@@ -120,7 +121,8 @@ func TestSettingsCanBeWrittenBack(t *testing.T) {
 			Mode: capture.Ring, Rotation: capture.Rotation{FileBytes: 1 << 20, FileSeconds: 60, KeepFiles: 5},
 			Persistent: true, Protect: true, RingBytes: 8 << 20, Rings: 2, CPUs: []int{0},
 			Comment: "slow mail", CaseNumber: "4711",
-		},
+			Filters: tuples.List{{Protocol: "TCP", RemotePort: "80; 443"}, {}},
+		}.Normal(),
 	} {
 		shown, err := json.Marshal(capture.Settings{Options: s})
 		if err != nil {
@@ -142,7 +144,7 @@ func TestSettingsCanBeWrittenBack(t *testing.T) {
 				t.Fatalf("%s of %s: %v", c.Name, shown, err)
 			}
 		}
-		other := capture.Options{Filter: "port 99", SnapLength: 7, Comment: "other", Format: capture.PCAP, Rings: 9,
+		other := capture.Options{Filter: "port 99", Filters: tuples.List{{Protocol: "UDP"}}, SnapLength: 7, Comment: "other", Format: capture.PCAP, Rings: 9,
 			Limits: capture.Limits{Packets: 5}}
 		for name, p := range map[string]capture.Partial{"setup": a.settings, "start": a.request.Partial} {
 			if got := p.Over(other).Normal(); !reflect.DeepEqual(got, s) {

@@ -10,6 +10,7 @@ import (
 	"diagsh/internal/menu/clean"
 	"diagsh/internal/menu/problem"
 	"diagsh/internal/menu/value"
+	"diagsh/internal/menu/words"
 )
 
 // A Question is what a dialogue asks for one parameter.
@@ -58,8 +59,12 @@ const Asking = "?"
 // with returns the argument after an answer.
 func (p *Part) with(q *Question, answer string) (string, error) {
 	if q.Type != "yes/no" {
-		value := cmp.Or(strings.Join(strings.Fields(answer), ""), p.Empty)
-		return p.Begun + " " + p.Word + " " + value, nil
+		value, one := words.One(answer)
+		if !one {
+			return p.Begun, BadArgument(q.Name, "%q has a blank inside a value", Bounded(answer, clean.MaxQuoted)).
+				WithHint("Write semicolons between several values")
+		}
+		return p.Begun + " " + p.Word + " " + cmp.Or(value, p.Empty), nil
 	}
 	switch yes, err := value.ParseBool(answer); {
 	case err != nil:

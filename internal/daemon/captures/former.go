@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/capture/tuples"
 )
 
 // Files that were written before the version 2 have other names for some options.
@@ -58,6 +59,9 @@ func (r *entry) UnmarshalJSON(data []byte) error {
 		o.options.Management = o.options.Management || former.Management
 		if o.start.IsZero() {
 			*o.start = o.former.StartAt
+		}
+		if o.options.Filters == nil {
+			o.options.Filters = tuples.List{} // as an array in JSON, which can be written back
 		}
 	}
 	return nil

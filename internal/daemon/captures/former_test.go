@@ -1,6 +1,8 @@
 package captures
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,6 +49,9 @@ func TestFormerFilesOfCaptures(t *testing.T) {
 		kept, err := d.Capture("kept")
 		if err != nil || !kept.Protect || !kept.Management || !kept.Promiscuous || kept.Owner != "admin" {
 			t.Errorf("the one that is kept is %+v, %v", kept, err)
+		}
+		if shown, err := json.Marshal(kept); err != nil || !bytes.Contains(shown, []byte(`"filters":[]`)) {
+			t.Errorf("it is shown as %s, %v", shown, err)
 		}
 		later, err := d.Capture("later")
 		if err != nil || later.State != capture.NotStarted || later.Protect ||

@@ -203,7 +203,12 @@ func endsError(err error, otherwise string) error {
 	}
 	e := menu.BadArgument("filters", "%s", otherwise)
 	var wrong *filter.Error
-	if errors.As(err, &wrong) {
+	switch {
+	case !errors.As(err, &wrong):
+	case wrong.TooLarge:
+		e.Message = "The filters have too many values: " + strings.TrimSuffix(wrong.Message, ".")
+		e.Hint = "Write networks and ranges instead of single values"
+	default:
 		e.Hint = menu.Clean(menu.Sentence(strings.TrimSuffix(wrong.Message, ".")))
 	}
 	return e
