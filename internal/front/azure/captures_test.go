@@ -161,6 +161,7 @@ func TestFieldsOfACapture(t *testing.T) {
 		{`{` + good + `,"filters":{}}`, "properties.filters: it cannot be a JSON object"},
 		{`{` + good + `,"filters":[{},{"protocol":"ICMP"}]}`, "properties.filters[1].protocol: 'ICMP' is no protocol (TCP, UDP, Any)"},
 		{`{` + good + `,"filters":[{},{"localPort":80}]}`, "properties.filters[1].localPort: it cannot be a JSON number"},
+		{`{` + good + `,"filters":[null]}`, "properties.filters[0]: it is null"},
 		{`{` + good + `,"filters":[7]}`, "properties.filters[0]: it cannot be a JSON number"},
 		{`{"target":"` + vm + `","storageLocation":{"filePath":"/var/captures/../x.cap"}}`, "properties.storageLocation.filePath: "},
 		{`{"target":"` + vm + `","storageLocation":{"filePath":"/etc/x.cap"}}`, "properties.storageLocation.filePath: '/etc/x.cap' is no path"},

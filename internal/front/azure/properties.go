@@ -111,6 +111,9 @@ func parseProperties(text []byte) (p properties, refused *menu.Error) {
 	p.ProvisioningState = "" // it is what the server says
 	p.Filters = make([]packetFilter, len(sent.Filters))
 	for i, text := range sent.Filters {
+		if string(text) == "null" { // which would be a filter that every packet matches
+			return p, wrong(fmt.Sprintf("filters[%d]", i), "it is null")
+		}
 		if err := json.Unmarshal(text, &p.Filters[i]); err != nil {
 			return p, ofWrongType(fmt.Sprintf("filters[%d]", i), err)
 		}
