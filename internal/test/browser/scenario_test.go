@@ -50,7 +50,8 @@ func TestFormsOfCapturesHaveEveryOption(t *testing.T) {
 	p := b.SignedIn(a, "op", browser.Look{})
 	// These have controls of several parts, or are for programs.
 	others := []string{"interfaces", "filter", "filters", "defaults", "azure", "operation", "stop", "kind", "ports", "clients", "servers"}
-	for fragment, path := range map[string]string{"#/capture-start": "packetcapture start", "#/capture-settings": "packetcapture setup"} {
+	for _, form := range [][2]string{{"#/capture-start", "packetcapture start"}, {"#/capture-settings", "packetcapture setup"}} {
+		fragment, path := form[0], form[1]
 		p.Go(fragment)
 		p.Wait("the form", "document.querySelector('main form [name=scenario]')")
 		fields := strings.Split(browser.Eval[string](p, "[...document.querySelectorAll('main form [name]')].map((e) => e.name.toLowerCase()).join()"), ",")
