@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // An Array is an md array.
@@ -64,7 +65,7 @@ func (s System) Present() bool {
 	return err == nil && len(arrays) > 0
 }
 
-var mdName = regexp.MustCompile(`^md[0-9A-Za-z_.-]+$`)
+var mdName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^md[0-9A-Za-z_.-]+$`) })
 
 // names reads the names of the arrays, and for each what only mdstat has.
 func (s System) names() (map[string]mdstat, error) {
@@ -80,7 +81,7 @@ func (s System) names() (map[string]mdstat, error) {
 	name := ""
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		line := lines.Text()
-		if first, _, ok := strings.Cut(line, " : "); ok && mdName.MatchString(first) {
+		if first, _, ok := strings.Cut(line, " : "); ok && mdName().MatchString(first) {
 			name = first
 			arrays[name] = mdstat{}
 			continue
@@ -100,10 +101,12 @@ type mdstat struct {
 	speed            uint64
 }
 
-var working = regexp.MustCompile(`= *([\d.]+)% \(\d+/\d+\) finish=([\d.]+)min speed=(\d+)K/sec`)
+var working = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`= *([\d.]+)% \(\d+/\d+\) finish=([\d.]+)min speed=(\d+)K/sec`)
+})
 
 func (m *mdstat) read(line string) {
-	f := working.FindStringSubmatch(line)
+	f := working().FindStringSubmatch(line)
 	if f == nil {
 		return
 	}

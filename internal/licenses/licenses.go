@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Text is the license texts and notices of the modules that the program in the current folder is
@@ -41,7 +42,9 @@ func Text() ([]byte, error) {
 }
 
 // legal are the files that say under what terms a module may be passed on.
-var legal = regexp.MustCompile(`(?i)^(licen[sc]e|copying|notice|patents)(\.(md|txt))?$`)
+var legal = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^(licen[sc]e|copying|notice|patents)(\.(md|txt))?$`)
+})
 
 func add(out *bytes.Buffer, name, dir string) error {
 	entries, err := os.ReadDir(dir)
@@ -50,7 +53,7 @@ func add(out *bytes.Buffer, name, dir string) error {
 	}
 	license := false
 	for _, e := range entries {
-		if !legal.MatchString(e.Name()) {
+		if !legal().MatchString(e.Name()) {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(dir, e.Name()))

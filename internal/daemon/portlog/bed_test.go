@@ -170,7 +170,7 @@ func (b *bed) written(t testing.TB, records uint64) {
 func (b *bed) lines(t testing.TB) (list []ports.Record) {
 	t.Helper()
 	for _, name := range b.names(t) {
-		if !linesPattern.MatchString(name) {
+		if !linesPattern().MatchString(name) {
 			continue
 		}
 		list = append(list, linesOf(t, b.pathOf(name))...)

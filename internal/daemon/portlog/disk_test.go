@@ -60,7 +60,7 @@ func TestDiskFull(t *testing.T) {
 		// What is there and what the gaps count is what was told.
 		var there, lost uint64
 		for _, name := range b.names(t) {
-			if linesPattern.MatchString(name) {
+			if linesPattern().MatchString(name) {
 				for _, r := range linesOf(t, b.pathOf(name)) {
 					switch r.Event {
 					case ports.Connected:

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"diagsh/internal/daemon/portlog/reporter"
@@ -19,8 +20,10 @@ import (
 // have it, and PR-PORTS-YYYY-MM-DDThh-mm-ss.log and its two companions, whose time is local as in
 // their lines.
 var (
-	linesPattern    = regexp.MustCompile(`^.+-portlog-(\d{8}-\d{6})\.ndjson$`)
-	reporterPattern = regexp.MustCompile(`^PR-(?:INITIAL|PORTS|PIDS)-(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2})\.log$`)
+	linesPattern    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^.+-portlog-(\d{8}-\d{6})\.ndjson$`) })
+	reporterPattern = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^PR-(?:INITIAL|PORTS|PIDS)-(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2})\.log$`)
+	})
 )
 
 const linesStamp = "20060102-150405"
@@ -31,11 +34,11 @@ func linesName(host string, begin time.Time) string {
 
 // beginOf returns when the set of a file begins, and whether the file is one of the log.
 func (l *Log) beginOf(name string) (begin time.Time, ours bool) {
-	if m := linesPattern.FindStringSubmatch(name); m != nil {
+	if m := linesPattern().FindStringSubmatch(name); m != nil {
 		t, err := time.ParseInLocation(linesStamp, m[1], time.UTC)
 		return t, err == nil
 	}
-	if m := reporterPattern.FindStringSubmatch(name); m != nil {
+	if m := reporterPattern().FindStringSubmatch(name); m != nil {
 		t, err := time.ParseInLocation(reporter.Stamp, m[1], l.location)
 		return t, err == nil
 	}
@@ -53,7 +56,7 @@ type stretch struct {
 // main is the file of a set that users are told of: the lines of JSON, or those of the ports.
 func (s stretch) main() string {
 	for _, name := range s.names {
-		if linesPattern.MatchString(name) {
+		if linesPattern().MatchString(name) {
 			return name
 		}
 	}

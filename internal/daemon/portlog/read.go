@@ -17,7 +17,7 @@ func (f linesFiles) Names() (names []string, err error) {
 	sets, err := f.log.stretches()
 	for _, s := range sets {
 		for _, name := range s.names {
-			if linesPattern.MatchString(name) {
+			if linesPattern().MatchString(name) {
 				names = append(names, name)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"sync"
 	"time"
 
 	"diagsh/internal/access"
@@ -16,7 +17,7 @@ import (
 const PageSuffix = ".html"
 
 // pageName are the names of pages, which say that they are ours.
-var pageName = regexp.MustCompile(`^.+-report-\d{8}-\d{6}(-\d{4})?\.html$`)
+var pageName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^.+-report-\d{8}-\d{6}(-\d{4})?\.html$`) })
 
 // KeepPage writes a report that is one page, which stands for itself. It is there as a whole or not
 // at all.

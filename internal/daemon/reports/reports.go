@@ -202,7 +202,7 @@ func (filesOwner) Kind() string { return "reports" }
 // Describe implements files.Owner. What is not known of a report is taken for the worst.
 func (o filesOwner) Describe() func(string) (files.Facts, bool) {
 	return func(name string) (files.Facts, bool) {
-		if !strings.HasSuffix(name, Suffix) && !pageName.MatchString(name) {
+		if !strings.HasSuffix(name, Suffix) && !pageName().MatchString(name) {
 			return files.Facts{}, false
 		}
 		r, ok := o.r.of(name)

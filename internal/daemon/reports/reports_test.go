@@ -319,7 +319,7 @@ func TestKeepPage(t *testing.T) {
 	if err != nil || second.Name == made.Name {
 		t.Fatalf("%+v %v", second, err)
 	}
-	if !pageName.MatchString(made.Name) || !strings.HasPrefix(made.Name, "mx1-portlog-report-") || made.Bytes != 15 || made.Owner != "admin" ||
+	if !pageName().MatchString(made.Name) || !strings.HasPrefix(made.Name, "mx1-portlog-report-") || made.Bytes != 15 || made.Owner != "admin" ||
 		len(made.Contents) != 1 || made.Contents[0].Records != 7 || made.Payload {
 		t.Errorf("%+v", made)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -20,10 +21,14 @@ func defaultAzure() access.Azure {
 // The forms of names. They stand in URLs that others build, so they have no character that a URL
 // escapes.
 var (
-	subscriptionForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	groupForm        = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,88}[A-Za-z0-9_-]$|^[A-Za-z0-9_-]$`)
-	resourceForm     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?$`)
-	locationForm     = regexp.MustCompile(`^[a-z0-9]{1,40}$`)
+	subscriptionForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	})
+	groupForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,88}[A-Za-z0-9_-]$|^[A-Za-z0-9_-]$`)
+	})
+	resourceForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?$`) })
+	locationForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]{1,40}$`) })
 )
 
 // azureSettings are the lines of the section azure.
@@ -34,7 +39,7 @@ func azureSettings(a *access.Azure) map[string]setting {
 	return map[string]setting{
 		"subscription": func(value *yaml.Node) error {
 			id := strings.ToLower(value.Value)
-			if value.Kind != yaml.ScalarNode || !subscriptionForm.MatchString(id) {
+			if value.Kind != yaml.ScalarNode || !subscriptionForm().MatchString(id) {
 				return errors.New("it is a UUID, such as the one that uuidgen prints")
 			}
 			a.Subscription = id
@@ -49,9 +54,9 @@ func azureSettings(a *access.Azure) map[string]setting {
 }
 
 // form returns what checks that a text has a form, and says otherwise what is accepted.
-func form(of *regexp.Regexp, accepted string) func(string) error {
+func form(of func() *regexp.Regexp, accepted string) func(string) error {
 	return func(text string) error {
-		if !of.MatchString(text) {
+		if !of().MatchString(text) {
 			return errors.New(accepted)
 		}
 		return nil
@@ -71,16 +76,12 @@ func (s *Settings) Azure() access.Azure {
 	return a
 }
 
-// checkAzure returns an error if a file has lines of the section and names no subscription. seen are
-// the settings that are there.
+// checkAzure returns an error if a file has the section and names no subscription there, which would
+// leave the facade off without a word. seen are the settings and sections that are there.
 func checkAzure(seen map[string]bool) error {
-	if seen["azure.subscription"] {
+	if !seen["azure"] || seen["azure.subscription"] {
 		return nil
 	}
-	for name := range seen {
-		if strings.HasPrefix(name, "azure.") {
-			return fmt.Errorf("%q is missing: it is a UUID of your own, such as the one that uuidgen prints", "azure.subscription")
-		}
-	}
-	return nil
+	return fmt.Errorf("%q is missing: it is a UUID of your own, such as the one that uuidgen prints; "+
+		"without the section azure nothing is offered to clients of Azure", "azure.subscription")
 }

@@ -79,6 +79,8 @@ func TestConfigErrors(t *testing.T) {
 		"azure: {subscription: lab}":                   `line 1: "azure.subscription": it is a UUID`,
 		"azure:\n  subscription: {a: b}":               `line 2: "azure.subscription": it is a UUID`,
 		"azure: {machine: mx1}":                        `"azure.subscription" is missing: it is a UUID`,
+		"azure: {}":                                    `"azure.subscription" is missing: it is a UUID`,
+		"azure:\n  # subscription: 7a1f\n":             `"azure.subscription" is missing: it is a UUID`,
 		"azure:\n  machine: a/b":                       `line 2: "azure.machine": it is a name`,
 		"azure: {location: West Europe}":               `line 1: "azure.location": it is a location`,
 		"azure: {resourceGroup: lab.}":                 `line 1: "azure.resourceGroup": it is a resource group's name`,
@@ -98,7 +100,7 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("%q: %v; want %s", text, err, want)
 		}
 	}
-	for _, empty := range []string{"", "azure:\n", "azure: {}\n", "# nothing\n", "---\n", "limits: {}\n"} {
+	for _, empty := range []string{"", "# nothing\n", "---\n", "limits: {}\n"} {
 		c := defaultHost()
 		if err := c.parse([]byte(empty)); err != nil || !reflect.DeepEqual(c, defaultHost()) {
 			t.Errorf("%q: %v, %+v", empty, err, c)
@@ -176,7 +178,6 @@ func TestAzureDefaults(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]access.Azure{
 		"hostname: mx1": {},
-		"azure:\n":      {},
 		"hostname: mx1\nazure: {subscription: 7A1F0E2C-9F4B-4D3E-8A55-0C6F5D1B2E90}": {
 			Subscription: "7a1f0e2c-9f4b-4d3e-8a55-0c6f5d1b2e90", ResourceGroup: "lab", WatcherGroup: "NetworkWatcherRG",
 			Watcher: "NetworkWatcher_lab", Location: "lab", Machine: "mx1"},

@@ -3,6 +3,7 @@ package azure
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"diagsh/internal/menu"
 )
@@ -23,7 +24,7 @@ var fields = map[string]string{
 
 // filterPlace is how the appliance names a field of a filter, at the beginning of what is wrong with it
 // or as the argument.
-var filterPlace = regexp.MustCompile(`^(?i:filters)\[(\d+)\](?:\.(\w+))?`)
+var filterPlace = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?i:filters)\[(\d+)\](?:\.(\w+))?`) })
 
 // filterFields are the fields of a filter by the names of the appliance, which differ in these.
 var filterFields = map[string]string{"localAddress": "localIPAddress", "remoteAddress": "remoteIPAddress"}
@@ -33,7 +34,7 @@ var filterFields = map[string]string{"localAddress": "localIPAddress", "remoteAd
 func inFields(e *menu.Error, p properties) *menu.Error {
 	named := *e
 	for _, text := range []string{e.Argument, e.Message} {
-		found := filterPlace.FindStringSubmatch(text)
+		found := filterPlace().FindStringSubmatch(text)
 		if found == nil {
 			continue
 		}

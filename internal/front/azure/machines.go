@@ -64,7 +64,7 @@ func (s *Server) showAgent(w http.ResponseWriter, _ *http.Request, _ Boundary, v
 	name := vars["extension"]
 	if strings.EqualFold(name, agents[0]) {
 		name = agents[0]
-	} else if !strings.HasPrefix(strings.ToLower(name), "networkwatcheragent") || !idForm.MatchString(name) {
+	} else if !strings.HasPrefix(strings.ToLower(name), "networkwatcheragent") || !idForm().MatchString(name) {
 		notFound(w, compute, "virtualMachines/"+s.settings.Machine+"/extensions", name, s.settings.ResourceGroup)
 		return
 	}

@@ -97,7 +97,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, to *route, vars m
 }
 
 // versionForm is the form of a version of the API.
-var versionForm = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})(-[A-Za-z0-9-]{1,40})?$`)
+var versionForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})(-[A-Za-z0-9-]{1,40})?$`) })
 
 // checkVersion answers a request whose version of the API is missing or is none, and returns false then.
 // All others get the one newest form of each answer: clients read what they know of it.
@@ -108,7 +108,7 @@ func checkVersion(w http.ResponseWriter, r *http.Request) bool {
 			"The api-version query parameter (?api-version=) is required for all requests.")
 		return false
 	}
-	date := versionForm.FindStringSubmatch(version)
+	date := versionForm().FindStringSubmatch(version)
 	if date != nil {
 		if _, err := time.Parse(time.DateOnly, date[1]); err == nil && date[1] >= oldestVersion {
 			return true
@@ -129,16 +129,16 @@ func writeHeaders(w http.ResponseWriter, r *http.Request) {
 	id := newID()
 	h.Set("x-ms-request-id", id)
 	h.Set("x-ms-correlation-request-id", id)
-	if given := r.Header.Get("x-ms-correlation-request-id"); idForm.MatchString(given) {
+	if given := r.Header.Get("x-ms-correlation-request-id"); idForm().MatchString(given) {
 		h.Set("x-ms-correlation-request-id", given)
 	}
-	if given := r.Header.Get("x-ms-client-request-id"); idForm.MatchString(given) {
+	if given := r.Header.Get("x-ms-client-request-id"); idForm().MatchString(given) {
 		h.Set("x-ms-client-request-id", given)
 	}
 }
 
 // idForm is the form of an identifier of a client that is echoed.
-var idForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+var idForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`) })
 
 // newID returns a random UUID (RFC 9562 section 5.4).
 func newID() string {

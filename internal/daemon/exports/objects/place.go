@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"diagsh/internal/daemon/exports/sending"
 )
@@ -24,19 +25,19 @@ type place struct {
 }
 
 var (
-	bucketNames  = regexp.MustCompile(`^[$a-z0-9][a-z0-9._-]{1,62}$`)
-	accountNames = regexp.MustCompile(`^[!-9;-~]{1,128}$`)
-	regionNames  = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+	bucketNames  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[$a-z0-9][a-z0-9._-]{1,62}$`) })
+	accountNames = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[!-9;-~]{1,128}$`) })
+	regionNames  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9-]{1,64}$`) })
 )
 
 // parse reads the URL of a target, of which options may be given. Its error is for users.
 func parse(u *url.URL, form string, options ...string) (place, error) {
 	p := place{account: u.User.Username(), service: url.URL{Scheme: "https", Host: u.Host}}
-	if !accountNames.MatchString(p.account) {
+	if !accountNames().MatchString(p.account) {
 		return p, errors.New("the account before the @ is missing: " + form)
 	}
 	bucket, prefix, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
-	if !bucketNames.MatchString(bucket) {
+	if !bucketNames().MatchString(bucket) {
 		return p, errors.New("the first part of the path is no name of a bucket or container: " + form)
 	}
 	p.bucket, p.prefix = bucket, strings.TrimPrefix(path.Clean("/"+prefix), "/")
@@ -50,7 +51,7 @@ func parse(u *url.URL, form string, options ...string) (place, error) {
 		}
 	}
 	p.region = "us-east-1"
-	if region := query.Get("region"); regionNames.MatchString(region) {
+	if region := query.Get("region"); regionNames().MatchString(region) {
 		p.region = region
 	} else if query.Has("region") {
 		return p, errors.New("the region is no name of one")
