@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
 )
@@ -63,4 +64,32 @@ func call(ctx context.Context, b Boundary, method, path string, body, into any) 
 		return errNoAnswer
 	}
 	return nil
+}
+
+// A naming is a boundary that is told which program the requests are from.
+type naming struct {
+	Boundary
+	client string
+}
+
+// RoundTrip implements Boundary. Clients look again and again by themselves: what only looks is one line of
+// the audit log for a session.
+func (n naming) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet {
+		r.Header.Set(access.BackgroundHeader, "true")
+	}
+	if n.client != "" {
+		r.Header.Set(access.ClientHeader, n.client)
+	}
+	return n.Boundary.RoundTrip(r)
+}
+
+// mayNot returns the refusal of a caller who may not use a command of the appliance, by its path. The
+// boundary decides that as for the command itself, when it is asked for the first question of its dialogue.
+func mayNot(ctx context.Context, b Boundary, command string) *menu.Error {
+	refused := call(ctx, b, http.MethodPost, "/v1/ask/"+command, map[string]any{"mode": 0}, nil)
+	if refused == nil || refused.Code != menu.Denied && refused.Type == "" {
+		return nil // the rest of what a dialogue refuses is that the arguments lack
+	}
+	return refused
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"diagsh/internal/menu"
 	"diagsh/internal/menu/problem"
@@ -18,7 +17,6 @@ const maxProperties = 60 << 10
 // captures answers requests for the captures of the watcher, or for the one of a name. verb is empty,
 // stop or queryStatus.
 func (s *Server) captures(w http.ResponseWriter, r *http.Request, b Boundary, name, verb string) {
-	b = naming{b, clientOf(r)}
 	switch {
 	case name == "":
 		s.listCaptures(w, r, b)
@@ -117,7 +115,8 @@ func (s *Server) queryStatus(w http.ResponseWriter, r *http.Request, b Boundary,
 	}
 }
 
-// putCapture begins a capture. One that was asked for in the same way is there already then.
+// putCapture begins a capture. One that was asked for in the same way, or that is as the client has read
+// it, is there already then.
 func (s *Server) putCapture(w http.ResponseWriter, r *http.Request, b Boundary, name string) {
 	if !plainName(name) {
 		fail(w, http.StatusBadRequest, "InvalidResourceName", "The name '"+menu.Bounded(name, 80)+"' is none for a packet capture: it has "+
@@ -130,87 +129,79 @@ func (s *Server) putCapture(w http.ResponseWriter, r *http.Request, b Boundary, 
 		return
 	}
 	p, sent, refused := readProperties(body)
-	if refused == nil {
-		refused = s.checkTarget(&p)
-	}
 	switch {
 	case refused == errContent:
 		fail(w, http.StatusBadRequest, "InvalidRequestContent", errContent.Error())
 	case refused != nil:
 		refuse(w, r, refused)
 	default:
-		s.putNew(w, r, b, name, p, sent)
+		s.inTurn(w, r, name, func() <-chan struct{} { return s.putNew(w, r, b, name, p, sent) })
 	}
 }
 
-// putNew begins a capture unless there is one of its name. Of several requests for one name, in whatever
-// case, one begins it, and the others wait until they see what it began.
-func (s *Server) putNew(w http.ResponseWriter, r *http.Request, b Boundary, name string, p properties, sent json.RawMessage) {
-	for {
-		key := strings.ToLower(name)
-		_, taken := s.beginning.LoadOrStore(key, true)
-		switch {
-		case s.hasCapture(w, r, b, name, p):
-			if !taken {
-				s.beginning.Delete(key)
-			}
-			return
-		case !taken:
-			over := s.beginCapture(w, r, b, name, p, sent)
-			go func() { // not before the answer: the capture may still have no place in the list
-				<-over
-				s.beginning.Delete(key)
-			}()
-			return
-		}
-		select {
-		case <-time.After(again):
-		case <-r.Context().Done():
-			return
-		}
-	}
-}
-
-// hasCapture reports whether there is a capture of a name, and answers the request for one with these
-// properties then.
-func (s *Server) hasCapture(w http.ResponseWriter, r *http.Request, b Boundary, name string, p properties) bool {
+// putNew begins a capture unless there is one of its name. over is that of beginCapture, nil if nothing
+// begins.
+func (s *Server) putNew(w http.ResponseWriter, r *http.Request, b Boundary, name string, p properties, sent json.RawMessage) (
+	over <-chan struct{}) {
 	c, refused := findCapture(r.Context(), b, name)
+	if refused == nil && c != nil && s.propertiesOf(*c).sameAs(p) {
+		writeResource(w, http.StatusCreated, s.resourceOf(*c)) // also one that a PUT could not ask for
+		return nil
+	}
+	if refused == nil {
+		refused = p.complete()
+	}
+	if refused == nil {
+		refused = s.checkTarget(&p)
+	}
 	switch {
 	case refused != nil:
 		refuse(w, r, refused)
-		return true
-	case c == nil:
-		return false
-	case c.Azure != nil && s.propertiesOf(*c).sameAs(p):
-		writeResource(w, http.StatusCreated, s.resourceOf(*c))
+	case c != nil:
+		s.answerThere(w, *c, p)
 	default:
-		fail(w, http.StatusConflict, "PacketCaptureAlreadyExists", "There is a packet capture '"+c.Name+"' already, with other parameters. "+
-			"Delete it first, or choose another name.")
+		return s.beginCapture(w, r, b, name, p, sent)
 	}
-	return true
+	return nil
+}
+
+// answerThere answers a request for a capture whose name one has.
+func (s *Server) answerThere(w http.ResponseWriter, c captured, p properties) {
+	if s.propertiesOf(c).sameAs(p) {
+		writeResource(w, http.StatusCreated, s.resourceOf(c))
+		return
+	}
+	fail(w, http.StatusConflict, "PacketCaptureAlreadyExists", "There is a packet capture '"+c.Name+"' already, with other parameters. "+
+		"Delete it first, or choose another name.")
 }
 
 // beginCapture begins a capture, and answers when it runs or why it does not. over is closed when it runs
-// or does not, which may be after the answer.
+// or does not, which may be after the answer; nil: nothing was begun.
 func (s *Server) beginCapture(w http.ResponseWriter, r *http.Request, b Boundary, name string, p properties, sent json.RawMessage) (
 	over <-chan struct{}) {
 	at := s.moment()
 	stored, refused := s.storagePlace(r.Context(), b, p, at)
 	if refused != nil {
 		refuse(w, r, refused)
-		none := make(chan struct{})
-		close(none)
-		return none
+		return nil
 	}
 	text, err := json.Marshal(identity{ID: s.captureID(name), Sent: sent, StoragePath: stored.url, Created: at})
 	if err != nil {
 		panic(err) // it holds texts and what was JSON
 	}
-	begun := new(captured)
-	a := s.act(r, b, http.MethodPost, "/v1/captures", startOf(name, p, stored, string(text)), begun)
+	begun, a := new(captured), acted{}
+	for range attempts {
+		a = s.act(r, b, http.MethodPost, "/v1/captures", startOf(name, p, stored, string(text)), begun)
+		if a.refused == nil || a.refused.Code != menu.State || a.refused.Argument != "name" {
+			break
+		}
+		// The name was taken elsewhere. Whoever took it may have deleted it since.
+		if c, refused := findCapture(r.Context(), b, name); refused == nil && c != nil {
+			s.answerThere(w, *c, p)
+			return a.over
+		}
+	}
 	switch {
-	case a.refused != nil && a.refused.Code == menu.State && a.refused.Argument == "name" && s.hasCapture(w, r, b, name, p):
-		// another request was first
 	case a.refused != nil:
 		refuse(w, r, inFields(a.refused, p))
 	case a.done && !prefersAsync(r):
@@ -223,6 +214,9 @@ func (s *Server) beginCapture(w http.ResponseWriter, r *http.Request, b Boundary
 	}
 	return a.over
 }
+
+// attempts is how often a name is tried to be taken that is taken elsewhere, and then free again.
+const attempts = 3
 
 // startOf returns the request to the appliance for a capture.
 func startOf(name string, p properties, stored place, azure string) map[string]any {
@@ -263,6 +257,7 @@ const (
 
 // stopCapture ends a capture. One that has ended stays as it is.
 func (s *Server) stopCapture(w http.ResponseWriter, r *http.Request, b Boundary, name string) {
+	s.awaitTurn(r.Context(), name) // one that is still beginning can be stopped then
 	c := s.wanted(w, r, b, name)
 	if c == nil {
 		return
@@ -291,18 +286,24 @@ func (s *Server) stopCapture(w http.ResponseWriter, r *http.Request, b Boundary,
 
 // deleteCapture ends a capture and forgets it. What it has stored stays, here and elsewhere.
 func (s *Server) deleteCapture(w http.ResponseWriter, r *http.Request, b Boundary, name string) {
+	s.inTurn(w, r, name, func() <-chan struct{} { return s.deleteNamed(w, r, b, name) })
+}
+
+// deleteNamed deletes the capture of a name, if there is one. over is closed when it is deleted or is not,
+// which may be after the answer; nil: there is none.
+func (s *Server) deleteNamed(w http.ResponseWriter, r *http.Request, b Boundary, name string) (over <-chan struct{}) {
 	c, refused := findCapture(r.Context(), b, name)
 	switch {
 	case refused != nil:
 		refuse(w, r, refused)
-		return
+		return nil
 	case c == nil:
 		w.WriteHeader(http.StatusNoContent)
-		return
+		return nil
 	}
 	a := s.act(r, b, http.MethodDelete, capturePath(c.Name), nil, nil)
 	switch {
-	case a.refused != nil && a.refused.Code == menu.NotFound: // another request was first
+	case a.refused != nil && a.refused.Code == menu.NotFound: // it was deleted elsewhere
 		w.WriteHeader(http.StatusNoContent)
 	case a.refused != nil:
 		refuse(w, r, a.refused)
@@ -312,6 +313,7 @@ func (s *Server) deleteCapture(w http.ResponseWriter, r *http.Request, b Boundar
 		s.writeAsync(w, r, a.id, true)
 		w.WriteHeader(http.StatusAccepted)
 	}
+	return a.over
 }
 
 // plainName reports whether a capture may have a name.
@@ -319,10 +321,4 @@ func plainName(name string) bool {
 	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	return name != "" && len(name) <= 80 && strings.Trim(name, first+"._-") == "" && strings.ContainsRune(first, rune(name[0])) &&
 		!oneOf(name, "ALL", "CLEAR")
-}
-
-// A naming is a boundary that is told which program the requests are from.
-type naming struct {
-	Boundary
-	client string
 }

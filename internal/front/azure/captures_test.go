@@ -249,7 +249,8 @@ func TestHowCapturesEnded(t *testing.T) {
 	}
 }
 
-// A capture that was made elsewhere is listed as what would make it, and is none that a PUT asks for.
+// A capture that was made elsewhere is listed as what would make it, and is none that a PUT asks for who has
+// not read it.
 func TestCapturesMadeElsewhere(t *testing.T) {
 	a := newFake(t)
 	a.captures = append(a.captures, map[string]any{"name": "web", "state": "Running", "startTime": time.Now(), "snapLength": 96, "target": "vault",
@@ -264,6 +265,39 @@ func TestCapturesMadeElsewhere(t *testing.T) {
 	}
 	if w := put(s, "web", sources); w.Code != 409 {
 		t.Errorf("a PUT takes it over: %d %s", w.Code, w.Body)
+	}
+}
+
+// What a client has read of a capture can be written back, and changes nothing: also what a PUT could not
+// have asked for, and of a machine that has another name by now.
+func TestWhatIsReadCanBeWritten(t *testing.T) {
+	for name, c := range map[string]map[string]any{
+		"endless":  {"limits": map[string]any{"sizeBytes": -1, "durationSeconds": 0}},
+		"long":     {"limits": map[string]any{"sizeBytes": 1 << 40, "durationSeconds": 1 << 20}, "target": "gone"},
+		"small":    {"limits": map[string]any{"sizeBytes": 100, "durationSeconds": 60}},
+		"protocol": {"filters": []any{map[string]any{"protocol": "icmp"}, map[string]any{"protocol": "6", "localAddress": "10.0.0.0/8"}, map[string]any{}}},
+		"renamed": {"azure": map[string]any{"sent": json.RawMessage(strings.ReplaceAll(sources, "mx1", "mx0")),
+			"storagePath": "https://acct.blob.example/network-watcher-logs/x.cap"}},
+		"set": {"azure": map[string]any{"sent": json.RawMessage(`{"target":"` + set + `","targetType":"azurevmss","scope":{"include":["0"]},` +
+			`"storageLocation":{"localPath":"/var/captures/x.cap"},"continuousCapture":true}`)}},
+	} {
+		a := newFake(t)
+		c["name"], c["state"], c["startTime"], c["snapLength"] = name, "Running", time.Now(), 0
+		a.captures = append(a.captures, c)
+		s := serverOf(a)
+		at := capturesPath + "/" + name + version
+		read := ask(s, "GET", at, "")
+		w := ask(s, "PUT", at, read.Body.String())
+		if w.Code != 201 || w.Body.String() != read.Body.String() || len(a.requests) > 0 {
+			t.Errorf("%s: %s written back is %d %s", name, read.Body, w.Code, w.Body)
+		}
+		var other struct{ Properties map[string]any }
+		decode(t, read, &other)
+		other.Properties["bytesToCapturePerPacket"] = 77
+		text, _ := json.Marshal(other)
+		if w := ask(s, "PUT", at, string(text)); w.Code < 400 || w.Code >= 500 || len(a.requests) > 0 {
+			t.Errorf("%s: %s is %d %s", name, text, w.Code, w.Body)
+		}
 	}
 }
 

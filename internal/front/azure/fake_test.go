@@ -26,6 +26,8 @@ type fakeAppliance struct {
 	refuse     *menu.Error   // of the next act
 	hold       chan struct{} // acts wait for it, if it is not nil
 	act        access.Operation
+	reader     bool     // the caller may only read
+	asked      []string // what else than whether the caller may do something
 }
 
 func newFake(t *testing.T) *fakeAppliance {
@@ -53,8 +55,19 @@ func (a *fakeAppliance) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		json.NewEncoder(w).Encode(o)
 	})
+	mux.HandleFunc("POST /v1/ask/packetcapture/{command}", func(w http.ResponseWriter, r *http.Request) {
+		if a.reader {
+			problem.Write(w, menu.Errorf(menu.Denied, "The role readonly may not do this"), "")
+			return
+		}
+		problem.Write(w, menu.BadArgument("name", "It is missing"), "") // as of stop and delete
+	})
+	asks := strings.HasPrefix(r.URL.Path, "/v1/ask/")
 	a.mu.Lock()
-	if r.Method != http.MethodGet && a.hold != nil {
+	if !asks {
+		a.asked = append(a.asked, r.Method+" "+r.URL.Path)
+	}
+	if r.Method != http.MethodGet && !asks && a.hold != nil {
 		hold := a.hold
 		a.note(r, access.OperationRunning)
 		a.mu.Unlock()
@@ -121,6 +134,10 @@ func (a *fakeAppliance) start(w http.ResponseWriter, r *http.Request) {
 	json.NewDecoder(r.Body).Decode(&body)
 	a.requests = append(a.requests, body)
 	if a.refused(w) {
+		return
+	}
+	if name, _ := body["name"].(string); a.find(name) >= 0 {
+		problem.Write(w, &menu.Error{Code: menu.State, Argument: "name", Message: "There is a capture " + name + " already"}, "")
 		return
 	}
 	var azure any

@@ -21,18 +21,6 @@ const (
 	again = 100 * time.Millisecond
 )
 
-// RoundTrip implements Boundary. Clients look again and again by themselves: what only looks is one line of
-// the audit log for a session.
-func (n naming) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method == http.MethodGet {
-		r.Header.Set(access.BackgroundHeader, "true")
-	}
-	if n.client != "" {
-		r.Header.Set(access.ClientHeader, n.client)
-	}
-	return n.Boundary.RoundTrip(r)
-}
-
 // clientOf returns which program a request is from: the command of az, and what the client calls itself.
 func clientOf(r *http.Request) string {
 	words := []string{}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -84,8 +85,8 @@ func wrong(field, format string, args ...any) *menu.Error {
 // errContent is of a body that is no JSON.
 var errContent = menu.Errorf(menu.Usage, "The request content was invalid and could not be deserialized: it is no JSON object with properties")
 
-// readProperties reads the properties in a body of a PUT, and returns them also as they were sent. The
-// names of members are compared without case; unknown ones are ignored, and so are nulls.
+// readProperties reads the properties in a body of a PUT, and returns them also as they were sent. They are
+// not complete. The names of members are compared without case; unknown ones are ignored, and so are nulls.
 func readProperties(body []byte) (p properties, sent json.RawMessage, refused *menu.Error) {
 	var whole struct{ Properties json.RawMessage }
 	if err := json.Unmarshal(body, &whole); err != nil || !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
@@ -98,7 +99,7 @@ func readProperties(body []byte) (p properties, sent json.RawMessage, refused *m
 	return p, whole.Properties, refused
 }
 
-// parseProperties reads properties and completes them. An error names the field that is wrong.
+// parseProperties reads properties. An error names the field that is of a wrong type.
 func parseProperties(text []byte) (p properties, refused *menu.Error) {
 	var sent struct {
 		properties
@@ -118,7 +119,7 @@ func parseProperties(text []byte) (p properties, refused *menu.Error) {
 			return p, ofWrongType(fmt.Sprintf("filters[%d]", i), err)
 		}
 	}
-	return p, p.complete()
+	return p, nil
 }
 
 // ofWrongType returns the refusal of a value that JSON has in another type than the field takes.
@@ -275,18 +276,16 @@ func (l *storageLocation) check(continuous bool) *menu.Error {
 // sameAs reports whether two captures were asked for by the same properties. What the server chooses
 // where a client leaves it out is left out of that.
 func (p properties) sameAs(other properties) bool {
-	text := func(p properties) string {
-		p.ProvisioningState, p.Storage.StoragePath = "", ""
-		p.Target, p.Storage.StorageID = strings.ToLower(p.Target), strings.ToLower(p.Storage.StorageID)
-		p.TargetType = strings.ToLower(p.TargetType)
-		if p.Scope != nil {
-			p.Scope = &scope{instances(p.Scope.Include), instances(p.Scope.Exclude)}
-		}
-		text, err := json.Marshal(p)
-		if err != nil {
-			panic(err) // it holds texts and numbers
-		}
-		return string(text)
+	return reflect.DeepEqual(p.compared(), other.compared())
+}
+
+// compared returns the properties as sameAs compares them.
+func (p properties) compared() properties {
+	p.ProvisioningState, p.Storage.StoragePath = "", ""
+	p.Target, p.Storage.StorageID = strings.ToLower(p.Target), strings.ToLower(p.Storage.StorageID)
+	p.TargetType = strings.ToLower(p.TargetType)
+	if p.Scope != nil {
+		p.Scope = &scope{instances(p.Scope.Include), instances(p.Scope.Exclude)}
 	}
-	return text(p) == text(other)
+	return p
 }

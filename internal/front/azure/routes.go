@@ -38,14 +38,14 @@ var routes = []route{
 	{"GET", subscription + "/resourcegroups/{group}", (*Server).showGroup},
 	{"GET", subscription + "/providers", (*Server).listProviders},
 	{"GET", subscription + "/providers/{provider}", (*Server).showProvider},
-	{"POST", subscription + "/providers/{provider}/register", (*Server).showProvider},
+	{"POST", subscription + "/providers/{provider}/register", allowed("start", (*Server).showProvider)},
 
 	{"GET", subscription + "/providers/microsoft.compute/virtualmachines", (*Server).listMachines},
 	{"GET", group + "/providers/microsoft.compute/virtualmachines", (*Server).listMachines},
 	{"GET", machine, (*Server).showMachine},
 	{"GET", machine + "/extensions", (*Server).listAgents},
 	{"GET", machine + "/extensions/{extension}", (*Server).showAgent},
-	{"PUT", machine + "/extensions/{extension}", (*Server).showAgent},
+	{"PUT", machine + "/extensions/{extension}", allowed("start", (*Server).showAgent)},
 	{"GET", subscription + "/providers/microsoft.compute/virtualmachinescalesets", (*Server).listScaleSets},
 	{"GET", group + "/providers/microsoft.compute/virtualmachinescalesets", (*Server).listScaleSets},
 	{"GET", scaleSet, (*Server).showScaleSet},
@@ -61,11 +61,11 @@ var routes = []route{
 	{"GET", watcher, (*Server).showWatcher},
 
 	{"GET", watcher + "/packetcaptures", capturesOf("")},
-	{"PUT", capture, capturesOf("")},
+	{"PUT", capture, allowed("start", capturesOf(""))},
 	{"GET", capture, capturesOf("")},
-	{"DELETE", capture, capturesOf("")},
+	{"DELETE", capture, allowed("delete", capturesOf(""))},
 	{"POST", capture + "/querystatus", capturesOf("queryStatus")},
-	{"POST", capture + "/stop", capturesOf("stop")},
+	{"POST", capture + "/stop", allowed("stop", capturesOf("stop"))},
 	{"GET", network + "/locations/{location}/operations/{operation}", operationsOf(false)},
 	{"GET", network + "/locations/{location}/operationresults/{operation}", operationsOf(true)},
 }
@@ -104,6 +104,18 @@ func findOpen(r *http.Request) (to *openRoute, vars map[string]string, known boo
 		}
 	}
 	return nil, nil, known
+}
+
+// allowed returns a handler for callers who may use a command of the menu packetcapture. All others are
+// refused before they learn what there is, also where the appliance would have nothing to do.
+func allowed(command string, do handler) handler {
+	return func(s *Server, w http.ResponseWriter, r *http.Request, b Boundary, vars map[string]string) {
+		if refused := mayNot(r.Context(), b, "packetcapture/"+command); refused != nil {
+			refuse(w, r, refused)
+			return
+		}
+		do(s, w, r, b, vars)
+	}
 }
 
 // capturesOf returns the handler of captures for a verb.

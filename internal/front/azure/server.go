@@ -40,7 +40,9 @@ type Server struct {
 	log      *slog.Logger
 	patience time.Duration // the constant; shorter in tests
 
-	beginning sync.Map // the names of captures that requests are beginning, in lower case
+	turnTime time.Duration // the constant; shorter in tests
+
+	turns sync.Map // of the captures that requests begin or delete: a channel by each name, in lower case
 
 	mu     sync.Mutex
 	latest time.Time // that moment returned
@@ -48,7 +50,7 @@ type Server struct {
 
 // New returns a server for an appliance that has a subscription.
 func New(o Options) *Server {
-	return &Server{settings: o.Settings, session: o.Session, login: o.Login, log: o.Log, patience: patience}
+	return &Server{settings: o.Settings, session: o.Session, login: o.Login, log: o.Log, patience: patience, turnTime: turnTime}
 }
 
 // ServeHTTP answers one request.
@@ -92,7 +94,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, to *route, vars m
 	}
 	defer done()
 	if s.checkScope(w, vars) {
-		to.serve(s, w, r, b, vars)
+		to.serve(s, w, r, naming{b, clientOf(r)}, vars)
 	}
 }
 

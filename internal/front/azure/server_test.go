@@ -152,3 +152,34 @@ func TestRefusalsOfTheBoundary(t *testing.T) {
 		}
 	}
 }
+
+// Who may only read is refused at each path that writes, whatever there is, and learns nothing of it.
+func TestWhoMayOnlyRead(t *testing.T) {
+	a := newFake(t)
+	a.reader = true
+	a.captures = append(a.captures, map[string]any{"name": "ended", "state": "Stopped", "stopReason": "TimeExceeded",
+		"azure": map[string]any{"sent": json.RawMessage(sources)}})
+	s := serverOf(a)
+	writes := 0
+	for _, to := range routes {
+		if to.method == "GET" || strings.HasSuffix(to.path, "/querystatus") {
+			continue
+		}
+		writes++
+		for _, name := range []string{"ended", "none", "no name"} {
+			path := strings.NewReplacer("{subscription}", settings.Subscription, "{watchergroup}", settings.WatcherGroup, "{machinegroup}", settings.ResourceGroup,
+				"{watcher}", settings.Watcher, "{machine}", settings.Machine, "{capture}", strings.ReplaceAll(name, " ", "%20"),
+				"{extension}", "x", "{provider}", "Microsoft.Network").Replace(to.path)
+			w := ask(s, to.method, path+version, `{"properties":`+sources+`}`)
+			if code, _ := codeIn(t, w); w.Code != 403 || code != "AuthorizationFailed" {
+				t.Errorf("%s %s: %d %s", to.method, path, w.Code, w.Body)
+			}
+		}
+	}
+	if writes < 5 || len(a.asked) > 0 {
+		t.Errorf("of %d paths the appliance was asked %v", writes, a.asked)
+	}
+	if w := ask(s, "POST", capturesPath+"/ended/queryStatus"+version, ""); w.Code != 200 {
+		t.Errorf("a reader learns the status by %d %s", w.Code, w.Body)
+	}
+}

@@ -91,6 +91,9 @@ func (s *Server) propertiesOf(c captured) properties {
 	if c.Azure != nil {
 		p, refused := parseProperties(c.Azure.Sent)
 		if refused == nil {
+			refused = p.complete()
+		}
+		if refused == nil {
 			s.checkTarget(&p) // completes the scope; a machine of another name is the appliance before it was renamed
 			p.Storage.StoragePath = c.Azure.StoragePath
 			return p

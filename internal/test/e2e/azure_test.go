@@ -132,6 +132,18 @@ func TestCaptureOfAzure(t *testing.T) {
 	if list := c.want(200, "GET", azureCaptures+azureVersion, ""); !strings.Contains(list, `"name":"one"`) || !strings.Contains(list, `"timeLimitInSeconds":3600`) {
 		t.Errorf("after a restart there are %s", list)
 	}
+	reader := azureClient{t: t, a: a, token: azureToken(t, a, "ro")}
+	reader.want(200, "GET", azureCaptures+azureVersion, "")
+	for _, q := range []struct{ method, path, body string }{{"PUT", "/two", properties}, {"PUT", "/one", properties}, {"POST", "/one/stop", ""},
+		{"DELETE", "/one", ""}, {"DELETE", "/none", ""}} {
+		if e := reader.want(403, q.method, azureCaptures+q.path+azureVersion, `{"properties":{`+q.body+`}}`); !strings.Contains(e, "AuthorizationFailed") {
+			t.Errorf("who may only read is told %s", e)
+		}
+	}
+	a.Local("packetcapture start menus interfaces left filters 'icmp or udp'")
+	if read := c.want(200, "GET", azureCaptures+"/menus"+azureVersion, ""); c.want(201, "PUT", azureCaptures+"/menus"+azureVersion, read) != read {
+		t.Errorf("what was read, %s, is another capture when it is written back", read)
+	}
 	c.want(204, "DELETE", azureCaptures+"/one"+azureVersion, "")
 	c.want(404, "GET", azureCaptures+"/one"+azureVersion, "")
 	if r := a.SSH("op", "packetcapture show "+s.Files[0].Name+" count 1"); r.Status != 0 || !strings.Contains(r.Out, "192.0.2.1") {
@@ -143,12 +155,6 @@ func TestCaptureOfAzure(t *testing.T) {
 	}
 	if !seen {
 		t.Errorf("the audit log does not name the client: %+v", a.Audit())
-	}
-
-	reader := azureClient{t: t, a: a, token: azureToken(t, a, "ro")}
-	reader.want(200, "GET", azureCaptures+azureVersion, "")
-	if e := reader.want(403, "PUT", azureCaptures+"/two"+azureVersion, `{"properties":{`+properties+`}}`); !strings.Contains(e, "AuthorizationFailed") {
-		t.Errorf("who may only read is told %s", e)
 	}
 }
 
