@@ -104,6 +104,7 @@ type Export struct {
 
 	// What is left, and how fast it goes, of a copy that is under way.
 	BytesLeft      int64  `json:"bytesLeft"`
+	Checked        int64  `json:"checked,omitempty"` // of Bytes, those that were read back from the target, to compare their sum
 	BytesPerSecond int64  `json:"bytesPerSecond,omitempty"`
 	SecondsLeft    *int64 `json:"secondsLeft,omitempty"`
 }

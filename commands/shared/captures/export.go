@@ -67,7 +67,11 @@ func Exports(w io.Writer, list []capture.Export) {
 		if e.SecondsLeft != nil {
 			left = menu.FormatDuration(time.Duration(*e.SecondsLeft) * time.Second)
 		}
-		rows = append(rows, []string{e.File, e.Target, string(e.State), Bytes(e.Sent), Bytes(e.Bytes), rate, left, fmt.Sprint(e.Tries)})
+		state := string(e.State)
+		if e.State == capture.ExportSending && e.Checked > 0 {
+			state = fmt.Sprintf("checking %d%%", 100*e.Checked/max(e.Bytes, 1))
+		}
+		rows = append(rows, []string{e.File, e.Target, state, Bytes(e.Sent), Bytes(e.Bytes), rate, left, fmt.Sprint(e.Tries)})
 	}
 	fitted(w, rows, "TRIES", "OF", "RATE", "LEFT", "SENT")
 	for _, e := range list {

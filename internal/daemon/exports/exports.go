@@ -95,8 +95,10 @@ type Queue struct {
 type running struct {
 	end    context.CancelCauseFunc
 	meter  meter
-	passed int64 // bytes that were read to be sent, since the try began
+	passed int64 // bytes that were read to be sent, or read back, since the try began
 	safe   int64 // passed, when the target last had what came
+
+	checked int64 // bytes that were read back since then
 }
 
 // firstBounds are those of a new appliance.

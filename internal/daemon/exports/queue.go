@@ -173,8 +173,12 @@ func (q *Queue) shown(e *capture.Export) capture.Export {
 		now.State = capture.ExportPaused
 	}
 	if r := q.running[e]; r != nil {
+		now.Checked = r.checked
 		if now.BytesPerSecond = r.meter.rate(time.Now()); now.BytesPerSecond > 0 {
 			left := max(0, now.BytesLeft-(r.passed-r.safe)) // what is on its way is not safe yet
+			if r.checked > 0 {
+				left = e.Bytes - r.checked
+			}
 			now.SecondsLeft = new((left + now.BytesPerSecond - 1) / now.BytesPerSecond)
 		}
 	}

@@ -218,7 +218,7 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 		defer q.mu.Unlock()
 		e.Sent = bytes
 		if r := q.running[e]; r != nil {
-			r.safe = r.passed
+			r.safe, r.checked = r.passed, 0
 		}
 	})
 	if ctx.Err() != nil {
@@ -234,6 +234,15 @@ func (q *Queue) passes(e *capture.Export, n int) {
 	if r := q.running[e]; r != nil {
 		r.passed += int64(n)
 		r.meter.add(time.Now(), r.passed)
+	}
+}
+
+// checks notes how many bytes of a copy were read back.
+func (q *Queue) checks(e *capture.Export, bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if r := q.running[e]; r != nil {
+		r.checked = bytes
 	}
 }
 
@@ -257,7 +266,7 @@ func (q *Queue) destination(ctx context.Context, e *capture.Export) (to sending.
 	if err != nil {
 		return to, nil, sending.Failed(err, "%s", err)
 	}
-	to = sending.Destination{URL: u, HostKey: t.HostKey, Secret: t.Secret,
+	to = sending.Destination{URL: u, HostKey: t.HostKey, Secret: t.Secret, Checked: func(bytes int64) { q.checks(e, bytes) },
 		Limit: func(r io.Reader) io.Reader {
 			return &limited{ctx, r, []*bucket{pace, q.all}, func(n int) { q.passes(e, n) }}
 		}}

@@ -20,6 +20,7 @@ var https = HTTPS{Silence}
 
 // A webHost is an HTTPS server that keeps what is put.
 type webHost struct {
+	serving sync.Mutex // held for each request, until it has been answered
 	mu      sync.Mutex
 	files   map[string][]byte
 	digest  bool // tells sums
@@ -27,6 +28,7 @@ type webHost struct {
 	partial bool // knows Content-Range
 	breaks  int  // the next PUT breaks after so many bytes, which are kept
 	spoils  bool // the next PUT that is taken leaves another byte
+	wrong   bool // so does each
 	old     bool // knows no Expect
 	digests []string
 	ranges  []string
@@ -59,7 +61,15 @@ func (s *webHost) content(name string) []byte {
 	return s.files["/captures/"+name]
 }
 
+func (s *webHost) place(name string, content []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files["/captures/"+name] = content
+}
+
 func (s *webHost) spoil(name string) {
+	s.serving.Lock()
+	defer s.serving.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.files["/captures/"+name][piece/2] ^= 1
@@ -69,6 +79,8 @@ func (s *webHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "" {
 		s.told.Add(1)
 	}
+	s.serving.Lock()
+	defer s.serving.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.Header.Get("Authorization") != "Bearer "+secret {
@@ -89,6 +101,7 @@ func (s *webHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
+		w.Header().Set("ETag", entity(content))
 		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 		if r.Method == http.MethodGet {
 			n, _ := w.Write(content)
@@ -97,6 +110,19 @@ func (s *webHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.put(w, r, content)
+}
+
+// entity is the strong entity tag of a file.
+func entity(content []byte) string {
+	sum := sha256.Sum256(content)
+	return `"` + base64.StdEncoding.EncodeToString(sum[:]) + `"`
+}
+
+// may reports whether the conditions of a request hold (RFC 9110, section 13.1). Called with mu held.
+func (s *webHost) may(r *http.Request) bool {
+	content, there := s.files[r.URL.Path]
+	match := r.Header.Get("If-Match")
+	return (r.Header.Get("If-None-Match") != "*" || !there) && (match == "" || there && match == entity(content))
 }
 
 // put takes a file, or the rest of one. Called with mu held.
@@ -120,7 +146,13 @@ func (s *webHost) put(w http.ResponseWriter, r *http.Request, content []byte) {
 		}
 		begin = content
 	}
+	s.mu.Unlock()
 	rest, err := io.ReadAll(r.Body)
+	s.mu.Lock()
+	if !s.may(r) {
+		w.WriteHeader(http.StatusPreconditionFailed)
+		return
+	}
 	whole := slices.Concat(begin, rest)
 	if err != nil {
 		if s.keeps {
@@ -128,7 +160,7 @@ func (s *webHost) put(w http.ResponseWriter, r *http.Request, content []byte) {
 		}
 		return
 	}
-	if s.spoils {
+	if s.spoils || s.wrong {
 		s.spoils = false
 		whole[len(whole)-1] ^= 1
 	}
@@ -171,22 +203,18 @@ func TestPut(t *testing.T) {
 		before func(content []byte) []byte // what is there of a copy before; nil: it breaks here
 		ranges []string                    // of the requests, the one that breaks first
 		read   int
-		fails  bool // the copy after the one that broke, of which the next makes it good
 	}{
 		"goes on by the server's sum":       {store: &webHost{partial: true, digest: true, silent: true}, ranges: []string{"", half}},
 		"goes on by what is read back":      {store: &webHost{partial: true}, ranges: []string{"", half}, read: 1_300_000},
-		"from zero when nothing is told":    {store: &webHost{partial: true, silent: true}, ranges: []string{"", ""}},
 		"from zero without partial PUT":     {store: &webHost{digest: true}, ranges: []string{"", half, ""}},
 		"from zero when the rest is spoilt": {store: &webHost{partial: true, digest: true, spoils: true}, ranges: []string{"", half, ""}},
-		"spoilt unseen but read back":       {store: &webHost{partial: true, spoils: true}, ranges: []string{"", half, ""}, read: 1_300_000},
-		"from zero when the beginning is not the file's": {store: &webHost{partial: true, digest: true}, ranges: []string{""},
-			before: func(content []byte) []byte { return append([]byte("x"), content[1:300_000]...) }},
-		"from zero when it is another file of its length": {store: &webHost{partial: true}, ranges: []string{""}, read: 1_000_000,
-			before: func(content []byte) []byte { return append([]byte("x"), content[1:]...) }},
-		"from zero when it is longer": {store: &webHost{partial: true, digest: true}, ranges: []string{""},
-			before: func(content []byte) []byte { return append(bytes.Clone(content), 'x') }},
-		"nothing when it is there": {store: &webHost{digest: true}, before: bytes.Clone},
-		"again when the whole is spoilt": {store: &webHost{digest: true, spoils: true}, ranges: []string{"", ""}, fails: true,
+		"spoilt unseen but read back":       {store: &webHost{partial: true, spoils: true}, ranges: []string{"", half, ""}, read: 2_300_000},
+		"nothing when it is there":          {store: &webHost{digest: true}, before: bytes.Clone},
+		"again when the whole is spoilt": {store: &webHost{digest: true, spoils: true}, ranges: []string{"", ""},
+			before: func([]byte) []byte { return nil }},
+		"spoilt whole but read back": {store: &webHost{spoils: true}, ranges: []string{"", ""}, read: 2_000_000,
+			before: func([]byte) []byte { return nil }},
+		"unread when it gives nothing back": {store: &webHost{silent: true}, ranges: []string{""},
 			before: func([]byte) []byte { return nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,7 +226,9 @@ func TestPut(t *testing.T) {
 			at := "/captures/" + f.Name
 			to := Destination{URL: mustParse(t, server.URL+"/captures"), HostKey: Fingerprint(server.Certificate().Raw), Secret: secret}
 			if c.before != nil {
-				s.files[at] = c.before(content)
+				if there := c.before(content); there != nil {
+					s.files[at] = there
+				}
 			} else {
 				s.breaks = 300_000
 				if err := https.Send(t.Context(), to, f, func(int64) {}); err == nil {
@@ -207,12 +237,6 @@ func TestPut(t *testing.T) {
 			}
 			safe := int64(0)
 			err := https.Send(t.Context(), to, f, func(n int64) { safe = n })
-			if c.fails {
-				if err == nil {
-					t.Fatal("a spoilt file counts as copied")
-				}
-				err = https.Send(t.Context(), to, f, func(n int64) { safe = n })
-			}
 			if err != nil || safe != f.Bytes {
 				t.Fatalf("%d bytes, %v", safe, err)
 			}
@@ -229,6 +253,29 @@ func TestPut(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a server has otherwise than it was sent does not count, however often it is sent; nor does what
+// cannot be compared make way.
+func TestPutThatStaysWrong(t *testing.T) {
+	for want, s := range map[string]*webHost{
+		"is not the one that was sent":          {wrong: true},
+		"tells neither its sum nor its content": {silent: true, files: map[string][]byte{"/captures/mx1-a-20260301-101500.pcap": []byte("half")}},
+	} {
+		if s.files == nil {
+			s.files = map[string][]byte{}
+		}
+		server := httptest.NewTLSServer(s)
+		t.Cleanup(server.Close)
+		f, _ := randomFile(10_000)
+		to := Destination{URL: mustParse(t, server.URL+"/captures"), HostKey: Fingerprint(server.Certificate().Raw), Secret: secret}
+		if err := https.Send(t.Context(), to, f, func(int64) {}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, and not that it %s", err, want)
+		}
+		if s.silent && string(s.content(f.Name)) != "half" {
+			t.Error("it was replaced")
+		}
 	}
 }
 

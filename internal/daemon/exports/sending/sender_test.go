@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -26,19 +27,20 @@ type bed struct {
 	line    *line
 	content func(name string) []byte // what the host has under a file's own name
 	spoil   func(name string)        // changes what the host has of a file that is not whole
-	secrets func() int               // how many secrets the host was told
+	put     func(name string, content []byte)
+	secrets func() int // how many secrets the host was told
 }
 
 // beds has one for each sender, which TestSenders holds to what all promise.
 var beds = map[string]func(*testing.T) *bed{
 	"sftp": func(t *testing.T) *bed {
 		h := newHost(t)
-		return &bed{sender: SFTP{Silence}, to: h.destination(t), line: h.line, content: h.content, spoil: h.spoil,
+		return &bed{sender: SFTP{Silence}, to: h.destination(t), line: h.line, content: h.content, spoil: func(name string) { h.spoil(name, piece/2) }, put: h.put,
 			secrets: func() int { return int(h.passwords.Load()) }}
 	},
 	"https": func(t *testing.T) *bed {
 		s := &webHost{files: map[string][]byte{}, digest: true, partial: true, keeps: true}
-		return &bed{sender: HTTPS{Silence}, to: s.listen(t, s), line: s.line, content: s.content, spoil: s.spoil,
+		return &bed{sender: HTTPS{Silence}, to: s.listen(t, s), line: s.line, content: s.content, spoil: s.spoil, put: s.place,
 			secrets: func() int { return int(s.told.Load()) }}
 	},
 }
@@ -56,6 +58,9 @@ func TestSenders(t *testing.T) {
 			"a host that falls silent":    silentHost,
 			"ends with its context":       endsWithItsContext,
 			"a file that becomes shorter": shorterFile,
+			"replaces no other file":      replacesNoOtherFile,
+			"no file that comes":          replacesNoFileThatComes,
+			"replaces an earlier copy":    replacesAnEarlierCopy,
 		} {
 			t.Run(scheme+" "+name, func(t *testing.T) {
 				t.Parallel()
@@ -68,6 +73,7 @@ func TestSenders(t *testing.T) {
 func copies(t *testing.T, b *bed) {
 	for _, size := range []int{0, 1, piece, 2*piece + 12345} {
 		f, content := randomFile(size)
+		f.Name = fmt.Sprint(size)
 		last := int64(-1)
 		if err := b.sender.Send(t.Context(), b.to, f, func(n int64) { last = n }); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
@@ -101,7 +107,7 @@ func resumes(t *testing.T, b *bed) {
 	b.check(t, f, content)
 }
 
-// What a broken copy left may have holes.
+// What a broken copy left may have holes. Where that has the file's own name, it is another file.
 func trustsNoBeginning(t *testing.T, b *bed) {
 	f, content := randomFile(3 * piece)
 	b.line.breakAfter(2*piece + piece/2)
@@ -110,7 +116,14 @@ func trustsNoBeginning(t *testing.T, b *bed) {
 	}
 	b.line.breakAfter(0)
 	b.spoil(f.Name)
-	if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); err != nil {
+	err := b.sender.Send(t.Context(), b.to, f, func(int64) {})
+	if b.sender.Scheme() == "https" {
+		if err == nil || !strings.Contains(err.Error(), "another file") {
+			t.Errorf("a file that begins otherwise: %v", err)
+		}
+		return
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	b.check(t, f, content)
@@ -209,6 +222,56 @@ func shorterFile(t *testing.T, b *bed) {
 	f.Content = bytes.NewReader(content[:piece/2])
 	if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); err == nil {
 		t.Error("half a file is a copy")
+	}
+}
+
+// Another file of the place stays what it is, whether it is shorter, as long or longer.
+func replacesNoOtherFile(t *testing.T, b *bed) {
+	f, content := randomFile(2*piece + 10)
+	other := bytes.Clone(content)
+	other[piece+5] ^= 1
+	for _, there := range [][]byte{other, other[:piece+6], []byte("x"), append(bytes.Clone(content), 'x')} {
+		b.put(f.Name, there)
+		var known *Error
+		if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); !errors.As(err, &known) || known.Unreachable || !strings.Contains(known.Text, "another file") {
+			t.Errorf("another file of %d bytes: %v", len(there), err)
+		}
+		b.check(t, f, there)
+	}
+}
+
+// A file that comes to the place while this one is on its way stays too, unless it is the same.
+func replacesNoFileThatComes(t *testing.T, b *bed) {
+	for what, want := range map[string]bool{"same": true, "other": false} {
+		f, content := randomFile(2 * piece)
+		f.Name = what
+		there := content
+		if !want {
+			there = []byte("another one")
+		}
+		comes := sync.OnceFunc(func() { b.put(f.Name, there) })
+		err := b.sender.Send(t.Context(), b.to, f, func(n int64) {
+			if n > piece {
+				comes()
+			}
+		})
+		if (err == nil) != want {
+			t.Errorf("the %s file came: %v", what, err)
+		}
+		b.check(t, f, there)
+	}
+}
+
+// A file that was appended to takes the place of its earlier copy.
+func replacesAnEarlierCopy(t *testing.T, b *bed) {
+	f, content := randomFile(2*piece + 12345)
+	for _, earlier := range []int{0, 1, piece, piece + 100} {
+		b.put(f.Name, content[:earlier])
+		safe := int64(0)
+		if err := b.sender.Send(t.Context(), b.to, f, func(n int64) { safe = n }); err != nil || safe != f.Bytes {
+			t.Errorf("after an earlier copy of %d bytes: %d are safe, %v", earlier, safe, err)
+		}
+		b.check(t, f, content)
 	}
 }
 

@@ -37,7 +37,9 @@ type Sender interface {
 
 	// Send copies f, and tells sent how many bytes are safe at the target. Bytes of an earlier try
 	// are not sent again if they are proven to be the beginning of f. If Send returns nil, the
-	// target has the whole of f. Any other error than that of ctx is an *Error or a *HostKeyError.
+	// target is known to have the whole of f. Another file of its place stays, which is an error; one
+	// whose content is the beginning of f is an earlier copy of it, which f takes the place of where the
+	// protocol allows. Any other error than that of ctx is an *Error or a *HostKeyError.
 	Send(ctx context.Context, to Destination, f File, sent Progress) error
 }
 
@@ -73,6 +75,8 @@ type Destination struct {
 	// Limit returns a reader that gives what r has no faster than the target may be sent it. It ends
 	// with the context of the copy. nil: as fast as it goes.
 	Limit func(r io.Reader) io.Reader
+	// Checked is told how many bytes of the file were read back from the target. nil: nobody asks.
+	Checked Progress
 }
 
 // Limited returns r at the speed of the destination.

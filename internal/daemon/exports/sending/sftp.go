@@ -4,11 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
 	"path"
 	"strings"
 	"time"
@@ -22,10 +19,14 @@ const (
 	// their way at a time, so that a long way is no slow way.
 	piece    = 8 << 20
 	requests = 32
+
+	// reading is how much is read back at a time, for the same reason in many requests.
+	reading = 1 << 20
 )
 
-// SFTP copies by SFTP. A file has a hidden name at the target until all of it is there.
-// Beside it goes NAME.sha256, in the form of sha256sum(1).
+// SFTP copies by SFTP. A file has a hidden name at the target until all of it is there, and was read
+// back. It gets its name only if no other file has it. Beside it goes NAME.sha256, in the form of
+// sha256sum(1).
 type SFTP struct{ silence time.Duration } // zero: Silence
 
 func (SFTP) Scheme() string { return "sftp" }
@@ -128,119 +129,6 @@ func (s SFTP) Send(ctx context.Context, to Destination, f File, sent Progress) e
 
 	// sftp://host/~/folder is below the user's own folder, as with curl.
 	final := path.Join(strings.TrimPrefix(to.URL.Path, "/~/"), f.Place())
-	hidden := path.Join(path.Dir(final), "."+path.Base(final)+".part")
-	if done, err := copied(ctx, client, final, f); err != nil || done {
-		if done {
-			sent(f.Bytes)
-		}
-		return err
-	}
-	if f.Place() != path.Base(final) {
-		if err := client.MkdirAll(path.Dir(final)); err != nil {
-			return Failed(err, "the folder of the file cannot be made at the target")
-		}
-	}
-	if err := write(ctx, client, hidden, to, f, sent); err != nil {
-		return err
-	}
-	if err := note(client, final+".sha256", f); err != nil {
-		return err
-	}
-	if err := client.PosixRename(hidden, final); err != nil {
-		if err := client.Rename(hidden, final); err != nil { // a server without that extension
-			return Failed(err, "the file cannot get its name at the target")
-		}
-	}
-	return nil
-}
-
-// write sends what is missing of a file under its hidden name.
-func write(ctx context.Context, client *sftp.Client, hidden string, there Destination, f File, sent Progress) error {
-	at, err := resumeAt(ctx, client, hidden, f)
-	if err != nil {
-		return err
-	}
-	flags := os.O_WRONLY | os.O_CREATE
-	if at == 0 {
-		flags |= os.O_TRUNC
-	}
-	to, err := client.OpenFile(hidden, flags)
-	if err != nil {
-		return Failed(err, "a file cannot be made in the folder of the target")
-	}
-	defer to.Close()
-	for sent(at); at < f.Bytes; sent(at) {
-		if _, err := to.Seek(at, io.SeekStart); err != nil {
-			return Failed(err, "the file cannot be written at the target")
-		}
-		next := there.Limited(&stoppable{ctx, io.NewSectionReader(f.Content, at, min(piece, f.Bytes-at))})
-		n, err := to.ReadFromWithConcurrency(next, requests)
-		if err != nil || n == 0 {
-			return Failed(err, "the connection to the target broke off, or its disk is full")
-		}
-		at += n
-	}
-	if err := to.Close(); err != nil {
-		return Failed(err, "the file cannot be finished at the target")
-	}
-	if info, err := client.Stat(hidden); err != nil || info.Size() != f.Bytes {
-		return Failed(err, "the file at the target has not the length that was sent")
-	}
-	return nil
-}
-
-// copied reports whether the target has the file already: the sum of what is there is read back.
-func copied(ctx context.Context, client *sftp.Client, final string, f File) (bool, error) {
-	info, err := client.Stat(final)
-	if err != nil || info.Size() != f.Bytes {
-		return false, nil
-	}
-	there, err := client.Open(final)
-	if err != nil {
-		return false, nil
-	}
-	defer there.Close()
-	sum, err := SumOf(ctx, there, f.Bytes)
-	return err == nil && sum == f.Sum, ctx.Err()
-}
-
-// resumeAt returns up to where the target has the file, in whole pieces. What is there is read
-// back, because the end of a broken copy can have holes. The two are read in turn, so that the
-// connection is not idle while a large file is read here.
-func resumeAt(ctx context.Context, client *sftp.Client, hidden string, f File) (at int64, err error) {
-	info, err := client.Stat(hidden)
-	if err != nil {
-		return 0, nil
-	}
-	there, err := client.Open(hidden)
-	if err != nil {
-		return 0, nil
-	}
-	defer there.Close()
-	for ; at+piece <= min(info.Size(), f.Bytes); at += piece {
-		theirs, err := SumOf(ctx, io.NewSectionReader(there, at, piece), piece)
-		if err != nil {
-			return 0, ctx.Err()
-		}
-		ours, err := SumOf(ctx, io.NewSectionReader(f.Content, at, piece), piece)
-		if err != nil {
-			return 0, err
-		}
-		if theirs != ours {
-			break
-		}
-	}
-	return at, nil
-}
-
-func note(client *sftp.Client, name string, f File) error {
-	w, err := client.Create(name)
-	if err == nil {
-		_, err = fmt.Fprintf(w, "%s  %s\n", f.Sum, path.Base(f.Place()))
-		err = errors.Join(err, w.Close())
-	}
-	if err != nil {
-		return Failed(err, "the checksum cannot be written at the target")
-	}
-	return nil
+	t := &sftpCopy{Client: client, to: to, f: f, final: final, hidden: path.Join(path.Dir(final), "."+path.Base(final)+".part")}
+	return t.copy(ctx, sent)
 }

@@ -1,6 +1,7 @@
 package sending
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"net"
@@ -95,10 +96,15 @@ func (h *host) content(name string) []byte {
 	return content
 }
 
-func (h *host) spoil(name string) {
+func (h *host) put(name string, content []byte) {
+	os.WriteFile(filepath.Join(h.folder, name), content, 0o600)
+}
+
+// spoil changes a byte of a file that is not whole.
+func (h *host) spoil(name string, at int) {
 	hidden := filepath.Join(h.folder, "."+name+".part")
 	content, _ := os.ReadFile(hidden)
-	content[piece/2] ^= 1
+	content[at] ^= 1
 	os.WriteFile(hidden, content, 0o600)
 }
 
@@ -147,5 +153,49 @@ func TestSFTPTellsWhatFailed(t *testing.T) {
 	var known *Error
 	if err := (SFTP{Silence}).Send(t.Context(), to, f, func(int64) {}); !errors.As(err, &known) || !strings.Contains(known.Text, "login") {
 		t.Errorf("a wrong password: %v", err)
+	}
+}
+
+// A byte that the host has otherwise than it was sent is found, and the file has no name then. What is
+// read for that is told. The next try goes on before that byte.
+func TestSFTPReadsBackWhatItSent(t *testing.T) {
+	h := newHost(t)
+	f, content := randomFile(3*piece + 10)
+	to := h.destination(t)
+	checked := int64(0)
+	to.Checked = func(n int64) { checked = n }
+	spoil := sync.OnceFunc(func() { h.spoil(f.Name, 2*piece+5) })
+	var known *Error
+	if err := (SFTP{Silence}).Send(t.Context(), to, f, func(n int64) {
+		if n == f.Bytes {
+			spoil()
+		}
+	}); !errors.As(err, &known) || !strings.Contains(known.Text, "is not the one that was sent") || checked != f.Bytes {
+		t.Errorf("a wrong byte, of which %d bytes were read back: %v", checked, err)
+	}
+	if h.content(f.Name) != nil || h.content(f.Name+".sha256") != nil {
+		t.Error("a file with a wrong byte has its name")
+	}
+	first := int64(-1)
+	if err := (SFTP{Silence}).Send(t.Context(), to, f, func(n int64) {
+		if first < 0 {
+			first = n
+		}
+	}); err != nil || first != 2*piece || !bytes.Equal(h.content(f.Name), content) {
+		t.Errorf("the next try went on at %d: %v", first, err)
+	}
+}
+
+// What has the name of the note and is none of a file of this name stays.
+func TestSFTPReplacesNoOtherNote(t *testing.T) {
+	for there, want := range map[string]bool{"": true, "mine": false, strings.Repeat("a", 64) + "  other\n": false,
+		strings.Repeat("a", 64) + "  mx1-a-20260301-101500.pcap\n": true} {
+		h := newHost(t)
+		f, _ := randomFile(10)
+		h.put(f.Name+".sha256", []byte(there))
+		err := (SFTP{Silence}).Send(t.Context(), h.destination(t), f, func(int64) {})
+		if (err == nil) != want || !want && string(h.content(f.Name+".sha256")) != there {
+			t.Errorf("where the note was %q: %v, and it is %q", there, err, h.content(f.Name+".sha256"))
+		}
 	}
 }

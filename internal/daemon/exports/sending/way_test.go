@@ -152,7 +152,7 @@ func TestCheckProxy(t *testing.T) {
 	}
 }
 
-// All of a file goes through the reader that limits it.
+// All of a file goes through the reader that limits it, and so does what is read back of it.
 func TestLimit(t *testing.T) {
 	for scheme, newBed := range beds {
 		t.Run(scheme, func(t *testing.T) {
@@ -161,12 +161,14 @@ func TestLimit(t *testing.T) {
 			f, content := randomFile(2*piece + 5)
 			var passed atomic.Int64
 			b.to.Limit = func(r io.Reader) io.Reader { return &counted{r, &passed} }
+			checked := int64(0)
+			b.to.Checked = func(n int64) { checked = n }
 			if err := b.sender.Send(t.Context(), b.to, f, func(int64) {}); err != nil {
 				t.Fatal(err)
 			}
 			b.check(t, f, content)
-			if passed.Load() != f.Bytes {
-				t.Errorf("of %d bytes %d passed the limit", f.Bytes, passed.Load())
+			if want := f.Bytes + checked; passed.Load() != want || scheme == "sftp" && checked != f.Bytes {
+				t.Errorf("of %d bytes, and %d that were read back, %d passed the limit", f.Bytes, checked, passed.Load())
 			}
 		})
 	}
