@@ -25,7 +25,8 @@ func editCommand(s Service) *menu.Command {
 		Name: "edit",
 		Help: "Change a target.",
 		Details: "What is not given stays. Copies that wait go on by it at once, those under way begin a new try if the way " +
-			"there changes. Another host gets the secret only if it is given again, and another proxy its password. Files that are queued already keep their place.",
+			"there changes. The secret is given again with another host, hostkey, authorities, proxy, style or tls, and the password of a proxy " +
+			"with another proxy. Files that are queued already keep their place.",
 		Role:      menu.Administrator,
 		Resources: []menu.Resource{{Method: "PATCH", Path: "targets/{name}"}},
 		Shape:     menu.Object,

@@ -348,11 +348,11 @@ func TestProxyAndAuthorities(t *testing.T) {
 	if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{URL: new("https://example.net/")}); menu.AsError(err).Argument != "secret" {
 		t.Errorf("another host gets the secret: %v", err)
 	}
-	if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Authorities: &authority}); err != nil {
+	if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Authorities: &authority, Secret: new(secret)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, proxy := range []string{"http://me@other:1", "socks5://" + strings.TrimPrefix(far.Proxy, "http://")} {
-		if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Proxy: &proxy}); menu.AsError(err).Argument != "proxysecret" {
+		if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Proxy: &proxy, Secret: new(secret)}); menu.AsError(err).Argument != "proxysecret" {
 			t.Errorf("the proxy %s gets the password of another: %v", proxy, err)
 		}
 	}
@@ -365,7 +365,7 @@ func TestProxyAndAuthorities(t *testing.T) {
 			t.Errorf("the proxy %s: %v", wrong, err)
 		}
 	}
-	if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Proxy: new("")}); err != nil {
+	if _, err := r.q.ChangeTarget(t.Context(), menu.Caller{}, "far", capture.TargetChange{Proxy: new(""), Secret: new(secret)}); err != nil {
 		t.Fatal(err)
 	}
 	if q := r.q; q.targets[0].ProxySecret != "" {

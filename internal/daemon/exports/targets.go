@@ -110,14 +110,14 @@ func (q *Queue) ChangeTarget(ctx context.Context, _ menu.Caller, name string, ch
 	set(&t.Auto, change.Auto)
 	set(&t.Manifest, change.Manifest)
 	set(&t.BytesPerSecond, change.BytesPerSecond)
-	if t.Secret != "" && change.Secret == nil && hostOf(t.URL) != hostOf(before.URL) {
-		return capture.Target{}, menu.BadArgument("secret", "Another host gets the secret only if it is given again")
-	}
 	if t.Proxy == "" && change.ProxySecret == nil {
 		t.ProxySecret = "" // it was that of the proxy that is gone
 	}
 	if err := checkTarget(ctx, &t); err != nil {
 		return capture.Target{}, err
+	}
+	if who := t.otherThan(before); who != "" && t.Secret != "" && change.Secret == nil {
+		return capture.Target{}, menu.BadArgument("secret", "%s gets the secret only if it is given again", who)
 	}
 	if t.ProxySecret != "" && change.ProxySecret == nil && hostOf(t.Proxy) != hostOf(before.Proxy) {
 		return capture.Target{}, menu.BadArgument("proxysecret", "Another proxy gets the password only if it is given again")
@@ -149,13 +149,30 @@ func (q *Queue) ChangeTarget(ctx context.Context, _ menu.Caller, name string, ch
 	return t.told(), nil
 }
 
-// hostOf returns the host of a URL with its scheme and port.
+// hostOf returns the host of a URL with its scheme and port, and with the options that say what else it
+// is called and whether others can read what it is told.
 func hostOf(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
 		return text
 	}
-	return u.Scheme + "://" + u.Host
+	return u.Scheme + "://" + u.Host + "?style=" + u.Query().Get("style") + "&tls=" + u.Query().Get("tls")
+}
+
+// otherThan says who else than before could read what a target is told, or on its way; "" if nobody. Who
+// changes a target may not know its secret.
+func (t storedTarget) otherThan(before storedTarget) string {
+	switch {
+	case hostOf(t.URL) != hostOf(before.URL):
+		return "Another host"
+	case t.HostKey != before.HostKey:
+		return "A host with another key"
+	case t.Authorities != before.Authorities:
+		return "A host that other authorities vouch for"
+	case (t.Proxy == "") != (before.Proxy == ""), t.Proxy != "" && hostOf(t.Proxy) != hostOf(before.Proxy):
+		return "A host on another way"
+	}
+	return ""
 }
 
 // way returns what of a target says how to come there.
