@@ -188,7 +188,6 @@ func newJob(c Config) *Job {
 		start:      time.Now(),
 		next:       max(c.NextFile, 1),
 		interfaces: newRoster(c.Spec.Format, c.Interfaces),
-		lookout:    lookout{present: c.Present, joins: c.Spec.joins, tap: c.tap},
 		stride:     diskStride,
 		base:       make([]Counters, len(c.Interfaces)),
 		done:       make(chan struct{}),
@@ -199,6 +198,13 @@ func newJob(c Config) *Job {
 	if n := len(c.Spec.Filters); n > 0 {
 		j.tally, j.removed = NewTally(c.Spec.Filters), make(Counts, n)
 	}
+	for _, in := range c.Interfaces {
+		j.tally.Prepare(in.LinkType)
+	}
+	j.lookout = lookout{present: c.Present, joins: c.Spec.joins, tap: func(in Interface) (Tap, error) {
+		j.tally.Prepare(in.LinkType)
+		return c.tap(in)
+	}}
 	for i := range j.base {
 		j.base[i].SeenKnown = true // and 0
 	}

@@ -160,11 +160,7 @@ func (s Spec) Status() Status {
 
 // remarks returns what of the filters is not taken as it is written.
 func (s Spec) remarks() (sentences []string) {
-	filters, err := tuples.Parse(s.Filters)
-	if err != nil {
-		return nil
-	}
-	for _, w := range filters.Warnings {
+	for _, w := range tuples.Warnings(s.Filters) {
 		sentences = append(sentences, w.String())
 	}
 	return sentences

@@ -1,7 +1,10 @@
 package capture
 
 import (
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"diagsh/capture/filter"
 	"diagsh/capture/tuples"
@@ -12,15 +15,16 @@ import (
 const tallied = 256
 
 // A Tally counts how many packets each of the filters in fields matches, by the programs that the
-// kernel runs for them. It does not allocate for a packet. It is for one goroutine.
+// kernel runs for them. It does not allocate for a packet. Match is for one goroutine.
 type Tally struct {
-	filters  tuples.List
-	programs map[LinkType][]*filter.Program // nil: the filter rejects every packet
+	filters tuples.List
+	// programs compile those for a link when they are asked for first; nil: the filter rejects every packet
+	programs map[LinkType]func() []*filter.Program
 }
 
 // NewTally returns a Tally. Filters that Spec.Check has not accepted match nothing.
 func NewTally(filters tuples.List) *Tally {
-	t := &Tally{filters: filters, programs: make(map[LinkType][]*filter.Program)}
+	t := &Tally{filters: filters, programs: make(map[LinkType]func() []*filter.Program)}
 	if len(filters) < 2 {
 		return t // every packet of the capture matches the only one
 	}
@@ -29,13 +33,34 @@ func NewTally(filters tuples.List) *Tally {
 		return t
 	}
 	for link, target := range map[LinkType]filter.LinkType{Ethernet: filter.EN10MB, Raw: filter.Raw} {
-		programs := make([]*filter.Program, len(filters))
-		for i, expression := range set.Expressions {
-			programs[i], _ = filter.Compile(expression, filter.Target{LinkType: target, Kind: filter.Live})
-		}
-		t.programs[link] = programs
+		t.programs[link] = sync.OnceValue(func() []*filter.Program { return compileEach(set.Expressions, target) })
 	}
 	return t
+}
+
+// compileEach compiles expressions for packets of a link, as many at a time as there are processors: there
+// may be many, and long ones.
+func compileEach(expressions []string, link filter.LinkType) []*filter.Program {
+	programs := make([]*filter.Program, len(expressions))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(expressions)) {
+		all.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(expressions)); i = next.Add(1) - 1 {
+				programs[i], _ = filter.Compile(expressions[i], filter.Target{LinkType: link, Kind: filter.Live})
+			}
+		})
+	}
+	all.Wait()
+	return programs
+}
+
+// Prepare compiles what Match needs for packets of a link, so that the first of them does not wait. It may
+// be called from any goroutine; of a nil Tally it does nothing.
+func (t *Tally) Prepare(link LinkType) {
+	if t != nil && t.programs[link] != nil {
+		t.programs[link]()
+	}
 }
 
 // Match returns which filters a packet of the capture matches, as bits.
@@ -47,7 +72,11 @@ func (t *Tally) Match(p *Packet, link LinkType) (bits uint64) {
 	if p.Tagged {
 		data = data[tagLength:] // the kernel's filter has seen no tag there; the addresses before it are not looked at
 	}
-	for i, program := range t.programs[link] {
+	compiled := t.programs[link]
+	if compiled == nil {
+		return 0
+	}
+	for i, program := range compiled() {
 		if program != nil && program.Match(data, filter.Metadata{Length: p.Length}) != 0 {
 			bits |= 1 << i
 		}

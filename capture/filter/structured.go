@@ -69,19 +69,28 @@ func (e *FieldError) Error() string {
 // StructuredExpression writes the filters as one pcap-filter expression, which
 // matches what any of them matches. No filters match everything.
 func StructuredExpression(filters []Structured, host Host) (string, error) {
+	_, together, err := StructuredExpressions(filters, host)
+	return together, err
+}
+
+// StructuredExpressions writes each filter as an expression, and all of them as
+// StructuredExpression does. An empty expression matches everything.
+func StructuredExpressions(filters []Structured, host Host) (each []string, together string, err error) {
 	var alternatives []clause
+	everything := false
 	for i := range filters {
-		c, err := filters[i].clause(host)
-		if err != nil {
-			err.Filter = i
-			return "", err
+		c, wrong := filters[i].clause(host)
+		if wrong != nil {
+			wrong.Filter = i
+			return nil, "", wrong
 		}
-		if c.text == "" {
-			return "", nil
-		}
-		alternatives = append(alternatives, c)
+		each, alternatives = append(each, c.text), append(alternatives, c)
+		everything = everything || c.text == ""
 	}
-	return anyOf(alternatives...).text, nil
+	if everything {
+		return each, "", nil
+	}
+	return each, anyOf(alternatives...).text, nil
 }
 
 // either is the one clause for a field that the source or the destination may have.
@@ -120,31 +129,30 @@ func (f *Structured) conversation(host Host) (clause, *FieldError) {
 	if f.LocalAddress == "" && f.RemoteAddress == "" && f.LocalPort == "" && f.RemotePort == "" {
 		return clause{}, nil
 	}
-	from := func(local, remote string) (clause, *FieldError) {
-		var parts [4]clause
-		var err *FieldError
-		if f.LocalAddress == "" {
-			parts[0] = addressesClause(local, hostPrefixes(host.Addresses))
-		} else if parts[0], err = addressClause("localAddress", local, f.LocalAddress, ipv4|ipv6); err != nil {
-			return clause{}, err
-		}
-		if parts[1], err = portClause("localPort", local, f.LocalPort); err != nil {
-			return clause{}, err
-		}
-		if parts[2], err = addressClause("remoteAddress", remote, f.RemoteAddress, ipv4|ipv6); err != nil {
-			return clause{}, err
-		}
-		if parts[3], err = portClause("remotePort", remote, f.RemotePort); err != nil {
-			return clause{}, err
-		}
-		return allOf(parts[:]...), nil
-	}
-	out, err := from("src", "dst")
+	localAddresses, err := readAddresses("localAddress", f.LocalAddress, ipv4|ipv6)
 	if err != nil {
 		return clause{}, err
 	}
-	in, _ := from("dst", "src")
-	return anyOf(out, in), nil
+	localPorts, err := readPorts("localPort", f.LocalPort)
+	if err != nil {
+		return clause{}, err
+	}
+	remoteAddresses, err := readAddresses("remoteAddress", f.RemoteAddress, ipv4|ipv6)
+	if err != nil {
+		return clause{}, err
+	}
+	remotePorts, err := readPorts("remotePort", f.RemotePort)
+	if err != nil {
+		return clause{}, err
+	}
+	from := func(local, remote string) clause {
+		own := localAddresses.clause(local)
+		if f.LocalAddress == "" {
+			own = addressesClause(local, hostPrefixes(host.Addresses))
+		}
+		return allOf(own, localPorts.clause(local), remoteAddresses.clause(remote), remotePorts.clause(remote))
+	}
+	return anyOf(from("src", "dst"), from("dst", "src")), nil
 }
 
 var anyIP = clause{"ip or ip6", "or"}

@@ -32,29 +32,49 @@ func (f family) carrier() clause {
 	return anyIP
 }
 
-// addressClause makes one primitive for all addresses of a family: a list of
-// networks in parentheses is shorter to read than so many primitives.
-func addressClause(name, direction, value string, families family) (clause, *FieldError) {
-	var wanted, excluded addressSet
+// addresses are the value of a field of addresses.
+type addresses struct {
+	wanted, excluded addressSet
+	families         family
+}
+
+// readAddresses reads a field of addresses. It returns nil for an empty field.
+func readAddresses(name, value string, families family) (*addresses, *FieldError) {
+	a := &addresses{families: families}
 	err := eachItem(name, value, func(i item) *FieldError {
 		low, high, err := parseAddresses(i, families)
 		switch {
 		case err != nil:
 		case i.excluded:
-			excluded.add(low, high)
+			a.excluded.add(low, high)
 		default:
-			wanted.add(low, high)
+			a.wanted.add(low, high)
 		}
 		return err
 	})
 	if err != nil || value == "" {
-		return clause{}, err
+		return nil, err
 	}
-	matches := wanted.clause(direction)
+	return a, nil
+}
+
+// clause makes one primitive for all addresses of a family: a list of networks in
+// parentheses is shorter to read than so many primitives.
+func (a *addresses) clause(direction string) clause {
+	if a == nil {
+		return clause{}
+	}
+	matches := a.wanted.clause(direction)
 	if matches.text == "" {
-		matches = families.carrier()
+		matches = a.families.carrier()
 	}
-	return allOf(matches, noneOf(excluded.clause(direction))), nil
+	return allOf(matches, noneOf(a.excluded.clause(direction)))
+}
+
+// addressClause makes the clause of a field of addresses.
+func addressClause(name, direction, value string, families family) (clause, *FieldError) {
+	a, err := readAddresses(name, value, families)
+	return a.clause(direction), err
 }
 
 // An addressSet is a set of addresses: networks, and ranges that would be many networks.
@@ -190,27 +210,31 @@ func wrongFamily(a netip.Addr, families family) *FieldError {
 func coverRange(low, high netip.Addr) []netip.Prefix {
 	var cover []netip.Prefix
 	for {
-		for bits := 0; ; bits++ {
-			p := netip.PrefixFrom(low, bits).Masked()
-			last := lastAddress(p)
-			if p.Addr() != low || high.Less(last) {
-				continue
+		largest := netip.PrefixFrom(low, low.BitLen())
+		for largest.Bits() > 0 {
+			wider := netip.PrefixFrom(low, largest.Bits()-1)
+			if wider.Masked().Addr() != low || high.Less(lastAddress(wider)) {
+				break
 			}
-			cover = append(cover, p)
-			if last == high {
-				return cover
-			}
-			low = last.Next()
-			break
+			largest = wider
 		}
+		cover = append(cover, largest)
+		last := lastAddress(largest)
+		if last == high {
+			return cover
+		}
+		low = last.Next()
 	}
 }
 
 func lastAddress(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < 8*len(b); i++ {
+	b := p.Addr().As16()
+	for i := len(b)*8 - p.Addr().BitLen() + p.Bits(); i < len(b)*8; i++ {
 		b[i/8] |= 0x80 >> (i % 8)
 	}
-	last, _ := netip.AddrFromSlice(b)
+	last := netip.AddrFrom16(b)
+	if p.Addr().Is4() {
+		return last.Unmap()
+	}
 	return last
 }

@@ -101,24 +101,30 @@ func Parse(filters []Filter) (Set, error) {
 		if meanings[i], err = s.meaning(i, f); err != nil {
 			return Set{}, err
 		}
-		expression, err := filter.StructuredExpression(meanings[i:i+1], filter.Host{})
-		if err != nil {
-			return Set{}, fault(i, err)
-		}
-		s.Expressions = append(s.Expressions, expression)
 	}
 	var err error
-	s.Expression, err = filter.StructuredExpression(meanings, filter.Host{})
-	return s, err
+	if s.Expressions, s.Expression, err = filter.StructuredExpressions(meanings, filter.Host{}); err != nil {
+		return Set{}, fault(err)
+	}
+	return s, nil
+}
+
+// Warnings returns what of filters that Parse accepts is not taken as it is written.
+func Warnings(filters []Filter) []Warning {
+	var s Set
+	for i, f := range filters {
+		s.meaning(i, f)
+	}
+	return s.Warnings
 }
 
 // fault converts an error of package filter about a filter.
-func fault(index int, err error) error {
+func fault(err error) error {
 	var wrong *filter.FieldError
 	if !errors.As(err, &wrong) {
 		return err
 	}
-	e := &Error{Index: index, Member: wrong.Field, Text: fmt.Sprintf("%q: %s", bounded(wrong.Value), wrong.Message)}
+	e := &Error{Index: wrong.Filter, Member: wrong.Field, Text: fmt.Sprintf("%q: %s", bounded(wrong.Value), wrong.Message)}
 	if wrong.Replacement != "" {
 		e.Try = "Try " + wrong.Replacement
 	}

@@ -3,22 +3,26 @@ package captures
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"diagsh/capture"
 	"diagsh/capture/headers"
+	"diagsh/capture/tuples"
 	"diagsh/internal/daemon/captures/management"
 	"diagsh/internal/daemon/captures/programs"
 	"diagsh/internal/daemon/settings"
 	"diagsh/internal/menu"
 	"diagsh/internal/test/roomtest"
+	"diagsh/internal/test/slowness"
 )
 
 // connection is a TCP packet between two ends.
@@ -235,4 +239,27 @@ func managed(t *testing.T, ports ...uint16) *Table {
 		t.Fatal(err)
 	}
 	return &Table{settings: s}
+}
+
+// A capture with as many filters in fields as there may be, each of them long, begins at once: also where
+// one of them is any packet, so that the filter of the kernel has none of it.
+func TestManyLongFiltersBeginAtOnce(t *testing.T) {
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
+	filters := tuples.List{{}}
+	for n := range 63 {
+		var local, remote, ports, ranges []string
+		for i := range 20 {
+			local = append(local, fmt.Sprintf("10.%d.%d.1-10.%d.%d.200", n, 3*i, n, 3*i))
+			remote = append(remote, fmt.Sprintf("192.%d.%d.7", n, 5*i))
+			ports = append(ports, fmt.Sprint(1000+20*n+7*i))
+			ranges = append(ranges, fmt.Sprintf("%d-%d", 20000+20*n+7*i, 20003+20*n+7*i))
+		}
+		filters = append(filters, tuples.Filter{Protocol: "tcp", LocalAddress: strings.Join(local, ";"), RemoteAddress: strings.Join(remote, ";"),
+			LocalPort: strings.Join(ports, ";"), RemotePort: strings.Join(ranges, ";")})
+	}
+	watch, begin := slowness.Start(t), time.Now()
+	b.mustStart(ask("many", capture.Options{Filters: filters}))
+	if took, limit := time.Since(begin), watch.Limit(500*time.Millisecond); took > limit {
+		t.Errorf("it took %v to begin; want at most %v", took, limit)
+	}
 }
