@@ -274,7 +274,8 @@ func (d *Daemon) openCaptures(o Options) (err error) {
 	d.Queue, err = exports.Open(exports.Options{
 		Dir: o.Dir, Log: d.log, OpenFile: d.OpenFile, OpenJoined: d.openJoined, OpenManifest: d.openManifest, Hostname: d.Hostname, System: d.System,
 		OnDone: func(file string) { d.Released(file) }, OnTargetGone: func(target string) { d.TargetGone(target) },
-		Tell: d.Teller(exportsTopic), TellTargets: d.Teller(targetsTopic), SetAside: d.setAside,
+		OnAgain: func(e capture.Export, user string) { d.ListAgain(e, user) },
+		Tell:    d.Teller(exportsTopic), TellTargets: d.Teller(targetsTopic), SetAside: d.setAside,
 	})
 	if err != nil {
 		return err

@@ -82,6 +82,7 @@ func open(o roomOptions, log *slog.Logger) (*rooms, error) {
 		Dir: o.Dir, Log: log, OpenFile: d.OpenFile, OpenJoined: func(ctx context.Context, name string) (*os.File, error) { return d.OpenJoined(ctx, name) },
 		OpenManifest: func(e capture.Export, copies []capture.Export) (*os.File, error) { return d.OpenManifest(e, copies) }, Hostname: d.Hostname, System: d.System,
 		OnDone: func(file string) { d.Released(file) }, OnTargetGone: func(target string) { d.TargetGone(target) },
+		OnAgain: func(e capture.Export, user string) { d.ListAgain(e, user) },
 	}); err != nil {
 		return nil, err
 	}

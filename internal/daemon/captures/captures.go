@@ -319,7 +319,12 @@ func (t *Table) DeleteCapture(_ menu.Caller, name string) error {
 	if err != nil {
 		return err
 	}
+	var gone []string
+	for _, f := range r.Status.FilesBeside {
+		gone = append(gone, f.Name)
+	}
 	for i, f := range files {
+		gone = append(gone, f.Name)
 		if err := t.root.Remove(f.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.putBack(r, files[i:])
 			t.saveCaptures()
@@ -334,6 +339,7 @@ func (t *Table) DeleteCapture(_ menu.Caller, name string) error {
 	}
 	t.drop(r)
 	t.saveCaptures()
+	t.queue.FilesGone(gone...)
 	return nil
 }
 

@@ -70,13 +70,33 @@ func (t *Table) exportEnded(caller menu.Caller, name, target string, processes b
 	return list, err
 }
 
+// ListAgain queues another list of the files of a capture for a target, which a user began copies to
+// anew: the list that is there tells that they were not copied. It is called without a lock of the queue.
+func (t *Table) ListAgain(e capture.Export, user string) {
+	t.mu.Lock()
+	i := slices.IndexFunc(t.entries, func(r *entry) bool { return (r.has(e.File) || r.has(e.Source)) && r.Manifests[e.Target] > 0 })
+	if i < 0 {
+		t.mu.Unlock()
+		return
+	}
+	r, s := t.entries[i], t.entries[i].status()
+	t.mu.Unlock()
+	if !t.queue.WantsManifest(e.Target) {
+		return
+	}
+	if _, err := t.enqueueManifest(r, s, e.Target, user); err != nil {
+		t.log.Error("the list of the files of a capture cannot be queued again for its target", "name", s.Name, "target", e.Target, "error", err)
+	}
+	t.saveCaptures()
+}
+
 // enqueueManifest queues the list of a capture's files for a target, after them. One that still
 // waits there is not queued again: it is written when its turn comes.
 func (t *Table) enqueueManifest(r *entry, s capture.Status, target, owner string) ([]capture.Export, error) {
 	t.mu.Lock()
 	number := r.Manifests[target]
 	t.mu.Unlock()
-	if number == 0 || !t.queue.Unfinished(deliveries.ManifestName(r.File, number), target) {
+	if number == 0 || !t.queue.Unbegun(deliveries.ManifestName(r.File, number), target) {
 		number++
 	}
 	added, err := t.queue.AddCopies(deliveries.ManifestCopy(r.File, s, target, number), target, owner)

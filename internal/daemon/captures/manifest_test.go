@@ -101,3 +101,74 @@ func TestAPersistentCaptureIsListedAtItsEnd(t *testing.T) {
 		t.Errorf("%q: %+v, %v", lists(), list, err)
 	}
 }
+
+// A list that was made when copies were cancelled is followed by another when they are begun anew, which
+// tells the last state.
+func TestAListTellsOfCopiesThatWereBegunAnew(t *testing.T) {
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
+	there := newFakeTarget(t)
+	there.add(b, "there", true)
+	if _, err := b.d.ChangeTarget(t.Context(), roomtest.Admin, "there", capture.TargetChange{Manifest: new(true)}); err != nil {
+		t.Fatal(err)
+	}
+	b.mustStart(ask("short", capture.Options{Interfaces: []string{"lo"}, Filter: "udp port 9"}))
+	ended, err := b.d.StopCapture(roomtest.Admin, "short")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := ended.Files[0].Name
+	await.Until(t, "the file is queued", func() bool { return b.d.Waiting(file) })
+	if _, err := b.d.CancelCopies(roomtest.Admin, capture.Copies{Target: "there", File: file}); err != nil {
+		t.Fatal(err)
+	}
+	there.opens()
+	b.d.Hurry()
+	copied := func(number int) (found bool, list deliveries.Manifest) {
+		content := there.content(deliveries.ManifestName(file, number))
+		if content == nil {
+			return false, list
+		}
+		if err := json.Unmarshal(content, &list); err != nil || len(list.Files) == 0 || list.Files[0].Name != file {
+			t.Fatalf("the list is %s: %v", content, err)
+		}
+		return true, list
+	}
+	await.Until(t, "the list", func() bool { found, _ := copied(1); return found })
+	if _, list := copied(1); list.Files[0].Copied {
+		t.Errorf("a copy that was cancelled is told as %+v", list.Files[0])
+	}
+	await.Until(t, "the queue is done", func() bool {
+		return !slices.ContainsFunc(b.d.Exports(), func(e capture.Export) bool {
+			return e.State == capture.ExportWaiting || e.State == capture.ExportSending
+		})
+	})
+	if _, err := b.d.RetryCopies(roomtest.Admin, capture.Copies{Target: "there", File: file}); err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "the next list", func() bool { found, _ := copied(2); return found })
+	if _, list := copied(2); !list.Files[0].Copied || list.Files[0].Error != "" {
+		t.Errorf("a copy that was begun anew is told as %+v", list.Files[0])
+	}
+}
+
+// The copies of a capture that is deleted end at once, while their target is away.
+func TestCopiesOfACaptureThatIsDeletedEnd(t *testing.T) {
+	b := newBed(t, roomOptions{Dir: t.TempDir()})
+	there := newFakeTarget(t)
+	there.add(b, "there", true)
+	b.mustStart(ask("short", capture.Options{Interfaces: []string{"lo"}, Filter: "udp port 9"}))
+	if _, err := b.d.StopCapture(roomtest.Admin, "short"); err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "a try", func() bool {
+		return slices.ContainsFunc(b.d.Exports(), func(e capture.Export) bool { return e.Tries > 0 && e.State == capture.ExportWaiting })
+	})
+	if err := b.d.DeleteCapture(roomtest.Admin, "short"); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range b.d.Exports() {
+		if e.State != capture.ExportFailed || e.Held || !strings.Contains(e.Error, "There is no file") {
+			t.Errorf("it is %+v", e)
+		}
+	}
+}

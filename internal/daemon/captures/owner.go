@@ -42,6 +42,7 @@ func (o captureFiles) Removed(names ...string) {
 	o.table.removed(names)
 	o.table.saveCaptures()
 	o.table.forgetNotes(names...)
+	o.table.queue.FilesGone(names...)
 }
 
 // Expendable implements files.Owner: the files of captures that have ended, unless they are

@@ -38,13 +38,26 @@ func (q *Queue) CancelCopies(_ menu.Caller, c capture.Copies) ([]capture.Export,
 
 // RetryCopies begins copies anew that failed or were cancelled, and has those that wait for their
 // next try not wait.
-func (q *Queue) RetryCopies(_ menu.Caller, c capture.Copies) ([]capture.Export, error) {
+func (q *Queue) RetryCopies(caller menu.Caller, c capture.Copies) ([]capture.Export, error) {
 	q.mu.Lock()
 	delete(q.resting, c.Target)
 	q.mu.Unlock()
-	return q.change(c, "failed or waits", func(e *capture.Export) bool {
+	anew := make(map[string]capture.Export) // one of each capture whose copies were over
+	list, err := q.change(c, "failed or waits", func(e *capture.Export) bool {
 		return e.State == capture.ExportFailed || e.State == capture.ExportCancelled || e.State == capture.ExportWaiting
-	}, again)
+	}, func(e *capture.Export) {
+		if finished(e) && !e.Manifest {
+			anew[e.Capture] = *e
+		}
+		again(e)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range anew {
+		q.o.OnAgain(e, caller.User)
+	}
+	return list, nil
 }
 
 // again makes a copy wait for its turn, as a new one does.

@@ -175,10 +175,13 @@ func TestCancelAndAgain(t *testing.T) {
 		}
 	}
 	close(slow.release)
-	if _, err := r.q.RetryCopies(menu.Caller{}, capture.Copies{Target: "slow", File: "b.pcap"}); err != nil {
+	if _, err := r.q.RetryCopies(menu.Caller{User: "anna"}, capture.Copies{Target: "slow", File: "b.pcap"}); err != nil {
 		t.Fatal(err)
 	}
 	r.await("the copy", func() bool { return r.state("b.pcap", "slow").State == capture.ExportDone })
+	if !slices.Equal(r.anew, []string{"anna: mail to slow"}) {
+		t.Errorf("told was %q", r.anew)
+	}
 	if e := r.state("a.pcap", "slow"); e.State != capture.ExportCancelled {
 		t.Errorf("the other is %+v", e)
 	}

@@ -49,6 +49,8 @@ type Options struct {
 	// OnDone is told that the copy of a file is over, done or failed for good, when the disk knows
 	// it too.
 	OnDone func(file string)
+	// OnAgain is told of a copy that was over and that a user begins anew. It may add copies.
+	OnAgain func(e capture.Export, user string)
 	// OnTargetGone is told that a target was deleted. Another one of its name has no file yet.
 	OnTargetGone func(target string)
 

@@ -106,11 +106,41 @@ func (q *Queue) Waiting(file string) bool {
 	return slices.ContainsFunc(q.queue, func(e *capture.Export) bool { return source(e) == file && (holds(e) || q.ending[e]) })
 }
 
-// Unfinished reports whether a copy of a file to a target is still to be made.
-func (q *Queue) Unfinished(file, target string) bool {
+// Unbegun reports whether a copy of a file to a target is still to be made, and nothing of it may be at
+// the target yet.
+func (q *Queue) Unbegun(file, target string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.ContainsFunc(q.queue, func(e *capture.Export) bool { return e.File == file && e.Target == target && !finished(e) })
+	return slices.ContainsFunc(q.queue, func(e *capture.Export) bool {
+		return e.File == file && e.Target == target && !finished(e) && e.State != capture.ExportSending && e.SHA256 == ""
+	})
+}
+
+// FilesGone ends the copies of files that were deleted, at once: those that wait for a target that rests
+// too. One that is under way has its file still. It is called without a lock of the rooms above.
+func (q *Queue) FilesGone(names ...string) {
+	var over []capture.Export
+	q.mu.Lock()
+	for _, e := range q.queue {
+		if e.State == capture.ExportSending || !holds(e) || e.Manifest || !slices.Contains(names, source(e)) {
+			continue
+		}
+		e.State, e.Held, e.Error, e.Finished = capture.ExportFailed, false, "There is no file "+source(e)+" any more", time.Now()
+		e.NextTry, e.Failing = time.Time{}, time.Time{}
+		over = append(over, *e)
+		q.o.Tell.Changed(copyName(e))
+	}
+	q.mu.Unlock()
+	if len(over) == 0 {
+		return
+	}
+	if err := q.saveQueue(); err != nil {
+		q.o.Log.Error("the queue of copies cannot be written", "error", err)
+	}
+	for _, e := range over {
+		q.tellEnd(e)
+	}
+	q.changed() // The lists of their captures need not wait for them.
 }
 
 // source returns the file of the diagnostic directory that a copy needs.

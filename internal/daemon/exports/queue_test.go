@@ -28,6 +28,7 @@ type rig struct {
 	mu     sync.Mutex
 	done   []string // of which OnDone was told
 	gone   []string // targets
+	anew   []string // copies that a user begins anew
 	events []string // of the audit log
 	news   chan struct{}
 }
@@ -60,6 +61,7 @@ func newRig(t *testing.T) *rig {
 		System:       func(path, message string, _ map[string]string) { note(&r.events, path+": "+message) },
 		OnDone:       func(file string) { note(&r.done, file) },
 		OnTargetGone: func(target string) { note(&r.gone, target) },
+		OnAgain:      func(e capture.Export, user string) { note(&r.anew, user+": "+e.Capture+" to "+e.Target) },
 	}
 	r.open()
 	r.atATime(4, 1)

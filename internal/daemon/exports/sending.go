@@ -85,16 +85,37 @@ func (q *Queue) try(ctx context.Context, e *capture.Export) {
 		q.o.Log.Warn("a file was not copied", "file", now.File, "target", now.Target, "try", now.Tries, "error", err, "cause", q.causeOf(errors.Unwrap(err), now.Target))
 	}
 	if !finished(&now) {
+		if q.isGone(now) { // FilesGone left it: it was under way
+			q.FilesGone(source(&now))
+		}
 		return
 	}
-	message := "The file was copied to the target " + now.Target
-	if now.State == capture.ExportFailed {
-		message = "The file was not copied to the target " + now.Target + ": " + now.Error
+	q.tellEnd(now)
+}
+
+// tellEnd tells that a copy is over, which the disk knows.
+func (q *Queue) tellEnd(e capture.Export) {
+	message := "The file was copied to the target " + e.Target
+	if e.State == capture.ExportFailed {
+		message = "The file was not copied to the target " + e.Target + ": " + e.Error
 	}
-	q.o.System(now.File, message, map[string]string{"target": now.Target, "sha256": now.SHA256, "owner": now.Owner})
-	if !now.Held {
-		q.o.OnDone(source(&now))
+	q.o.System(e.File, message, map[string]string{"target": e.Target, "sha256": e.SHA256, "owner": e.Owner})
+	if !e.Held {
+		q.o.OnDone(source(&e))
 	}
+}
+
+// isGone reports whether the file of a copy was deleted.
+func (q *Queue) isGone(e capture.Export) bool {
+	if e.Manifest {
+		return false
+	}
+	f, err := q.o.OpenFile(source(&e))
+	if err == nil {
+		f.Close()
+		return false
+	}
+	return menu.AsError(err).Code == menu.NotFound
 }
 
 // tried notes how a try went. Until the disk knows it too the copy is one of those that are ending.
