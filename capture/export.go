@@ -100,6 +100,7 @@ type Export struct {
 	CaptureStart time.Time `json:"captureStartTime,omitzero"` // when the capture began
 	Manifest     bool      `json:"manifest,omitempty"`        // it is the list of the capture's files, copied after them
 	Held         bool      `json:"held,omitempty"`            // it failed, and its file is kept until a user begins it anew or cancels it
+	Upload       string    `json:"upload,omitempty"`          // how the target calls what it has of a copy that is not whole, if that has a name of its own
 	Failing      time.Time `json:"failingTime,omitzero"`      // since when no try has brought a byte more to the target
 
 	// What is left, and how fast it goes, of a copy that is under way.

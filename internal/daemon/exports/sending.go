@@ -129,7 +129,7 @@ func (q *Queue) tried(ctx context.Context, e *capture.Export, err error) capture
 	var gone *menu.Error
 	switch {
 	case err == nil:
-		e.State, e.Error, e.Finished, e.Sent, e.Failing = capture.ExportDone, "", time.Now(), e.Bytes, time.Time{}
+		e.State, e.Error, e.Finished, e.Sent, e.Failing, e.Upload = capture.ExportDone, "", time.Now(), e.Bytes, time.Time{}, ""
 		delete(q.resting, e.Target)
 	case errors.As(err, &gone) && gone.Code == menu.NotFound:
 		e.State, e.Error, e.Finished = capture.ExportFailed, gone.Message, time.Now()
@@ -219,7 +219,7 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 		return err
 	}
 	q.mu.Lock()
-	sum, summed := e.SHA256, cmp.Or(e.Bytes, -1)
+	sum, summed, upload := e.SHA256, cmp.Or(e.Bytes, -1), e.Upload
 	q.mu.Unlock()
 	if sum == "" || summed != info.Size() || e.Source != "" || e.Manifest { // which are made for each try
 		if sum, err = sending.SumOf(ctx, f, info.Size()); err != nil {
@@ -233,7 +233,7 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 		}
 	}
 	file := sending.File{Name: e.File, Path: e.Path, Content: f, Bytes: info.Size(), Sum: sum, ContentType: contentType(e),
-		Metadata: metadata(q.o.Hostname(), e, sum)}
+		Metadata: metadata(q.o.Hostname(), e, sum), Upload: upload, Begun: func(name string) { q.begun(e, name) }}
 	err = s.Send(ctx, to, file, func(bytes int64) {
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -246,6 +246,17 @@ func (q *Queue) send(ctx context.Context, e *capture.Export) error {
 		return ctx.Err()
 	}
 	return err
+}
+
+// begun notes how the target calls what it will have of a copy. If the disk cannot have it, a try after a
+// restart begins anew.
+func (q *Queue) begun(e *capture.Export, upload string) {
+	q.mu.Lock()
+	e.Upload = upload
+	q.mu.Unlock()
+	if err := q.saveQueue(); err != nil {
+		q.o.Log.Error("the queue of copies cannot be written", "error", err)
+	}
 }
 
 // passes notes that bytes of a copy were read to be sent.

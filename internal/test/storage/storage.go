@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -234,6 +235,34 @@ func (p *Peer) Put(t testing.TB, name string, content []byte) {
 	if _, err := p.service.NewBlockBlobClient(name).Upload(context.Background(), streaming.NopCloser(bytes.NewReader(content)), nil); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Begin begins an upload of an object of S3 with a part, as another appliance would, and returns its name.
+func (p *Peer) Begin(t testing.TB, name string, part []byte) string {
+	t.Helper()
+	made, err := p.bucket().CreateMultipartUpload(context.Background(), &s3.CreateMultipartUploadInput{Bucket: aws.String(Bucket), Key: &name})
+	if err == nil {
+		_, err = p.bucket().UploadPart(context.Background(), &s3.UploadPartInput{Bucket: aws.String(Bucket), Key: &name, UploadId: made.UploadId,
+			PartNumber: aws.Int32(1), Body: bytes.NewReader(part)})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *made.UploadId
+}
+
+// Uploads returns the names of what was begun of an object of S3, sorted.
+func (p *Peer) Uploads(t testing.TB, name string) (list []string) {
+	t.Helper()
+	begun, err := p.bucket().ListMultipartUploads(context.Background(), &s3.ListMultipartUploadsInput{Bucket: aws.String(Bucket), Prefix: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range begun.Uploads {
+		list = append(list, *u.UploadId)
+	}
+	slices.Sort(list)
+	return list
 }
 
 // bucket returns a client of versitygw.

@@ -34,6 +34,7 @@ type bed struct {
 	peer   *storage.Peer
 	front  *storage.Front
 	to     sending.Destination
+	upload string // what the last try began
 }
 
 func newBed(t *testing.T, scheme string, o storage.Options) *bed {
@@ -77,6 +78,7 @@ func randomFile(seed uint64, size int) (sending.File, []byte) {
 // send copies a file and returns how much is said to be safe at first and in the end.
 func (b *bed) send(ctx context.Context, f sending.File) (first, last int64, err error) {
 	first = -1
+	f.Upload, f.Begun = b.upload, func(upload string) { b.upload = upload }
 	err = b.sender.Send(ctx, b.to, f, func(n int64) {
 		if last = n; first < 0 && n > 0 {
 			first = n

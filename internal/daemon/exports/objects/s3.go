@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -203,27 +204,19 @@ type hadPart struct {
 	sum, etag string
 }
 
-// begun returns an upload of the object that was begun with the first part of the file, and the parts
-// that the service has of it; or begins one. Others of this object are of another file, whose sum they
-// would leave beside this one: they end.
+// begun returns the upload that an earlier try began, and the parts that the service has of it; or begins
+// one. One of ours that is of another file, whose sum it would leave beside this one, ends. Uploads that
+// others began of the object are theirs.
 func (t *transfer) begun(ctx context.Context) (string, map[int32]hadPart, error) {
-	first, _, err := s3Reading(t.f).part(ctx)
-	if err != nil {
-		return "", nil, err
-	}
-	list, err := t.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: t.bucket, Prefix: t.key})
-	if err != nil {
-		return "", nil, err
-	}
-	for _, u := range list.Uploads {
-		if aws.ToString(u.Key) != *t.key || u.UploadId == nil {
-			continue
+	sum, upload, _ := strings.Cut(t.f.Upload, " ")
+	switch {
+	case upload == "":
+	case sum == t.f.Sum:
+		if there, err := t.partsOf(ctx, upload); err != nil || there != nil {
+			return upload, there, err
 		}
-		there, err := t.partsOf(ctx, *u.UploadId)
-		if had := there[1]; err != nil || had.bytes == first.bytes && had.sum == crcText(first.crc64) {
-			return *u.UploadId, there, err
-		}
-		_, err = t.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: t.bucket, Key: t.key, UploadId: u.UploadId})
+	default:
+		_, err := t.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: t.bucket, Key: t.key, UploadId: &upload})
 		if _, refused := refusalOf(err); err != nil && !refused { // who may not end it can begin another one
 			return "", nil, err
 		}
@@ -233,7 +226,10 @@ func (t *transfer) begun(ctx context.Context) (string, map[int32]hadPart, error)
 	if err != nil {
 		return "", nil, err
 	}
-	return aws.ToString(made.UploadId), nil, nil
+	if upload = aws.ToString(made.UploadId); t.f.Begun != nil {
+		t.f.Begun(t.f.Sum + " " + upload)
+	}
+	return upload, nil, nil
 }
 
 // partsOf lists the parts of an upload; nil if it is over.

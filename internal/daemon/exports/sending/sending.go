@@ -94,6 +94,10 @@ type File struct {
 	Bytes   int64
 	Sum     string // SHA-256, hexadecimal
 
+	// Upload is what Begun was last told of the file: how a protocol calls what it keeps of a broken copy.
+	Upload string
+	Begun  func(upload string) // nil: nobody asks
+
 	// Path is its place at the target, below the folder of the URL, with slashes; empty: Name.
 	Path        string
 	ContentType string            // of RFC 9110; empty: that of packets
