@@ -26,7 +26,7 @@ type Options struct {
 	Filters tuples.List `json:"filters" arg:",bound" help:"Protocol, local and remote ends, such as \"tcp remoteaddress 192.0.2.3 remoteport 80;443 or udp\"; CLEAR for none."`
 
 	// Process is a number or a name: only packets of that process and its descendants are captured.
-	Process string `json:"process,omitempty" arg:",bound" help:"Only the packets of this process and what it starts: its number, or a name, which need not run yet; ALL for those of all."`
+	Process string `json:"process" arg:",bound" help:"Only the packets of this process and what it starts: its number, or a name, which need not run yet; ALL for those of all."`
 
 	Limits Limits `json:"limits"`
 

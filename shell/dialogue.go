@@ -150,8 +150,8 @@ func (d *dialogue) again(e *menu.Error) bool {
 }
 
 // enterLeaves reports whether Enter alone returns to the menu or prompt where a dialogue began: the
-// answer is required and has no default, as in a menu.
-func enterLeaves(q *menu.Question) bool { return q.Required && q.Default == "" }
+// answer is required, has no default and is the whole value, as in a menu.
+func enterLeaves(q *menu.Question) bool { return q.Required && q.Default == "" && q.Part == nil }
 
 // ask requests the next question. The appliance may have to wait for others, such as a name server,
 // so Ctrl-C ends this too.

@@ -13,6 +13,7 @@ type Error struct {
 	Message    string // what is wrong, and what is accepted there
 	Hint       string // a suggestion such as `did you mean "port"?`, or empty
 	TooLarge   bool   // nothing is wrong but that the program would be too large
+	RejectsAll bool   // nothing is wrong but that no packet can match
 }
 
 func (e *Error) Error() string {

@@ -45,7 +45,7 @@ func (g *graph) optimise(expression string) *Error {
 	o.share()
 	o.trimRoot()
 	if g.refusing && g.root.returns() && g.root.k == 0 {
-		return &Error{Expression: expression,
+		return &Error{Expression: expression, RejectsAll: true,
 			Message: "the expression rejects all packets: its parts contradict each other or cannot occur on this link type"}
 	}
 	o.searchLists()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -81,7 +82,8 @@ func (f Filter) String() string {
 }
 
 // Set reads a line, or JSON. The word CLEAR is no filter. What the fields say is checked, too: the
-// error is an *Error if it is about one of the filters.
+// error is an *Error if it is about one of the filters. Filters that no packet can match are refused
+// if there are no others beside them.
 func (l *List) Set(text string) error {
 	var list List
 	var err error
@@ -97,24 +99,24 @@ func (l *List) Set(text string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := Parse(list); err != nil {
+	set, err := Parse(list)
+	if err != nil {
 		return err
+	}
+	if n := len(set.impossible); n > 0 && n == len(list) {
+		return set.impossible[0]
 	}
 	*l = list
 	return nil
 }
 
-// given is a Filter in JSON. It also takes the names that Azure has for the addresses.
-type given struct {
-	Filter
-	LocalIPAddress  string `json:"localIPAddress"`
-	RemoteIPAddress string `json:"remoteIPAddress"`
-}
+// azureNames are names that Azure has for fields, by their own.
+var azureNames = map[string]string{"localIPAddress": localAddress, "remoteIPAddress": remoteAddress}
 
+// fromJSON reads an array of objects, whose members have the names of the fields or those of Azure.
 func fromJSON(text string) (List, error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.DisallowUnknownFields()
-	var all []*given
+	var all []json.RawMessage
 	if err := decoder.Decode(&all); err != nil {
 		return nil, errNoList
 	}
@@ -122,26 +124,44 @@ func fromJSON(text string) (List, error) {
 		return nil, errNoList
 	}
 	list := make(List, len(all))
-	for i, g := range all {
-		if g == nil {
-			return nil, &Error{Index: i, Text: "it is null; {} is a filter that every packet matches"}
-		}
-		list[i] = g.Filter
-		for _, name := range []struct {
-			member   string
-			to, from *string
-		}{{localAddress, &list[i].LocalAddress, &g.LocalIPAddress},
-			{remoteAddress, &list[i].RemoteAddress, &g.RemoteIPAddress}} {
-			switch {
-			case *name.from == "":
-			case *name.to != "":
-				return nil, &Error{Index: i, Member: name.member, Text: "it is given twice"}
-			default:
-				*name.to = *name.from
-			}
+	for i, one := range all {
+		if err := list[i].fromJSON(i, one); err != nil {
+			return nil, err
 		}
 	}
 	return list, nil
+}
+
+// fromJSON reads an object.
+func (f *Filter) fromJSON(index int, text json.RawMessage) error {
+	if string(text) == "null" {
+		return &Error{Index: index, Text: "it is null; {} is a filter that every packet matches"}
+	}
+	var object map[string]any
+	if json.Unmarshal(text, &object) != nil {
+		return &Error{Index: index, Text: "it is no object", Try: `Write such as {"protocol":"TCP","remotePort":"443"}`}
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		m, known := find(name)
+		for theirs, ours := range azureNames {
+			if strings.EqualFold(theirs, name) {
+				m, known = find(ours)
+			}
+		}
+		value, isText := object[name].(string)
+		switch {
+		case !known:
+			return &Error{Index: index, Text: fmt.Sprintf("there is no %q in a filter", bounded(name)),
+				Try: "It may have " + strings.Join(Members(), ", ")}
+		case !isText:
+			return &Error{Index: index, Member: m.name, Text: "it is no text", Try: `Put the value in quotes, such as "443"; leave it out for any`}
+		case value != "" && *m.of(f) != "":
+			return &Error{Index: index, Member: m.name, Text: "it is given twice"}
+		case value != "":
+			*m.of(f) = value
+		}
+	}
+	return nil
 }
 
 // A listError says what a text must be that is no list of filters.
@@ -218,8 +238,10 @@ func Next(line string) (member string, err error) {
 	if len(last) == 0 {
 		before = strings.TrimSuffix(before, or)
 	}
-	if err := new(List).Set(strings.TrimSpace(before + " " + strings.Join(last, " "))); err != nil {
-		return "", err
+	for _, part := range []string{before + " " + strings.Join(last, " "), strings.Join(last, " ")} {
+		if err := new(List).Set(strings.TrimSpace(part)); err != nil {
+			return "", err
+		}
 	}
 	for _, m := range members {
 		if !slices.ContainsFunc(last, func(word string) bool { return strings.EqualFold(word, m.name) }) {

@@ -10,6 +10,7 @@ package tuples
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"diagsh/capture/filter"
@@ -85,6 +86,8 @@ type Set struct {
 	Expression  string
 
 	Warnings []Warning
+
+	impossible []*Error // the filters that no packet can match; Warnings has them too
 }
 
 // Parse reads filters. Nothing of their text gets into an expression: it is written from the values
@@ -118,6 +121,76 @@ func Warnings(filters []Filter) []Warning {
 	return s.Warnings
 }
 
+// possible reports whether a packet can match a sample of a filter, as far as its protocol, whether it has ports and
+// the versions of IP of its addresses say so.
+func possible(meant filter.Structured) bool {
+	if meant.Protocol == "" || allHavePorts(meant.Protocol) {
+		return meant.LocalAddress == "" || meant.RemoteAddress == "" ||
+			strings.Contains(meant.LocalAddress, meant.RemoteAddress) || strings.Contains(meant.RemoteAddress, meant.LocalAddress)
+	}
+	// The compiler finds a contradiction only where little else stands between its two sides.
+	ports, addresses := meant, meant
+	ports.LocalAddress, ports.RemoteAddress = "", ""
+	addresses.LocalPort, addresses.RemotePort = "", ""
+	return compiles(ports) && compiles(addresses)
+}
+
+// compiles reports whether the compiler finds packets of a version of IP that match a filter.
+func compiles(meant filter.Structured) bool {
+	expression, err := filter.StructuredExpression([]filter.Structured{meant}, filter.Host{})
+	if err != nil || expression == "" {
+		return true // what is wrong is said elsewhere
+	}
+	return slices.ContainsFunc([]string{"ip", "ip6"}, func(version string) bool {
+		_, err := filter.Compile(version+" and ("+expression+")", filter.Target{LinkType: filter.EN10MB, Kind: filter.Live})
+		var wrong *filter.Error
+		return !errors.As(err, &wrong) || !wrong.RejectsAll
+	})
+}
+
+// sample returns a filter with one port and one address of each version where it has many, for which
+// the same is possible. What excludes some says nothing.
+func sample(meant filter.Structured) filter.Structured {
+	for _, ports := range []*string{&meant.LocalPort, &meant.RemotePort} {
+		if strings.Contains(*ports, "!") {
+			*ports = ""
+		} else if *ports != "" {
+			*ports = "7"
+		}
+	}
+	for _, addresses := range []*string{&meant.LocalAddress, &meant.RemoteAddress} {
+		all := *addresses
+		*addresses = ""
+		if strings.Contains(all, ".") && !strings.Contains(all, "!") {
+			*addresses = "192.0.2.1;"
+		}
+		if strings.Contains(all, ":") && !strings.Contains(all, "!") {
+			*addresses += "2001:db8::1"
+		}
+	}
+	return meant
+}
+
+// noteImpossible notes a filter that no packet can match, by the last field without which one can.
+func (s *Set) noteImpossible(index int, f Filter, meant filter.Structured) {
+	if meant = sample(meant); possible(meant) {
+		return
+	}
+	e := &Error{Index: index, Text: "no packet can match it",
+		Try: "Only TCP, UDP and SCTP have ports, and the addresses of both ends are of one version of IP"}
+	fields := []*string{&meant.Protocol, &meant.LocalAddress, &meant.LocalPort, &meant.RemoteAddress, &meant.RemotePort}
+	for i, m := range slices.Backward(members) {
+		without := *fields[i]
+		if *fields[i] = ""; without != "" && possible(meant) {
+			e.Member, e.Text = m.name, fmt.Sprintf("%q: no packet can have it and match the rest of the filter", bounded(*m.of(&f)))
+			break
+		}
+		*fields[i] = without
+	}
+	s.impossible = append(s.impossible, e)
+	s.Warnings = append(s.Warnings, Warning{Index: e.Index, Member: e.Member, Text: e.Text})
+}
+
 // fault converts an error of package filter about a filter.
 func fault(err error) error {
 	var wrong *filter.FieldError
@@ -146,6 +219,7 @@ func (s *Set) meaning(index int, f Filter) (filter.Structured, error) {
 	meant.LocalAddress = s.whole(index, localAddress, f.LocalAddress)
 	meant.RemoteAddress = s.whole(index, remoteAddress, f.RemoteAddress)
 	everyPort(&meant)
+	s.noteImpossible(index, f, meant)
 	return meant, nil
 }
 

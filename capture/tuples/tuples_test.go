@@ -144,8 +144,13 @@ func TestLineRefuses(t *testing.T) {
 		{"udp or tcp remoteport 80-", `filters[1].remotePort: "80-": a port is a number from 0 to 65535, or a range of them`},
 		{"  ", errBlank.text},
 		{`[{"protocol":"TCP"}] or tcp`, errNoList.text},
-		{`[{"protocol":5}]`, errNoList.text},
-		{`[{"port":"5"}]`, errNoList.text},
+		{`[{},{"protocol":5}]`, "filters[1].protocol: it is no text"},
+		{`[{"REMOTEport":443}]`, "filters[0].remotePort: it is no text"},
+		{`[{"remotePort":["80","443"]}]`, "filters[0].remotePort: it is no text"},
+		{`[{"protocol":null}]`, "filters[0].protocol: it is no text"},
+		{`[{"port":"5"}]`, `filters[0]: there is no "port" in a filter`},
+		{`["tcp"]`, "filters[0]: it is no object"},
+		{`[{"protocol":"TCP","Protocol":"UDP"}]`, "filters[0].protocol: it is given twice"},
 		{`{"protocol":"TCP"}`, errNoList.text},
 		{`[{},null]`, "filters[1]: it is null; {} is a filter that every packet matches"},
 		{`[{"localAddress":"192.0.2.1","localIPAddress":"192.0.2.2"}]`, "filters[0].localAddress: it is given twice"},
@@ -153,6 +158,76 @@ func TestLineRefuses(t *testing.T) {
 		list := List{{Protocol: "before"}}
 		if err := list.Set(test.line); fmt.Sprint(err) != test.want || list[0].Protocol != "before" {
 			t.Errorf("%s: got %v, want %s", test.line, err, test.want)
+		}
+	}
+}
+
+// A filter that no packet can match is refused, by the field without which one can. Beside others it
+// is taken, with a warning: they still match. In a dialogue the answer is refused that makes it so.
+func TestImpossible(t *testing.T) {
+	for line, want := range map[string]string{
+		"icmp remoteport 80":                              `filters[0].remotePort: "80": no packet can have it and match the rest of the filter`,
+		"icmp localport 7":                                `filters[0].localPort: "7": no packet can have it and match the rest of the filter`,
+		"icmp localaddress 2001:db8::1 localport 7":       `filters[0].localPort: "7": no packet can have it and match the rest of the filter`,
+		"icmp localport 7 remoteport 80":                  `filters[0].protocol: "icmp": no packet can have it and match the rest of the filter`,
+		"icmpv6 localaddress 192.0.2.1":                   `filters[0].localAddress: "192.0.2.1": no packet can have it and match the rest of the filter`,
+		"localaddress 192.0.2.1 remoteaddress 2001:db8::": `filters[0].remoteAddress: "2001:db8::": no packet can have it and match the rest of the filter`,
+		"icmp remoteport 1-65535 or esp localport 1":      `filters[0].remotePort: "1-65535": no packet can have it and match the rest of the filter`,
+	} {
+		var list List
+		if err := list.Set(line); fmt.Sprint(err) != want || list != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		if err := list.Set("tcp or " + line); err != nil {
+			t.Errorf("tcp or %s: %v", line, err)
+		}
+		set, err := Parse(list)
+		if warned := strings.Replace(want, "[0]", "[1]", 1) + "."; err != nil || len(set.Warnings) == 0 || set.Warnings[0].String() != warned {
+			t.Errorf("tcp or %s: %v, %v", line, set.Warnings, err)
+		}
+		for _, before := range []string{"", "tcp or "} {
+			if member, err := Next(before + line); err == nil && !strings.Contains(line, "or esp") {
+				t.Errorf("after %s%s: %s is asked for", before, line, member)
+			}
+		}
+	}
+	for _, line := range []string{"icmp", "!icmp localport 7", "1-17 localport 7", "icmpv6 localaddress 2001:db8::1", "icmp localaddress 2001:db8::1", "localport 0"} {
+		if set, err := Parse(mustSet(t, line)); err != nil || len(set.Warnings) != 0 {
+			t.Errorf("%s: %v, %v", line, set.Warnings, err)
+		}
+	}
+}
+
+func mustSet(t *testing.T, line string) (list List) {
+	t.Helper()
+	if err := list.Set(line); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return list
+}
+
+// So many filters and so long a field are taken, and one more is not.
+func TestLimits(t *testing.T) {
+	several := func(n int) string { return strings.Repeat("tcp or ", n-1) + "tcp" }
+	array := func(n int) string { return "[" + strings.Repeat("{},", n-1) + "{}]" }
+	field := func(n int) string { return "tcp remoteport " + strings.Repeat("80;", n/3) + strings.Repeat("8", n%3) }
+	for _, test := range []struct{ name, line, want string }{
+		{"filters in a line", several(64), ""},
+		{"one more", several(65), "filters[64]: there are 65 filters; at most 64 are accepted"},
+		{"filters in JSON", array(64), ""},
+		{"one more in JSON", array(65), "filters[64]: there are 65 filters; at most 64 are accepted"},
+		{"a field", field(1024), ""},
+		{"a byte more", field(1025), "filters[0].remotePort: it has 1025 bytes; at most 1024 are accepted"},
+		{"a field of the last filter", several(63) + " or " + field(1024), ""},
+		{"and a byte more", several(63) + " or " + field(1025), "filters[63].remotePort: it has 1025 bytes; at most 1024 are accepted"},
+	} {
+		var list List
+		err := list.Set(test.line)
+		if got := fmt.Sprint(err); test.want != "" && got != test.want || test.want == "" && err != nil {
+			t.Errorf("%s: %v, want %s", test.name, err, test.want)
+		}
+		if (list != nil) != (test.want == "") {
+			t.Errorf("%s: the list is %v", test.name, list)
 		}
 	}
 }

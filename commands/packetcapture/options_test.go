@@ -11,6 +11,7 @@ import (
 
 	"diagsh/capture"
 	"diagsh/capture/tuples"
+	"diagsh/internal/access"
 	"diagsh/internal/menu"
 )
 
@@ -37,6 +38,10 @@ func (a *asked) CaptureInterfaces() []capture.InterfaceInfo {
 func (a *asked) CheckFilter(context.Context, string) error { return nil }
 
 func (a *asked) CaptureSettings() capture.Settings { return capture.Settings{} }
+
+func (a *asked) Scenario(name string) (access.Scenario, error) {
+	return access.Scenario{Name: name}, nil
+}
 
 type nothing struct{}
 
@@ -122,6 +127,7 @@ func TestSettingsCanBeWrittenBack(t *testing.T) {
 			Persistent: true, Protect: true, RingBytes: 8 << 20, Rings: 2, CPUs: []int{0},
 			Comment: "slow mail", CaseNumber: "4711",
 			Filters: tuples.List{{Protocol: "TCP", RemotePort: "80; 443"}, {}},
+			Process: "curl", Drops: true, Report: true, Processes: true, Scenario: "web",
 		}.Normal(),
 	} {
 		shown, err := json.Marshal(capture.Settings{Options: s})
@@ -144,12 +150,34 @@ func TestSettingsCanBeWrittenBack(t *testing.T) {
 				t.Fatalf("%s of %s: %v", c.Name, shown, err)
 			}
 		}
-		other := capture.Options{Filter: "port 99", Filters: tuples.List{{Protocol: "UDP"}}, SnapLength: 7, Comment: "other", Format: capture.PCAP, Rings: 9,
-			Limits: capture.Limits{Packets: 5}}
+		var full capture.Options
+		fill(reflect.ValueOf(&full).Elem())
 		for name, p := range map[string]capture.Partial{"setup": a.settings, "start": a.request.Partial} {
-			if got := p.Over(other).Normal(); !reflect.DeepEqual(got, s) {
-				t.Errorf("%s of %s makes\n%+v", name, shown, got)
+			for _, before := range []capture.Options{{}, full} {
+				if got := p.Over(before).Normal(); !reflect.DeepEqual(got, s) {
+					t.Errorf("%s of %s makes of %+v\n%+v", name, shown, before, got)
+				}
 			}
+		}
+	}
+}
+
+// fill gives each field of a struct a value that is not zero.
+func fill(v reflect.Value) {
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.Struct:
+			fill(f)
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.String:
+			f.SetString("9")
+		case reflect.Int, reflect.Int64:
+			f.SetInt(9)
+		case reflect.Slice:
+			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		default:
+			panic("no value for a " + f.Kind().String())
 		}
 	}
 }

@@ -2,6 +2,7 @@ package packetcapture
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,7 @@ func setupCommand(s captureService) *menu.Command {
 		Dialogue: setupDialogue,
 		Ask: func(_ context.Context, _ menu.Caller, a setupArgs, q *menu.Question) error {
 			if q.Name == "filters" && a.Kind == "ENDS" {
+				q.Required = true // without them it would be a choice of no filter
 				return captures.AskFilters(q)
 			}
 			askSetup(s, a, q)
@@ -79,6 +81,10 @@ func setupCommand(s captureService) *menu.Command {
 			return suggestScenario(s, argument)
 		},
 		Run: func(_ context.Context, caller menu.Caller, a setupArgs, out *menu.Out[capture.Settings]) error {
+			if a.Kind == "PREDEFINED" && !a.saysPredefined() {
+				return menu.BadArgument("kind", "PREDEFINED is a filter of ports, clients and servers, and none of them is given").
+					WithHint("Write such as: kind PREDEFINED ports 80,443; kind CLEAR is no filter")
+			}
 			if err := s.SetCaptureSettings(caller, a.given()); err != nil {
 				return err
 			}
@@ -131,7 +137,7 @@ func askSetup(s captureService, a setupArgs, q *menu.Question) {
 	case "interfaces":
 		captures.ChooseInterfaces(q, s.CaptureInterfaces(), present.Interfaces)
 	case "kind":
-		q.Text = "The filter is: " + captures.Filter(present.Filter) + captures.AlsoFilters(present.Options) + "\n\n" + q.Text
+		q.Text = "The filter is: " + captures.BothFilters(present.Options) + "\n\n" + q.Text
 		q.Keywords = true
 		q.Choices = []menu.Choice{
 			{Value: "PREDEFINED", Help: "Ports, clients and servers, asked one by one."},
@@ -152,6 +158,12 @@ func askSetup(s captureService, a setupArgs, q *menu.Question) {
 			q.Default = "Y"
 		}
 	}
+}
+
+// saysPredefined reports whether something of the predefined filter is given, if only that it is any,
+// as empty answers say.
+func (a setupArgs) saysPredefined() bool {
+	return slices.ContainsFunc(a.Given, func(name string) bool { return name == "ports" || name == "clients" || name == "servers" })
 }
 
 // predefined returns the expression for ports, clients and servers.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"diagsh/internal/menu/words"
 )
 
 // A Choice is one of the choices of a question.
@@ -108,7 +110,7 @@ func (q *Question) answered(text string) (string, error) {
 	case q.Open:
 		return text, nil
 	case len(found) > 1:
-		return "", BadArgument(q.Name, "%q is not unique here", text).WithHint("It could be %s", or(found))
+		return "", BadArgument(q.Name, "%q is not unique here", text).WithHint("It could be %s", words.Or(found))
 	}
 	return "", q.noChoice(text)
 }
@@ -118,14 +120,14 @@ func (q *Question) noChoice(text string) *Error {
 	if meant := q.meant(text); meant != "" {
 		return e.WithHint("Did you mean %s?", meant)
 	}
-	return e.WithHint("Choose %s", or(some(q.values())))
+	return e.WithHint("Choose %s", words.Or(some(q.values())))
 }
 
 // meant returns the choices whose beginning or number a text is, or "". A word beside names, such as
 // ALL, is none that a number means: whoever follows the hint might lose everything.
 func (q *Question) meant(text string) string {
 	if found := begins(q.values(), text); len(found) > 0 {
-		return or(some(found))
+		return words.Or(some(found))
 	}
 	value := q.numbered(text)
 	if q.Open && slices.ContainsFunc(q.Choices, func(c Choice) bool { return c.AnyCase && c.Value == value }) {

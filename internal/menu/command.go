@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"diagsh/internal/menu/clean"
+	"diagsh/internal/menu/schema"
 	"diagsh/internal/menu/value"
 )
 
@@ -266,7 +267,7 @@ func (s Decl[A, R]) Command() *Command {
 	if c.Record = reflect.TypeFor[R](); s.Record != nil {
 		c.Record = reflect.TypeOf(s.Record)
 	}
-	c.Members = members(c.Record)
+	c.Members = schema.Members(c.Record)
 	if s.Shape == Bytes {
 		c.Record = nil
 	}

@@ -2,8 +2,8 @@ package menu
 
 import (
 	"fmt"
-	"strings"
-	"unicode"
+
+	"diagsh/internal/menu/words"
 )
 
 // The groups of arguments in a form.
@@ -16,7 +16,7 @@ const (
 // inForms sets how forms show the argument, where its declaration does not say.
 func (p *Param) inForms() {
 	if p.Label == "" {
-		p.Label = inWords(p.Spelt())
+		p.Label = words.OfMember(p.Spelt())
 	}
 	switch p.Group {
 	case GroupFirst, GroupMore, GroupExpert:
@@ -36,28 +36,4 @@ func (p *Param) Spelt() string {
 		return p.Member
 	}
 	return p.Name
-}
-
-// inWords returns the name of a JSON member in words: durationSeconds is "Duration", since what shows it
-// says the unit.
-func inWords(member string) string {
-	for _, unit := range []string{"Seconds", "Bytes", "Time"} {
-		if rest, found := strings.CutSuffix(member, unit); found && rest != "" {
-			member = rest
-			break
-		}
-	}
-	var b strings.Builder
-	for i, r := range member {
-		switch {
-		case i == 0:
-			b.WriteRune(unicode.ToUpper(r))
-		case unicode.IsUpper(r):
-			b.WriteRune(' ')
-			b.WriteRune(unicode.ToLower(r))
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

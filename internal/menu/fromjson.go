@@ -3,6 +3,7 @@ package menu
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -23,8 +24,12 @@ func (c *Command) FromJSON(object map[string]any) (Arguments, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(object)) { // so that of several faults the first is always the same
 		group, nested := object[name].(map[string]any)
-		if !nested || c.param(name) != nil || !c.hasGroup(name) {
+		switch {
+		case c.param(name) != nil || !c.hasGroup(name):
 			add(c.addJSON(args, name, object[name]))
+			continue
+		case !nested:
+			add(notJSON(name, name, object[name], "an object"))
 			continue
 		}
 		for _, member := range slices.Sorted(maps.Keys(group)) {
@@ -84,7 +89,7 @@ func jsonText(p *Param, value any) (string, *Error) {
 			return jsonRecords(p, v)
 		}
 	}
-	return "", BadArgument(p.Name, "%s cannot have that JSON value", p.Name).WithHint("It takes a %s", p.Type)
+	return "", notJSON(p.Name, p.Name, value, p.inJSON())
 }
 
 // jsonList converts an array of texts or numbers to a comma list.
@@ -100,8 +105,60 @@ func jsonList(p *Param, list []any) (string, *Error) {
 				parts = append(parts, e)
 				continue
 			}
+			return "", BadArgument(p.Name, "%s in %s has a comma, which separates values", Quoted(e), p.Name).WithHint("Give each value as a text of its own")
 		}
-		return "", BadArgument(p.Name, "%s is a list of texts", p.Name)
+		return "", notJSON(p.Name, "A value in "+p.Name, e, "a "+p.element())
 	}
 	return strings.Join(parts, ","), nil
+}
+
+// notJSON returns the refusal of a value in JSON: what it is the value of, and what it must be.
+func notJSON(argument, what string, value any, wants string) *Error {
+	kind := "an object"
+	switch value.(type) {
+	case nil:
+		return BadArgument(argument, "%s is null", what).WithHint("Leave it out, or give %s", wants)
+	case string:
+		kind = "a text"
+	case bool:
+		kind = "true or false"
+	case json.Number:
+		kind = "a number"
+	case []any:
+		kind = "an array"
+	}
+	return BadArgument(argument, "%s cannot be %s", what, kind).WithHint("Give %s", wants)
+}
+
+// inJSON returns what the value of a parameter is in JSON.
+func (p *Param) inJSON() string {
+	switch p.Type {
+	case "yes/no", "confirm":
+		return "true or false"
+	case "number":
+		return "a whole number"
+	case "size":
+		return `a number of bytes, or a text such as "200MB"`
+	case "duration":
+		return `a number of seconds, or a text such as "5m"`
+	case "time":
+		return `a text such as "2026-03-01T10:15:00Z"`
+	case "records", "list":
+		if p.recorded {
+			return "an array of " + p.element() + "s; [] is none"
+		}
+		return "an array of " + p.element() + "s"
+	}
+	return "a text"
+}
+
+// element returns what each value of a list is in JSON.
+func (p *Param) element() string {
+	switch p.Elements().Kind() {
+	case reflect.Int:
+		return "number"
+	case reflect.Struct:
+		return "object"
+	}
+	return "text"
 }

@@ -76,6 +76,9 @@ func Split(line string) ([][]Word, error) { return words.Split(line) }
 // Quote is words.Quote.
 func Quote(word string) string { return words.Quote(word) }
 
+// Nearest is words.Nearest.
+func Nearest(word string, names []string) string { return words.Nearest(word, names) }
+
 // Size is value.Size.
 type Size = value.Size
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"diagsh/internal/menu/words"
 )
 
 // HelpText explains the item at a path: what it is, its one-line form, its arguments.
@@ -69,7 +71,7 @@ func (c *Command) help(b *strings.Builder, path []string) {
 			notes = append(notes, p.Type)
 		}
 		if len(p.Choices) > 0 {
-			notes = append(notes, or(p.Choices))
+			notes = append(notes, words.Or(p.Choices))
 		}
 		if others := append(p.flagForms(), p.names()[1:]...); len(others) > 0 {
 			notes = append(notes, "also "+strings.Join(others, ", "))

@@ -3,6 +3,8 @@ package menu
 import (
 	"fmt"
 	"strings"
+
+	"diagsh/internal/menu/words"
 )
 
 // OtherWords is what users of other systems type, and its equivalent here. It is used only for a
@@ -23,9 +25,9 @@ func (o OtherWords) sentence(atTop bool) string {
 	if len(o.Here) == 0 {
 		return o.Note
 	}
-	text := "Here it is: " + or(o.Here)
+	text := "Here it is: " + words.Or(o.Here)
 	if !atTop {
-		text = "At the top prompt it is: " + or(o.Here)
+		text = "At the top prompt it is: " + words.Or(o.Here)
 	}
 	if o.Note != "" {
 		text += ". " + o.Note
@@ -100,8 +102,8 @@ const maxRemarks = 5
 
 // remark returns, for a line being typed that nothing here can complete, the lines of other systems
 // that it may begin.
-func (m *Menu) remark(at []string, words []string, partial string) string {
-	if o, _ := m.otherWords(words); o != nil && partial == "" {
+func (m *Menu) remark(at []string, typed []string, partial string) string {
+	if o, _ := m.otherWords(typed); o != nil && partial == "" {
 		return o.sentence(len(at) == 0) + ".\n"
 	}
 	var b strings.Builder
@@ -109,17 +111,17 @@ func (m *Menu) remark(at []string, words []string, partial string) string {
 	for _, o := range m.Others {
 		for _, line := range o.Lines {
 			pattern := strings.Fields(line)
-			if len(pattern) <= len(words) || !matchesAll(pattern[:len(words)], words) {
+			if len(pattern) <= len(typed) || !matchesAll(pattern[:len(typed)], typed) {
 				continue
 			}
-			next := strings.ReplaceAll(pattern[len(words)], "|", "")
+			next := strings.ReplaceAll(pattern[len(typed)], "|", "")
 			if partial == "" || !strings.HasPrefix(next, strings.ToLower(partial)) {
 				continue
 			}
 			if remarks++; remarks > maxRemarks {
 				return ""
 			}
-			fmt.Fprintf(&b, "%s: %s.\n", strings.ReplaceAll(line, "|", ""), lowerFirst(o.sentence(len(at) == 0)))
+			fmt.Fprintf(&b, "%s: %s.\n", strings.ReplaceAll(line, "|", ""), words.LowerFirst(o.sentence(len(at) == 0)))
 			break
 		}
 	}

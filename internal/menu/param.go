@@ -407,19 +407,13 @@ func (p *Param) outside(n, unit int64) bool {
 // parseTime parses RFC 3339, or a date with or without a time of day in UTC. If the parameter
 // allows it, text may also be a duration from now.
 func (p *Param) parseTime(text string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04",
-		"2006-01-02"} {
-		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
-			return t, nil
-		}
-	}
-	const such = "a time is such as 2026-03-01, \"2026-03-01 10:15\" (UTC) or 2026-03-01T10:15:02+01:00"
-	if !p.After {
-		return time.Time{}, errors.New(such)
+	t, wrong := value.ParseTime(text)
+	if wrong == nil || !p.After {
+		return t, wrong
 	}
 	d, err := ParseDuration(text)
 	if err != nil {
-		return time.Time{}, errors.New(such + ", and a duration from now such as 12h or 7d")
+		return t, fmt.Errorf("%w, and a duration from now such as 12h or 7d", wrong)
 	}
 	if p.outside(int64(d), int64(time.Second)) {
 		return time.Time{}, p.rangeError()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"diagsh/internal/menu/clean"
+	"diagsh/internal/menu/words"
 )
 
 // A Call is a line that was understood: an item, with arguments.
@@ -55,7 +56,7 @@ func (m *Menu) Parse(at []string, line string, abbreviate bool, usable func(Item
 func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool, usable func(Item) bool) (*Call, error) {
 	call := &Call{Path: append([]string(nil), at...)}
 	words, call.JSON = withoutJSON(words)
-	here := Item(m)
+	line, here := words, Item(m)
 	for len(words) > 0 {
 		sub, ok := here.(*Menu)
 		if !ok {
@@ -75,7 +76,7 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool, usab
 	}
 	args, err := c.arguments(words, abbreviate)
 	if err != nil {
-		return nil, err
+		return nil, c.inQuotes(line, words, abbreviate, err)
 	}
 	call.Arguments, call.Secret, call.Input = args, c.HasSecret(args), c.input(args)
 	shape := c.ShapeOf(args)
@@ -126,12 +127,12 @@ func (m *Menu) lookup(top *Menu, w Word, abbreviate bool, usable func(Item) bool
 		case len(found) == 1:
 			return m.find(found[0]), nil
 		case len(found) > 1:
-			return nil, Errorf(Usage, "%q is not unique here", w.Text).WithHint("It could be %s", or(found))
+			return nil, Errorf(Usage, "%q is not unique here", w.Text).WithHint("It could be %s", words.Or(found))
 		}
 	}
 	if _, err := strconv.Atoi(w.Text); err == nil && m.Choice != "" {
 		return nil, Errorf(Usage, "%s is not one of the choices", Quoted(w.Text)).WithHint("Choose 1 to %d, or %s",
-			len(m.Items), or(names))
+			len(m.Items), words.Or(names))
 	}
 	e := Errorf(Usage, "%s is not known here", Quoted(w.Text))
 	var suggested []string
@@ -268,16 +269,10 @@ func (c *Command) place(args Arguments, word Word, first, abbreviate bool) (p *P
 
 // notUnderstood says what is wrong with a word that is neither a keyword nor a possible value.
 func (c *Command) notUnderstood(args Arguments, words []Word) error {
-	e := c.mistypedKeyword(args, words)
-	if e == nil {
-		e = c.unknownArgument(words[0].Text)
+	if e := c.mistypedKeyword(args, words); e != nil {
+		return e
 	}
-	for name := range args {
-		if c.param(name).Assisted {
-			return e.WithHint("If %s is meant to have several words, put them in quotes", name)
-		}
-	}
-	return e
+	return c.unknownArgument(words[0].Text)
 }
 
 // switchedOn reports whether the keyword of a yes or no has no value, at the end or before another
@@ -364,49 +359,4 @@ func begins(names []string, word string) []string {
 		}
 	}
 	return found
-}
-
-// Nearest returns the name that word most likely meant, or "" if none is near: at most two letters
-// (one in short words) left out, added, changed or swapped.
-func Nearest(word string, names []string) string {
-	word = strings.ToLower(word)
-	limit := 2
-	if len(word) < 5 {
-		limit = 1
-	}
-	if len(word) > 40 {
-		return ""
-	}
-	best, at := limit+1, ""
-	for _, n := range names {
-		if d := distance(word, strings.ToLower(n)); d < best {
-			best, at = d, n
-		}
-	}
-	return at
-}
-
-// distance returns the optimal string alignment distance.
-func distance(a, b string) int {
-	prev2 := make([]int, len(b)+1)
-	prev := make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], prev2[j-2]+1)
-			}
-		}
-		prev2, prev = prev, row
-	}
-	return prev[len(b)]
 }

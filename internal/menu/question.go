@@ -126,7 +126,7 @@ func (c *Command) work(ctx context.Context, caller Caller, given Arguments, mode
 		case len(faults) > 0 && c.asks:
 			// What is needed may depend on what is wrong.
 		case q.Required && !q.Skip:
-			err = BadArgument(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(), lowerFirst(p.Help))
+			err = BadArgument(p.Name, "%s is missing", p.Name).WithHint("Give %s: %s", p.given(), words.LowerFirst(p.Help))
 		case p.Type == "confirm" && !q.Skip:
 			err = BadArgument(p.Name, "This needs a confirmation").WithHint("Add: %s yes", p.Name)
 		case p.Default != "":
@@ -230,23 +230,4 @@ func (p *Param) synopsis() string {
 		return "[" + p.Name + "] " + p.value()
 	}
 	return p.pair()
-}
-
-// or joins names as a sentence does: a, b or c.
-func or(names []string) string {
-	switch len(names) {
-	case 0:
-		return "nothing"
-	case 1:
-		return names[0]
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
-}
-
-func lowerFirst(s string) string {
-	s = strings.TrimSuffix(s, ".")
-	if len(s) > 1 && (s[1] >= 'a' && s[1] <= 'z' || s[1] == ' ') {
-		return strings.ToLower(s[:1]) + s[1:]
-	}
-	return s
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+
+	"diagsh/internal/menu/words"
 )
 
 // Records are an argument whose value is a list of structs with texts: filters of a capture. A
@@ -37,7 +39,7 @@ func fieldsOf(t reflect.Type) (list []Field) {
 		f := t.Field(i)
 		field := Field{Name: memberName(f), Label: f.Tag.Get("label"), Help: f.Tag.Get("help")}
 		if field.Label == "" {
-			field.Label = inWords(field.Name)
+			field.Label = words.OfMember(field.Name)
 		}
 		list = append(list, field)
 	}
@@ -60,7 +62,7 @@ func wrongRecords(name string, err error) *Error {
 func jsonRecords(p *Param, list []any) (string, *Error) {
 	text, err := json.Marshal(list)
 	if err != nil {
-		return "", BadArgument(p.Name, "%s cannot have that JSON value", p.Name)
+		return "", notJSON(p.Name, p.Name, list, p.inJSON())
 	}
 	return string(text), nil
 }

@@ -60,12 +60,16 @@ func filters(w io.Writer, s capture.Status) {
 	}
 }
 
-// AlsoFilters returns the filters in fields after the filter of options, or "".
-func AlsoFilters(o capture.Options) string {
-	if len(o.Filters) == 0 {
-		return ""
+// BothFilters returns the filter of options and their filters in fields, or none.
+func BothFilters(o capture.Options) string {
+	switch fields := menu.Clean(o.Filters.String()); {
+	case fields == "":
+		return Filter(o.Filter)
+	case o.Filter == "":
+		return fields
+	default:
+		return Filter(o.Filter) + "; and " + fields
 	}
-	return "; and " + menu.Clean(o.Filters.String())
 }
 
 // matched returns how many packets a filter in fields matched, "" for a capture that has not begun.

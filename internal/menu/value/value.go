@@ -154,3 +154,14 @@ func SplitList(text string) []string {
 
 // UTC returns a moment as every text form shows it, to the second.
 func UTC(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// ParseTime parses RFC 3339, or a date with or without a time of day in UTC.
+func ParseTime(text string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04",
+		"2006-01-02"} {
+		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, errors.New(`a time is such as 2026-03-01, "2026-03-01 10:15" (UTC) or 2026-03-01T10:15:02+01:00`)
+}

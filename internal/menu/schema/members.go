@@ -1,13 +1,13 @@
-package menu
+package schema
 
 import (
 	"reflect"
 	"strings"
 )
 
-// members returns the names of a record's members in JSON, those of structs and lists inside it in
+// Members returns the names of a record's members in JSON, those of structs and lists inside it in
 // braces: name, files{name, bytes}.
-func members(t reflect.Type) []string {
+func Members(t reflect.Type) []string {
 	if t.Kind() != reflect.Struct {
 		return nil
 	}
@@ -17,14 +17,14 @@ func members(t reflect.Type) []string {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case f.Anonymous && name == "":
-			names = append(names, members(element(f.Type))...)
+			names = append(names, Members(element(f.Type))...)
 			continue
 		case !f.IsExported() || name == "-":
 			continue
 		case name == "":
 			name = f.Name
 		}
-		if inner := members(element(f.Type)); len(inner) > 0 {
+		if inner := Members(element(f.Type)); len(inner) > 0 {
 			name += "{" + strings.Join(inner, ", ") + "}"
 		}
 		names = append(names, name)
