@@ -88,6 +88,9 @@ type Queue struct {
 	ending   map[*capture.Export]bool
 	furthest map[*capture.Export]int64
 
+	setbacks map[*capture.Export]setback // of copies that made room for others
+	turn     time.Duration
+
 	bounds capture.ExportSettings
 	all    *bucket            // of all copies together
 	pace   map[string]*bucket // of those to one target, by its name
@@ -101,6 +104,9 @@ type running struct {
 	safe   int64 // passed, when the target last had what came
 
 	checked int64 // bytes that were read back since then
+
+	since time.Time // when it was last seen whether it goes on, or the first bytes passed; zero: none did
+	then  int64     // passed at that time
 }
 
 // firstBounds are those of a new appliance.
@@ -137,6 +143,7 @@ func Open(o Options) (*Queue, error) {
 		stop:        func() {},
 		resting:     make(map[string]time.Time),
 		running:     make(map[*capture.Export]*running), ending: make(map[*capture.Export]bool), furthest: make(map[*capture.Export]int64),
+		setbacks: make(map[*capture.Export]setback), turn: turn,
 		bounds: firstBounds, all: &bucket{}, pace: make(map[string]*bucket),
 	}
 	if _, err := q.boundsFile.Load(&q.bounds); err != nil {
@@ -225,6 +232,7 @@ func (q *Queue) saveQueue() error {
 		if !holds(q.queue[i]) && !q.ending[q.queue[i]] {
 			if over++; over > keptExports {
 				delete(q.furthest, q.queue[i])
+				delete(q.setbacks, q.queue[i])
 				q.queue = slices.Delete(q.queue, i, i+1)
 			}
 		}
@@ -314,6 +322,7 @@ func (q *Queue) Reset() error {
 	clear(q.deleted)
 	clear(q.resting)
 	clear(q.furthest)
+	clear(q.setbacks)
 	clear(q.pace)
 	for _, r := range q.running {
 		r.end(errInterrupted)

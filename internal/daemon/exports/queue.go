@@ -2,7 +2,6 @@ package exports
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"time"
 
@@ -266,46 +265,4 @@ func (q *Queue) changed() {
 	case q.wake <- struct{}{}:
 	default:
 	}
-}
-
-// due takes the copy whose turn it is, with a context for it. If there is none, wait is the time
-// until there may be one.
-func (q *Queue) due(ctx context.Context, now time.Time) (_ context.Context, _ *capture.Export, wait time.Duration) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.running) >= int(q.bounds.Parallel) {
-		return nil, nil, time.Hour
-	}
-	busy := make(map[string]int)
-	for e := range q.running {
-		busy[e.Target]++
-	}
-	wait = time.Hour
-	for _, e := range q.queue {
-		t, _ := q.target(e.Target)
-		most := int(q.bounds.PerTarget)
-		if _, doubted := q.resting[e.Target]; doubted {
-			most = 1 // until a copy shows that the target is back
-		}
-		if e.State != capture.ExportWaiting || q.running[e] != nil || t.Paused || busy[e.Target] >= most || q.isEarly(e) {
-			continue
-		}
-		if until := q.nextTry(e).Sub(now); until > 0 {
-			wait = min(wait, until)
-			continue
-		}
-		copying, end := context.WithCancelCause(ctx)
-		e.State, q.running[e] = capture.ExportSending, &running{end: end}
-		q.o.Tell.Changed(copyName(e))
-		return copying, e, 0
-	}
-	return nil, nil, wait
-}
-
-// isEarly reports whether a manifest has to wait for other copies of its capture. Called with mu
-// held.
-func (q *Queue) isEarly(e *capture.Export) bool {
-	return e.Manifest && slices.ContainsFunc(q.queue, func(other *capture.Export) bool {
-		return other.Capture == e.Capture && other.Target == e.Target && !other.Manifest && holds(other)
-	})
 }

@@ -131,6 +131,7 @@ func (q *Queue) tried(ctx context.Context, e *capture.Export, err error) capture
 	case err == nil:
 		e.State, e.Error, e.Finished, e.Sent, e.Failing, e.Upload = capture.ExportDone, "", time.Now(), e.Bytes, time.Time{}, ""
 		delete(q.resting, e.Target)
+		delete(q.setbacks, e)
 	case errors.As(err, &gone) && gone.Code == menu.NotFound:
 		e.State, e.Error, e.Finished = capture.ExportFailed, gone.Message, time.Now()
 	default:
@@ -264,6 +265,9 @@ func (q *Queue) passes(e *capture.Export, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if r := q.running[e]; r != nil {
+		if r.since.IsZero() {
+			r.since = time.Now()
+		}
 		r.passed += int64(n)
 		r.meter.add(time.Now(), r.passed)
 	}
