@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -106,7 +107,25 @@ func (l *List) Set(text string) error {
 	if n := len(set.impossible); n > 0 && n == len(list) {
 		return set.impossible[0]
 	}
+	if err := list.mapped(); err != nil {
+		return err
+	}
 	*l = list
+	return nil
+}
+
+// mapped returns the refusal of an address of IPv4 in the form of IPv6. No packet has it so.
+func (l List) mapped() error {
+	for i, f := range l {
+		for _, m := range members {
+			for word := range strings.FieldsFuncSeq(*m.of(&f), func(r rune) bool { return strings.ContainsRune(" ;,!()-/", r) }) {
+				if a, err := netip.ParseAddr(word); err == nil && a.Is4In6() {
+					return &Error{Index: i, Member: m.name, Text: fmt.Sprintf("%q: packets of IPv4 have no such address", bounded(word)),
+						Try: "Write " + a.Unmap().String()}
+				}
+			}
+		}
+	}
 	return nil
 }
 
@@ -175,7 +194,7 @@ var errBlank = &listError{"There is nothing but blanks in filters; CLEAR is no f
 
 // fromLine reads the form of a line.
 func fromLine(line string) (List, error) {
-	words := strings.Fields(line)
+	words := wordsOf(line)
 	var list List
 	for {
 		f, rest, err := one(len(list), words)
@@ -206,9 +225,7 @@ func one(index int, words []string) (f Filter, rest []string, err error) {
 			m = members[0]
 			value, words = words[0], words[1:]
 		default:
-			return f, nil, &Error{Index: index, Text: fmt.Sprintf("%q is not understood here", bounded(words[0])),
-				Try: "After the protocol write " + strings.ToLower(strings.Join(Members()[1:], ", ")) +
-					", each with its value, and the word or before the next filter"}
+			return f, nil, &Error{Index: index, Text: fmt.Sprintf("%q is not understood here", bounded(words[0])), Try: instead(words[0])}
 		}
 		if seen[m.name] {
 			return f, nil, &Error{Index: index, Member: m.name, Text: "it is given twice"}
@@ -222,6 +239,43 @@ func one(index int, words []string) (f Filter, rest []string, err error) {
 		return f, nil, &Error{Index: index, Text: "the filter is missing; any is one that every packet matches"}
 	}
 	return f, words, nil
+}
+
+// instead says what to write in the place of a word that stands where the name of a field must.
+func instead(word string) string {
+	name, value, assigned := strings.Cut(strings.ToLower(word), "=")
+	var near []string
+	for _, m := range members[1:] {
+		if field := strings.ToLower(m.name); len(name) >= 4 && strings.Contains(field, name) {
+			near = append(near, field)
+		}
+	}
+	switch {
+	case len(near) == 1 && assigned && value != "":
+		return "Write " + near[0] + " " + bounded(value)
+	case len(near) > 0:
+		return "Did you mean " + strings.Join(near, " or ") + "?"
+	case slices.Contains([]string{"and", "not", "src", "dst", "host", "net"}, name):
+		return "The argument filter takes expressions as tcpdump has them; here it is such as tcp remoteaddress 192.0.2.3 remoteport 443"
+	}
+	return "After the protocol write " + strings.ToLower(strings.Join(Members()[1:], ", ")) +
+		", each with its value, and the word or before the next filter"
+}
+
+// wordsOf returns the words of a line. Blanks beside the signs of lists and ranges are in no value.
+func wordsOf(line string) (words []string) {
+	for _, word := range strings.Fields(line) {
+		last := len(words) - 1
+		_, field := find(word)
+		switch {
+		case last < 0, field, strings.EqualFold(word, or):
+		case strings.ContainsAny(words[last][len(words[last])-1:], "-;,!("), strings.ContainsAny(word[:1], "-;,)"):
+			words[last] += word
+			continue
+		}
+		words = append(words, word)
+	}
+	return words
 }
 
 // Next returns the field, by its name in JSON, that the last filter of a line does not say yet: "" if it

@@ -197,9 +197,15 @@ func fault(err error) error {
 	if !errors.As(err, &wrong) {
 		return err
 	}
-	e := &Error{Index: wrong.Filter, Member: wrong.Field, Text: fmt.Sprintf("%q: %s", bounded(wrong.Value), wrong.Message)}
-	if wrong.Replacement != "" {
+	e := &Error{Index: wrong.Filter, Member: wrong.Field, Text: wrong.Message}
+	if value := fmt.Sprintf("%q", bounded(wrong.Value)); !strings.HasPrefix(e.Text, value) {
+		e.Text = value + ": " + e.Text
+	}
+	switch {
+	case wrong.Replacement != "":
 		e.Try = "Try " + wrong.Replacement
+	case wrong.Value == "*":
+		e.Try = "Write any for every value"
 	}
 	return e
 }

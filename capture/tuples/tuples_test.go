@@ -118,6 +118,8 @@ func TestLine(t *testing.T) {
 		{"protocol tcp localport any", "tcp"},
 		{"remoteport 53", "remoteport 53"},
 		{"any", "any"},
+		{"tcp remoteport 443, 80 - 85 ;8080; localport ( 1 ; 2 ) or udp remoteport 53; or icmp",
+			"tcp localport (1;2) remoteport 443,80-85;8080; or udp remoteport 53; or icmp"},
 		{"", ""},
 		{"clear", ""},
 		{`[{"protocol":"TCP","RemoteIPAddress":"1.1.1.1 - 2.2.2.2"},{}]`, "TCP remoteaddress 1.1.1.1-2.2.2.2 or any"},
@@ -159,6 +161,30 @@ func TestLineRefuses(t *testing.T) {
 		if err := list.Set(test.line); fmt.Sprint(err) != test.want || list[0].Protocol != "before" {
 			t.Errorf("%s: got %v, want %s", test.line, err, test.want)
 		}
+	}
+}
+
+// What is written as people write it elsewhere is refused with what to write here.
+func TestHints(t *testing.T) {
+	for line, want := range map[string]string{
+		"tcp port 443":             "Did you mean localport or remoteport?",
+		"tcp remoteaddr 192.0.2.1": "Did you mean remoteaddress?",
+		"tcp RemotePort=443":       "Write remoteport 443",
+		"tcp dst port 443":         "The argument filter takes expressions as tcpdump has them; here it is such as tcp remoteaddress 192.0.2.3 remoteport 443",
+		"tcp 443":                  "After the protocol write localaddress, localport, remoteaddress, remoteport, each with its value, and the word or before the next filter",
+		"tcp remoteport *":         "Write any for every value",
+		"remoteaddress *":          "Write any for every value",
+		"*":                        "Write any for every value",
+		"udp or remoteaddress 10.0.0.1;::ffff:c000:201": "Write 192.0.2.1",
+		"remoteaddress ::ffff:192.0.2.1/128":            "Write 192.0.2.1",
+	} {
+		var wrong *Error
+		if err := new(List).Set(line); !errors.As(err, &wrong) || wrong.Try != want {
+			t.Errorf("%s: %v, %+v", line, err, wrong)
+		}
+	}
+	if err := new(List).Set("remoteaddress host"); fmt.Sprint(err) != `filters[0].remoteAddress: "host" is not an IP address` {
+		t.Error(err)
 	}
 }
 
