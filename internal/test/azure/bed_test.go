@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,6 +24,7 @@ import (
 	"diagsh/internal/test/appliance"
 	"diagsh/internal/test/await"
 	"diagsh/internal/test/netnstest"
+	"diagsh/internal/test/tether"
 )
 
 // Who the appliance is to clients; the names are the defaults.
@@ -163,7 +163,7 @@ func newStore(b *bed) *store {
 	if _, err := os.Stat(program); err != nil {
 		netnstest.Missing(b.t, "azurite is missing: internal/test/packages.sh installs it")
 	}
-	cmd := exec.Command(netnstest.Tool(b.t, "node"), program, "--blobHost", "127.0.0.1", "--blobPort", "10000", "--location", b.t.TempDir(),
+	cmd, end := tether.Command(b.t, netnstest.Tool(b.t, "node"), program, "--blobHost", "127.0.0.1", "--blobPort", "10000", "--location", b.t.TempDir(),
 		"--silent", "--disableTelemetry", "--skipApiVersionCheck")
 	cmd.Env = append(os.Environ(), "AZURITE_ACCOUNTS="+account+":"+key)
 	var said bytes.Buffer
@@ -171,7 +171,7 @@ func newStore(b *bed) *store {
 	if err := b.Launch(cmd); err != nil {
 		b.t.Fatal(err)
 	}
-	b.t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	b.t.Cleanup(end)
 	const address = "127.0.0.1:10000"
 	dial := func(ctx context.Context, network, _ string) (c net.Conn, err error) {
 		b.ns.Do(b.t, func() { c, err = new(net.Dialer).DialContext(ctx, network, address) })

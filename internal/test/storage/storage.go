@@ -32,6 +32,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"diagsh/internal/test/await"
+	"diagsh/internal/test/tether"
 )
 
 // tools is where internal/test/packages.sh keeps the peers.
@@ -65,8 +66,8 @@ func Azblob(t testing.TB, o Options) *Peer {
 	p := newPeer(t, "azblob", o)
 	script := need(t, tools+"node/node_modules/azurite/dist/src/blob/main.js")
 	host, port, _ := net.SplitHostPort(p.Address)
-	p.run(t, o, exec.Command("node", script, "--blobHost", host, "--blobPort", port, "--location", p.Dir, "--silent", "--disableTelemetry",
-		"--skipApiVersionCheck"), "AZURITE_ACCOUNTS="+Account+":"+p.Secret)
+	p.run(t, o, []string{"node", script, "--blobHost", host, "--blobPort", port, "--location", p.Dir, "--silent", "--disableTelemetry",
+		"--skipApiVersionCheck"}, "AZURITE_ACCOUNTS="+Account+":"+p.Secret)
 	key, err := container.NewSharedKeyCredential(Account, p.Secret)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +98,7 @@ func S3(t testing.TB, o Options) *Peer {
 	if err := os.MkdirAll(filepath.Join(p.Dir, Bucket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p.run(t, o, exec.Command(program, "--port", p.Address, "--quiet", "posix", p.Dir), "ROOT_ACCESS_KEY="+Account, "ROOT_SECRET_KEY="+p.Secret)
+	p.run(t, o, []string{program, "--port", p.Address, "--quiet", "posix", p.Dir}, "ROOT_ACCESS_KEY="+Account, "ROOT_SECRET_KEY="+p.Secret)
 	return p
 }
 
@@ -130,8 +131,9 @@ func newPeer(t testing.TB, scheme string, o Options) *Peer {
 	return p
 }
 
-func (p *Peer) run(t testing.TB, o Options, command *exec.Cmd, environment ...string) {
+func (p *Peer) run(t testing.TB, o Options, words []string, environment ...string) {
 	t.Helper()
+	command, end := tether.Command(t, words[0], words[1:]...)
 	log, err := os.Create(filepath.Join(t.TempDir(), "peer.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -146,8 +148,7 @@ func (p *Peer) run(t testing.TB, o Options, command *exec.Cmd, environment ...st
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		command.Process.Kill()
-		command.Wait()
+		end()
 		log.Close()
 		if t.Failed() {
 			text, _ := os.ReadFile(log.Name())
