@@ -3,6 +3,7 @@ package menu
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"diagsh/internal/menu/words"
 )
@@ -11,24 +12,29 @@ import (
 // quotes, it says what to type. line is the whole line, given what of it is for the arguments.
 func (c *Command) inQuotes(line, given []Word, prompt bool, err error) error {
 	e, ok := errors.AsType[*Error](err)
-	from, to := c.severalWords(given)
-	if !ok || e.Code != Usage || from == to {
+	var parts []Word // the values, with their keywords
+	whole, wrong := given, ""
+	for from, to := c.severalWords(whole); from < to; from, to = c.severalWords(whole) {
+		value := Word{Text: words.Joined(whole[from:to], false), Quoted: true}
+		parts = append(append(parts, whole[max(0, from-1):from]...), value)
+		wrong += " " + value.Text
+		whole = slices.Concat(whole[:from], []Word{value}, whole[to:])
+	}
+	if !ok || e.Code != Usage || len(parts) == 0 {
 		return err
 	}
-	value := Word{Text: words.Joined(given[from:to], false), Quoted: true}
-	whole := slices.Concat(given[:from], []Word{value}, given[to:])
 	args, err := c.arguments(whole, prompt)
 	const most = 300 // bytes of a hint
-	part := words.Joined(whole[max(0, from-1):from+1], true)
+	part := words.Joined(parts, true)
 	switch meant := words.Joined(slices.Concat(line[:len(line)-len(given)], whole), true); {
 	case len(part) > most:
 		return e.WithHint("Put quotes around a value of several words")
 	case err == nil && len(meant) <= most && !c.HasSecret(args):
 		return e.WithHint(inQuotes, meant)
-	case err == nil:
+	case err == nil, slices.Contains(strings.Fields(wrong), e.Argument):
 		return e.WithHint(inQuotes, part)
 	case c.abbreviated(e.Argument) == nil && c.nearestParam(e.Argument) == "":
-		e.Hint = "Before " + e.Argument + " a keyword is missing, such as " + c.keyword()
+		e.Hint = "Before " + e.Argument + " a keyword is missing: " + strings.Join(some(c.paramNames()), ", ")
 	}
 	return e.WithHint(inQuotes+". %s", part, e.Hint)
 }
@@ -61,10 +67,4 @@ func (c *Command) severalWords(given []Word) (from, to int) {
 		}
 	}
 	return 0, 0
-}
-
-// keyword returns the name of the first argument that a line names.
-func (c *Command) keyword() string {
-	i := slices.IndexFunc(c.Params, func(p Param) bool { return !p.Main && !p.Next && !p.Before })
-	return c.Params[i].Name
 }

@@ -44,16 +44,19 @@ func TestSeveralWordsWithoutQuotes(t *testing.T) {
 	}}}}
 	const meant = "A value of several words is in quotes: "
 	for line, want := range map[string]string{
-		"captures start x ends tcp remoteport 443":                         meant + `captures start x ends "tcp remoteport 443"`,
-		"captures --json start x ends tcp remoteport 443 interfaces 'a b'": meant + `captures start x ends "tcp remoteport 443" interfaces "a b"`,
-		"captures start filter host 192.0.2.1 and port 25":                 meant + `captures start filter "host 192.0.2.1 and port 25"`,
-		`captures start filter host 'a"b' or c`:                            meant + `captures start filter 'host a"b or c'`,
-		"captures explain tcp port 80":                                     meant + `captures explain "tcp port 80"`,
-		"captures start x any ends tcp remoteport 443":                     meant + `ends "tcp remoteport 443". Before any a keyword is missing, such as interfaces`,
-		"captures start x intefaces a ends tcp remoteport 443":             meant + `ends "tcp remoteport 443". Did you mean interfaces?`,
-		"captures start x secret hidden ends tcp remoteport 443":           meant + `ends "tcp remoteport 443"`,
-		"captures start x ends 'tcp' interfacess a":                        "Did you mean interfaces?",
-		"captures start x interfaces a b":                                  "It takes name, interfaces, filter, ends, secret",
+		"captures start x ends tcp remoteport 443":                            meant + `captures start x ends "tcp remoteport 443"`,
+		"captures --json start x ends tcp remoteport 443 interfaces 'a b'":    meant + `captures start x ends "tcp remoteport 443" interfaces "a b"`,
+		"captures start filter host 192.0.2.1 and port 25":                    meant + `captures start filter "host 192.0.2.1 and port 25"`,
+		`captures start filter host 'a"b' or c`:                               meant + `captures start filter 'host a"b or c'`,
+		"captures start x filter host a ends tcp remoteport 443":              meant + `captures start x filter "host a" ends "tcp remoteport 443"`,
+		"captures start filter host a any 'b' ends tcp remoteport 443 secret": meant + `filter "host a any b" ends "tcp remoteport 443"`,
+		"captures explain 'a' b":                                              "It takes expression",
+		"captures explain tcp port 80":                                        meant + `captures explain "tcp port 80"`,
+		"captures start x any ends tcp remoteport 443":                        meant + `ends "tcp remoteport 443". Before any a keyword is missing: name, interfaces, filter, ends, secret`,
+		"captures start x intefaces a ends tcp remoteport 443":                meant + `ends "tcp remoteport 443". Did you mean interfaces?`,
+		"captures start x secret hidden ends tcp remoteport 443":              meant + `ends "tcp remoteport 443"`,
+		"captures start x ends 'tcp' interfacess a":                           "Did you mean interfaces?",
+		"captures start x interfaces a b":                                     "It takes name, interfaces, filter, ends, secret",
 	} {
 		_, err := top.Parse(nil, line, false, nil)
 		if e := menu.AsError(err); e == nil || e.Code != menu.Usage || e.Hint != want {
