@@ -39,7 +39,7 @@ func deleteCommand(s captureService) *menu.Command {
 			return nil
 		},
 		Run: func(_ context.Context, caller menu.Caller, a deleteArgs, out *menu.Out[captures.Removed]) error {
-			return a.note(s, caller, access.OperationDelete, a.Name, func() error { return a.delete(s, caller, out) })
+			return a.note(s, caller, access.Operation{Act: access.OperationDelete, Capture: a.Name, Files: a.Files != keepFiles}, func() error { return a.delete(s, caller, out) })
 		},
 		TextTable: captures.RemovedTable,
 	}.Command()

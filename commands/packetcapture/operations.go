@@ -12,7 +12,7 @@ import (
 // An operationService keeps what became of acts that were given a name.
 type operationService interface {
 	// BeginOperation notes that an act on a capture begins; end is called once, with its error.
-	BeginOperation(caller menu.Caller, id, act, capture string) (end func(error), err error)
+	BeginOperation(caller menu.Caller, o access.Operation) (end func(error), err error)
 	Operations() []access.Operation
 }
 
@@ -52,12 +52,13 @@ type noted struct {
 	Operation string `arg:"operation,bound" group:"expert" help:"For programs: a name of letters, digits and hyphens, by which operations says how this ended."`
 }
 
-// note does something as an operation, if it has a name.
-func (n noted) note(s operationService, caller menu.Caller, act, capture string, do func() error) error {
+// note does something as an operation, if it has a name. o says what it does, and to which capture.
+func (n noted) note(s operationService, caller menu.Caller, o access.Operation, do func() error) error {
 	if n.Operation == "" {
 		return do()
 	}
-	end, err := s.BeginOperation(caller, n.Operation, act, capture)
+	o.ID = n.Operation
+	end, err := s.BeginOperation(caller, o)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func startCommand(s captureService) *menu.Command {
 			return suggestScenario(s, argument)
 		},
 		Run: func(_ context.Context, caller menu.Caller, r startArgs, out *menu.Out[capture.Status]) error {
-			return r.note(s, caller, access.OperationStart, r.Name, func() error { return r.start(s, caller, out) })
+			return r.note(s, caller, access.Operation{Act: access.OperationStart, Capture: r.Name}, func() error { return r.start(s, caller, out) })
 		},
 		Text: captures.Status,
 	}.Command()

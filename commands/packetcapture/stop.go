@@ -26,7 +26,7 @@ func stopCommand(s captureService) *menu.Command {
 			return stop.Ask(ctx, caller, a.StopArgs, q)
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a stopArgs, out *menu.Out[capture.Status]) error {
-			return a.note(s, caller, access.OperationStop, a.Name, func() error { return stop.Run(ctx, caller, a.StopArgs, out) })
+			return a.note(s, caller, access.Operation{Act: access.OperationStop, Capture: a.Name}, func() error { return stop.Run(ctx, caller, a.StopArgs, out) })
 		},
 		Text: stop.Text,
 	}.Command()

@@ -22,6 +22,7 @@ type Operation struct {
 	ID        string          `json:"operation"`
 	Act       string          `json:"type"` // start, stop, delete
 	Capture   string          `json:"capture"`
+	Files     bool            `json:"deletesFiles,omitempty"` // of a delete: the files go, too
 	User      string          `json:"user"`
 	State     string          `json:"state"` // Running, Succeeded, Failed
 	StartTime time.Time       `json:"startTime"`

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -41,6 +43,8 @@ func child(role, dir string) {
 		d.Login(context.Background(), access.Credentials{User: "ops", Source: "192.0.2.1", Password: "ops-secret"})
 		fmt.Println("logged in")
 		select {}
+	case "operations":
+		startForever(d)
 	case "certificates":
 		commitCertificates(d)
 	case "portlog":
@@ -53,6 +57,73 @@ func child(role, dir string) {
 			}
 			fmt.Println(name)
 		}
+	}
+}
+
+// startForever starts captures as operations, and says the name of each before it does.
+func startForever(d *Daemon) {
+	o := capture.Options{Interfaces: []string{"lo"}}
+	filters := make([]string, 40) // so that it takes some time
+	for n := range filters {
+		filters[n] = fmt.Sprintf("tcp localaddress 10.0.%d.1-10.0.%d.200 remoteport %d;%d", n, n, 1+n, 100+n)
+	}
+	if err := o.Filters.Set(strings.Join(filters, " or ")); err != nil {
+		fmt.Println("failed", err)
+	}
+	for n := 0; ; n++ {
+		name := fmt.Sprintf("c%d", n)
+		fmt.Println(name)
+		end, err := d.BeginOperation(roomtest.Admin, access.Operation{ID: name, Act: access.OperationStart, Capture: name})
+		if err == nil {
+			_, err = d.StartCapture(roomtest.Admin, capture.Request{Name: name, Partial: capture.Partial{Options: o}})
+			end(err)
+		}
+		if err == nil {
+			_, err = d.StopCapture(roomtest.Admin, name)
+		}
+		if err != nil {
+			fmt.Println("failed", err)
+		}
+	}
+}
+
+// Wherever a start is cut off, its operation has succeeded if the capture began, and has failed if it did not.
+func TestKillDuringOperations(t *testing.T) {
+	says := func(path string) bool {
+		data, _ := os.ReadFile(path)
+		return strings.Contains(string(data), `"c1"`)
+	}
+	for what, cut := range map[string]func(dir string) bool{
+		"it is noted":   func(dir string) bool { return says(filepath.Join(dir, "operations.json")) },
+		"it has a name": func(dir string) bool { return says(filepath.Join(dir, "captures.json")) },
+		"it has a file": func(dir string) bool {
+			parts, _ := filepath.Glob(filepath.Join(dir, "diagnostic", ".*-c1-*"))
+			return len(parts) > 0
+		},
+		"it has stopped": func(dir string) bool {
+			files, _ := filepath.Glob(filepath.Join(dir, "diagnostic", "*-c1-*"))
+			return len(files) > 0
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := roomtest.DataDir(t)
+			v := startVictim(t, nil, "operations", dir)
+			await.Until(t, what, func() bool { return cut(dir) })
+			v.kill()
+			d := start(t, Options{Dir: dir})
+			await.Until(t, "the operations have ended", func() bool {
+				return !slices.ContainsFunc(d.Operations(), func(o access.Operation) bool { return o.State == access.OperationRunning })
+			})
+			if len(d.Operations()) < 2 {
+				t.Fatalf("the operations are %+v", d.Operations())
+			}
+			for _, o := range d.Operations() {
+				s, err := d.Capture(o.Capture)
+				if began := err == nil && s.StopReason != capture.StartFailed; began != (o.State == access.OperationSucceeded) {
+					t.Errorf("%+v of the capture %+v, %v", o, s, err)
+				}
+			}
+		})
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"diagsh/capture"
+	"diagsh/internal/daemon/captures/beside"
 	"diagsh/internal/menu"
+	"diagsh/internal/test/await"
 	"diagsh/internal/test/roomtest"
 )
 
@@ -35,6 +37,55 @@ func TestStoppedCapturesAreOnTheDisk(t *testing.T) {
 	b.ns.Do(t, func() { after = start(t, roomOptions{Dir: left, Hostname: "mx1"}) })
 	if s, err := after.Capture("one"); err != nil || s.State != capture.Stopped || s.StopReason != capture.StoppedByUser {
 		t.Errorf("after the death of the appliance it is %+v, %v", s, err)
+	}
+}
+
+// A killer is a Recorder that keeps what a death would leave at the moment when captures begin.
+type killer struct {
+	t    *testing.T
+	dir  string
+	left string
+}
+
+func (*killer) Kind() beside.Kind           { return beside.Flows }
+func (*killer) Wanted(capture.Options) bool { return true }
+
+func (k *killer) Begin(beside.Capture, *beside.File) (func(), error) {
+	k.left = dead(k.t, k.dir)
+	return func() {}, nil
+}
+
+// A capture whose appliance died before it began says so, and not that it was interrupted; its name can be
+// had again. One that persists begins.
+func TestCapturesThatNeverBegan(t *testing.T) {
+	for _, persistent := range []bool{false, true} {
+		dir := t.TempDir()
+		b := newBed(t, roomOptions{Dir: dir, Hostname: "mx1"})
+		k := &killer{t: t, dir: dir}
+		b.d.recorders = []beside.Recorder{k}
+		b.mustStart(ask("one", capture.Options{Interfaces: []string{"lo"}, Persistent: persistent}))
+		began := dead(t, dir)
+		for what, left := range map[string]string{"never": k.left, "began": began} {
+			var after *rooms
+			b.ns.Do(t, func() { after = start(t, roomOptions{Dir: left, Hostname: "mx1"}) })
+			await.Until(t, "the table is settled", func() bool { return !after.isBusy("one") })
+			s, err := after.Capture("one")
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case persistent && s.State == capture.Running:
+			case what == "never" && !persistent && s.State == capture.Error && s.StopReason == capture.StartFailed && s.Error != "":
+			case what == "began" && !persistent && s.State == capture.Stopped && s.StopReason == capture.Interrupted:
+			default:
+				t.Errorf("persistent %v, %s: after the death of the appliance it is %+v", persistent, what, s)
+			}
+			if s.State != capture.Running {
+				if err := after.DeleteCapture(roomtest.Admin, "one"); err != nil {
+					t.Error(err)
+				}
+			}
+		}
 	}
 }
 

@@ -81,8 +81,8 @@ func (t *Table) marshal() ([]byte, error) {
 	return t.capturesFile.Encode(file)
 }
 
-// Recover finishes what a crash left: captures that ran become Stopped for the reason Interrupted,
-// and their files, trimmed to the last whole packet, get their names. So do files of which nothing
+// Recover finishes what a crash left: captures that ran become Stopped for the reason Interrupted, those
+// that were about to begin become Error for the reason StartFailed, and their files, trimmed to the last whole packet, get their names. So do files of which nothing
 // is known. Then captures that persist are resumed, and those that were planned wait for their
 // time. It is called once, before files are copied.
 func (t *Table) Recover() {
@@ -118,6 +118,10 @@ func (t *Table) interrupted() []*entry {
 				r.Status.StartTime = r.Spec.Start
 			}
 			r.Status.State, r.Status.StopReason = capture.Stopped, capture.Interrupted
+			if t.neverBegan(r) {
+				r.Status.State, r.Status.StopReason = capture.Error, capture.StartFailed
+				r.Status.Error = "The appliance ended before the capture began"
+			}
 			r.Unqueued = true
 			r.busy = true // It is not deleted before its files are finished.
 		}
@@ -137,6 +141,16 @@ func (t *Table) hadBegun(r *entry) bool {
 		_, err := t.root.Lstat(capture.PartName(f.name))
 		return err == nil
 	})
+}
+
+// neverBegan reports whether the appliance died between taking the name of a capture and its beginning, for
+// which its first file is made. One that persists begins now.
+func (t *Table) neverBegan(r *entry) bool {
+	if r.Spec.Persistent || len(r.Status.Files) > 0 || r.Status.FilesRemoved > 0 {
+		return false
+	}
+	files, err := t.numbers(r)
+	return err == nil && len(files) == 0
 }
 
 // recoverEntry finishes the files of a capture that ran when the appliance died, and keeps what

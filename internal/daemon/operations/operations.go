@@ -2,7 +2,8 @@
 // not wait for the end of an act asks here, also after the appliance has started again.
 //
 // An operation is on the disk before its act begins. One that the death of the appliance has cut off is
-// brought to its end by the next start: what was to be stopped or deleted is.
+// brought to its end by the next start: what was to be stopped or deleted is. A start has succeeded if its
+// capture began, also where the same death ended that.
 package operations
 
 import (
@@ -35,6 +36,7 @@ type Captures interface {
 	Capture(name string) (capture.Status, error)
 	StopCapture(caller menu.Caller, name string) (capture.Status, error)
 	ForgetCapture(caller menu.Caller, name string) error
+	DeleteCapture(caller menu.Caller, name string) error
 }
 
 // Options are what a Room needs of the rooms around it.
@@ -93,12 +95,14 @@ func (r *Room) Start() {
 
 // finish does what is left to do of an operation, and returns how it ended.
 func (r *Room) finish(o access.Operation) error {
-	_, err := r.captures.Capture(o.Capture)
+	if o.Capture == "" || o.Capture == capture.All {
+		return menu.Errorf(menu.Failed, "The appliance ended meanwhile, and this names no single capture").
+			WithHint("The list of captures says what is there")
+	}
+	status, err := r.captures.Capture(o.Capture)
 	switch {
-	case o.Act == access.OperationStart && isMissing(err):
-		return menu.Errorf(menu.Failed, "The appliance ended before the capture began").WithHint("Start it again")
 	case o.Act == access.OperationStart:
-		return err
+		return begun(o, status, err)
 	case o.Act == access.OperationDelete && isMissing(err):
 		return nil
 	}
@@ -106,10 +110,26 @@ func (r *Room) finish(o access.Operation) error {
 	if _, err = r.captures.StopCapture(caller, o.Capture); isState(err) {
 		err = nil // it does not run
 	}
-	if err == nil && o.Act == access.OperationDelete {
-		err = r.captures.ForgetCapture(caller, o.Capture)
+	switch {
+	case err != nil || o.Act != access.OperationDelete:
+		return err
+	case o.Files:
+		return r.captures.DeleteCapture(caller, o.Capture)
 	}
-	return err
+	return r.captures.ForgetCapture(caller, o.Capture)
+}
+
+// begun returns why a start that was cut off has failed. status is of the capture of its name as it is now,
+// and err why there is none. One that began before the start is another capture, or is what it was before.
+func begun(o access.Operation, status capture.Status, err error) error {
+	if err != nil && !isMissing(err) {
+		return err
+	}
+	planned := status.State == capture.NotStarted
+	if err == nil && status.StopReason != capture.StartFailed && (planned || !status.StartTime.Before(o.StartTime)) {
+		return nil
+	}
+	return menu.Errorf(menu.Failed, "The appliance ended before the capture began").WithHint("Start it again")
 }
 
 // isMissing reports whether an error says that there is no capture of a name.
@@ -144,15 +164,16 @@ func (r *Room) Sweep(now time.Time) {
 	}
 }
 
-// BeginOperation notes that an act on a capture begins. It returns when that is safe on the disk. The
-// caller calls end once, with the error of the act.
-func (r *Room) BeginOperation(caller menu.Caller, id, act, name string) (end func(error), err error) {
-	if id == "" || len(id) > mostName || strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" {
-		return nil, menu.BadArgument("operation", "%s is not a name for an operation", menu.Quoted(menu.Bounded(id, mostName))).
+// BeginOperation notes that an act on a capture begins: its identifier, the act and the capture, and of a
+// delete whether the files go. It returns when that is safe on the disk. The caller calls end once, with the
+// error of the act.
+func (r *Room) BeginOperation(caller menu.Caller, o access.Operation) (end func(error), err error) {
+	if o.ID == "" || len(o.ID) > mostName || strings.Trim(o.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" {
+		return nil, menu.BadArgument("operation", "%s is not a name for an operation", menu.Quoted(menu.Bounded(o.ID, mostName))).
 			WithHint("It has at most %d letters, digits and hyphens", mostName)
 	}
-	one := &access.Operation{ID: id, Act: act, Capture: name, User: caller.User, State: access.OperationRunning,
-		StartTime: time.Now().UTC()}
+	o.User, o.State, o.StartTime = caller.User, access.OperationRunning, time.Now().UTC()
+	one := &o
 	if err := r.add(one); err != nil {
 		return nil, err
 	}

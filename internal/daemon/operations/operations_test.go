@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,8 +20,10 @@ var caller = menu.Caller{User: "op", Role: menu.Operator}
 
 // A table has captures by name; true says that one runs.
 type table struct {
-	mu   sync.Mutex
-	runs map[string]bool
+	mu      sync.Mutex
+	runs    map[string]bool
+	status  map[string]capture.Status // of those that have another one than that they began now
+	deleted []string                  // with their files
 }
 
 func (t *table) Capture(name string) (capture.Status, error) {
@@ -29,7 +32,15 @@ func (t *table) Capture(name string) (capture.Status, error) {
 	if _, ok := t.runs[name]; !ok {
 		return capture.Status{}, menu.Errorf(menu.NotFound, "There is no capture %s", name)
 	}
-	return capture.Status{Name: name}, nil
+	if s, ok := t.status[name]; ok {
+		return s, nil
+	}
+	return capture.Status{Name: name, StartTime: time.Now()}, nil
+}
+
+func (t *table) DeleteCapture(caller menu.Caller, name string) error {
+	t.deleted = append(t.deleted, name)
+	return t.ForgetCapture(caller, name)
 }
 
 func (t *table) StopCapture(_ menu.Caller, name string) (capture.Status, error) {
@@ -65,7 +76,7 @@ func open(t *testing.T, dir string, captures Captures) *Room {
 
 func begin(t *testing.T, r *Room, id, act, name string) func(error) {
 	t.Helper()
-	end, err := r.BeginOperation(caller, id, act, name)
+	end, err := r.BeginOperation(caller, access.Operation{ID: id, Act: act, Capture: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +102,7 @@ func TestOperationsAreKept(t *testing.T) {
 	begin(t, r, "a-2", access.OperationStart, "two")(menu.BadArgument("filters", "It is wrong").WithHint("Mend it"))
 	begin(t, r, "a-3", access.OperationStart, "three")(fmt.Errorf("a secret of the machine"))
 	for _, id := range []string{"a-1", "", "a b", "../x", strings.Repeat("x", 65)} {
-		if _, err := r.BeginOperation(caller, id, access.OperationStop, "one"); err == nil {
+		if _, err := r.BeginOperation(caller, access.Operation{ID: id, Act: access.OperationStop, Capture: "one"}); err == nil {
 			t.Errorf("there can be an operation %q", id)
 		}
 	}
@@ -113,7 +124,8 @@ func TestOperationsAreKept(t *testing.T) {
 	}
 }
 
-// Operations that the death of the appliance has cut off are brought to their ends.
+// Operations that the death of the appliance has cut off are brought to their ends. None has succeeded whose
+// act never came to be.
 func TestOperationsThatAreCutOff(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir, &table{})
@@ -125,10 +137,27 @@ func TestOperationsThatAreCutOff(t *testing.T) {
 		"stopgone": {Act: access.OperationStop, Capture: "gone"},
 		"delete":   {Act: access.OperationDelete, Capture: "persists"},
 		"deleted":  {Act: access.OperationDelete, Capture: "gone"},
+		"files":    {Act: access.OperationDelete, Capture: "filed", Files: true},
+		"cut":      {Act: access.OperationStart, Capture: "interrupted"},
+		"never":    {Act: access.OperationStart, Capture: "failed"},
+		"refused":  {Act: access.OperationStart, Capture: "older"},
+		"later":    {Act: access.OperationStart, Capture: "planned"},
+		"unnamed":  {Act: access.OperationStart},
+		"all":      {Act: access.OperationDelete, Capture: "ALL"},
 	} {
-		begin(t, r, id, o.Act, o.Capture)
+		o.ID = id
+		if _, err := r.BeginOperation(caller, o); err != nil {
+			t.Fatal(err)
+		}
 	}
-	captures := &table{runs: map[string]bool{"began": true, "runs": true, "stopped": false, "persists": true}}
+	captures := &table{runs: map[string]bool{"began": true, "runs": true, "stopped": false, "persists": true, "filed": true, "interrupted": false,
+		"failed": false, "older": true, "planned": false},
+		status: map[string]capture.Status{
+			"interrupted": {State: capture.Stopped, StopReason: capture.Interrupted, StartTime: time.Now()},
+			"failed":      {State: capture.Error, StopReason: capture.StartFailed, StartTime: time.Now()},
+			"older":       {State: capture.Running, StartTime: time.Now().Add(-time.Hour)},
+			"planned":     {State: capture.NotStarted},
+		}}
 	after := open(t, dir, captures)
 	after.Start()
 	if err := after.Close(t.Context()); err != nil {
@@ -136,13 +165,14 @@ func TestOperationsThatAreCutOff(t *testing.T) {
 	}
 	for id, want := range map[string]string{"began": access.OperationSucceeded, "not": access.OperationFailed, "stop": access.OperationSucceeded,
 		"stopped": access.OperationSucceeded, "stopgone": access.OperationFailed, "delete": access.OperationSucceeded,
-		"deleted": access.OperationSucceeded} {
+		"deleted": access.OperationSucceeded, "files": access.OperationSucceeded, "cut": access.OperationSucceeded, "never": access.OperationFailed,
+		"refused": access.OperationFailed, "later": access.OperationSucceeded, "unnamed": access.OperationFailed, "all": access.OperationFailed} {
 		if o := find(t, after, id); o.State != want {
 			t.Errorf("%s is %+v", id, o)
 		}
 	}
-	if _, err := captures.Capture("persists"); err == nil || captures.runs["runs"] || !captures.runs["began"] {
-		t.Errorf("the captures are %v", captures.runs)
+	if _, err := captures.Capture("persists"); err == nil || captures.runs["runs"] || !captures.runs["began"] || !slices.Equal(captures.deleted, []string{"filed"}) {
+		t.Errorf("the captures are %v, and with their files %v are gone", captures.runs, captures.deleted)
 	}
 }
 
@@ -176,7 +206,7 @@ func TestOperationsNeedTheDisk(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir, &table{})
 	r.file.Path = filepath.Join(dir, "missing", "operations.json")
-	if _, err := r.BeginOperation(caller, "one", access.OperationStop, "one"); err == nil || len(r.Operations()) != 0 {
+	if _, err := r.BeginOperation(caller, access.Operation{ID: "one", Act: access.OperationStop, Capture: "one"}); err == nil || len(r.Operations()) != 0 {
 		t.Errorf("it began: %v", r.Operations())
 	}
 }
