@@ -290,7 +290,7 @@ func TestStatusWhileRunningAndAfter(t *testing.T) {
 	if err := json.Unmarshal(b, &members); err != nil {
 		t.Fatal(err)
 	}
-	for name := range strings.FieldsSeq(`name state stopReason interfaces onInterfaceGone filter filters effectiveFilter direction promiscuous
+	for name := range strings.FieldsSeq(`name state stopReason interfaces onInterfaceGone filter filters process effectiveFilter direction promiscuous
 		snapLength headersOnly format timePrecision mode limits rotation persistent drops processes scenario report protect comment caseNumber ringBytes rings cpus management
 		startTime endTime owner files packetsMatched packetsReceived packetsWritten packetsDropped packetsDiscarded
 		packetsBehindLimit packetsSeen packetsNotShown filesRemoved packetsRemoved bytesRemoved filesAwaitingExport bytesWritten error`) {

@@ -145,7 +145,7 @@ func TestCtrlC(t *testing.T) {
 		})
 		all := runsOf(a.Appliance)
 		if len(all) != runs+1 {
-			t.Errorf("%s: %d runs are in the audit log", c.line, len(all)-runs)
+			t.Errorf("%s: %d runs are in the audit log: %+v", c.line, len(all)-runs, all[runs:])
 			continue
 		}
 		if e := all[runs]; !strings.HasPrefix(c.line, e.Path) || e.Exit != int(c.status) || e.Seconds > 5 {

@@ -97,7 +97,8 @@ type Table struct {
 	tasks sync.WaitGroup // recovering, and each capture that is reserved
 
 	mu      sync.Mutex
-	entries []*entry // in the order of their starts
+	entries []*entry      // in the order of their starts
+	rested  chan struct{} // closed, and another, when a capture is not busy any more
 	closed  bool
 
 	notUrgentSaid sync.Once // that threads are not urgent was said
@@ -117,8 +118,8 @@ func Open(o Options) (*Table, error) {
 	t := &Table{
 		settings: o.Settings, audit: o.Audit, directory: o.Files, queue: o.Exports, recorders: o.Beside, liveOwners: o.LiveOwners,
 		product: o.Product, tell: o.Tell, settled: o.Settled, log: o.Log, lastSign: o.LastSign,
-		indexes: index.NewLibrary(indexBytes),
-		root:    o.Files.Root(), path: o.Files.Path(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep),
+		indexes: index.NewLibrary(indexBytes), rested: make(chan struct{}),
+		root: o.Files.Root(), path: o.Files.Path(), volume: pcapfile.NewVolume(keep), rings: afpacket.NewSpare(keep),
 		capturesFile: store.JSON[capturesFile]{Path: filepath.Join(o.Dir, "captures.json"), Version: 2, SetAside: o.SetAside},
 		settingsFile: store.JSON[settingsFile]{Path: filepath.Join(o.Dir, "settings.json"), Version: 2, SetAside: o.SetAside},
 	}
@@ -233,7 +234,8 @@ func (t *Table) cancel(name string) (capture.Status, bool) {
 		return capture.Status{}, false
 	}
 	s := &r.Status
-	s.State, s.StopReason, s.EndTime, r.busy = capture.Stopped, capture.StoppedByUser, time.Now(), false
+	s.State, s.StopReason, s.EndTime = capture.Stopped, capture.StoppedByUser, time.Now()
+	t.rest(r)
 	close(r.cancelled)
 	t.tell.Changed(s.Name)
 	return r.status(), true
@@ -418,7 +420,8 @@ func (t *Table) ForgetCapture(_ menu.Caller, name string) error {
 func (t *Table) putBack(r *entry, files []capture.FileInfo) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r.Status.Files, r.busy = files, false
+	r.Status.Files = files
+	t.rest(r)
 	t.tell.Changed(r.Status.Name)
 }
 

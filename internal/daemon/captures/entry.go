@@ -105,7 +105,8 @@ func (t *Table) setFilter(r *entry, f *programs.Filter) {
 func (t *Table) began(r *entry, job *capture.Job, files *beside.Set) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r.job, r.beside, r.busy = job, files, false
+	r.job, r.beside = job, files
+	t.rest(r)
 	t.tell.Changed(r.Status.Name)
 	r.Unqueued, r.Listed = true, nil
 	if t.closed { // The appliance began to stop meanwhile.
@@ -144,18 +145,29 @@ func (t *Table) recordEnd(s capture.Status) {
 // settle waits until nothing of the capture of a name is being begun, finished or deleted, at most
 // for stopWait.
 func (t *Table) settle(name string) {
-	const again = 20 * time.Millisecond
-	for end := time.Now().Add(stopWait); t.isBusy(name) && time.Now().Before(end); {
-		time.Sleep(again)
+	late := time.After(stopWait)
+	for busy, rested := t.isBusy(name); busy; busy, rested = t.isBusy(name) {
+		select {
+		case <-rested:
+		case <-late:
+			return
+		}
 	}
 }
 
-// isBusy reports whether something of the capture of a name is being begun, finished or deleted.
-func (t *Table) isBusy(name string) bool {
+// isBusy reports whether the capture of a name is busy. rested is closed when any capture is not any more.
+func (t *Table) isBusy(name string) (busy bool, rested <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r, ok := t.find(name)
-	return ok && r.busy && r.Status.State != capture.NotStarted
+	return ok && r.busy && r.Status.State != capture.NotStarted, t.rested
+}
+
+// rest notes that a capture is not busy any more, and wakes who waits. Called with the lock held.
+func (t *Table) rest(r *entry) {
+	r.busy = false
+	close(t.rested)
+	t.rested = make(chan struct{})
 }
 
 // noteEnd keeps how a job ended. It is called by the goroutine that notices first, and again by
@@ -173,6 +185,7 @@ func (t *Table) noteEnd(r *entry, job *capture.Job, s capture.Status) {
 func (t *Table) notBegun(r *entry, s capture.Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r.Status, r.busy, r.memory = s, false, 0
+	r.Status, r.memory = s, 0
+	t.rest(r)
 	t.tell.Changed(s.Name)
 }

@@ -79,6 +79,7 @@ func (t *Table) drop(r *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.entries = slices.DeleteFunc(t.entries, func(other *entry) bool { return other == r })
+	t.rest(r)
 	t.tell.Changed(r.Status.Name)
 }
 

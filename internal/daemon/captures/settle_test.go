@@ -7,7 +7,6 @@ import (
 	"diagsh/capture"
 	"diagsh/internal/daemon/captures/beside"
 	"diagsh/internal/menu"
-	"diagsh/internal/test/await"
 	"diagsh/internal/test/roomtest"
 )
 
@@ -68,7 +67,7 @@ func TestCapturesThatNeverBegan(t *testing.T) {
 		for what, left := range map[string]string{"never": k.left, "began": began} {
 			var after *rooms
 			b.ns.Do(t, func() { after = start(t, roomOptions{Dir: left, Hostname: "mx1"}) })
-			await.Until(t, "the table is settled", func() bool { return !after.isBusy("one") })
+			after.settle("one")
 			s, err := after.Capture("one")
 			if err != nil {
 				t.Fatal(err)

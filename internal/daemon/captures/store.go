@@ -82,9 +82,9 @@ func (t *Table) marshal() ([]byte, error) {
 }
 
 // Recover finishes what a crash left: captures that ran become Stopped for the reason Interrupted, those
-// that were about to begin become Error for the reason StartFailed, and their files, trimmed to the last whole packet, get their names. So do files of which nothing
-// is known. Then captures that persist are resumed, and those that were planned wait for their
-// time. It is called once, before files are copied.
+// that were about to begin become Error for the reason StartFailed, and their files, trimmed to the last
+// whole packet, get their names. So do files of which nothing is known. Then captures that persist are
+// resumed, and those that were planned wait for their time. It is called once, before files are copied.
 func (t *Table) Recover() {
 	done := make(chan struct{})
 	entries := t.interrupted()
@@ -315,7 +315,7 @@ func (t *Table) recovered(r *entry, files []capture.FileInfo, err error, lastSig
 	if err != nil {
 		s.Error = "the file cannot be finished"
 	}
-	r.busy = false
+	t.rest(r)
 	t.tell.Changed(s.Name)
 	return r.status()
 }

@@ -45,19 +45,20 @@ func (t *sftpCopy) copy(ctx context.Context, sent Progress) error {
 	if err != nil {
 		return err
 	}
-	if there != foundFile {
-		if err := t.bring(ctx, there, sent); err != nil {
-			return err
-		}
+	if there == foundFile {
+		err = t.note()
+	} else {
+		err = t.bring(ctx, there, sent)
 	}
-	if err := t.note(); err != nil {
+	if err != nil {
 		return err
 	}
 	sent(t.f.Bytes)
 	return nil
 }
 
-// bring sends the file, proves it and gives it its name, in the place of what is there.
+// bring sends the file, proves it and gives it its name, in the place of what is there. The note is beside
+// it before that: who takes files as they appear finds their sums.
 func (t *sftpCopy) bring(ctx context.Context, there found, sent Progress) error {
 	if t.f.Place() != path.Base(t.final) {
 		if err := t.MkdirAll(path.Dir(t.final)); err != nil {
@@ -72,6 +73,9 @@ func (t *sftpCopy) bring(ctx context.Context, there found, sent Progress) error 
 		return err
 	}
 	if err := t.prove(ctx, proof, at); err != nil {
+		return err
+	}
+	if err := t.note(); err != nil {
 		return err
 	}
 	return t.name(ctx, there)
@@ -253,7 +257,11 @@ func (t *sftpCopy) name(ctx context.Context, there found) error {
 		t.Remove(t.hidden)
 		return nil
 	}
-	if is, err := t.look(ctx); err != nil || is == foundFile { // it came there meanwhile
+	switch is, err := t.look(ctx); {
+	case is == foundFile: // it came there meanwhile
+		return nil
+	case err != nil:
+		t.Remove(t.final + notes) // which says nothing of what has the name
 		return err
 	}
 	if err := t.Rename(t.hidden, t.final); err != nil {
@@ -262,17 +270,20 @@ func (t *sftpCopy) name(ctx context.Context, there found) error {
 	return nil
 }
 
-// notes finds the sum in a note.
-var notes = regexp.MustCompile(`^[0-9a-f]{64}  (.*)\n$`)
+// notes is what the name of a note has behind that of its file.
+const notes = ".sha256"
+
+// noted finds the name of a file in its note.
+var noted = regexp.MustCompile(`^[0-9a-f]{64}  (.*)\n$`)
 
 // note writes the sum of the file beside it. What is no note of a file of this name stays.
 func (t *sftpCopy) note() error {
-	name, text := t.final+".sha256", fmt.Sprintf("%s  %s\n", t.f.Sum, path.Base(t.final))
+	name, text := t.final+notes, fmt.Sprintf("%s  %s\n", t.f.Sum, path.Base(t.final))
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if there, err := t.Open(name); err == nil {
 		had, err := io.ReadAll(io.LimitReader(there, int64(len(text))+1))
 		there.Close()
-		is := notes.FindStringSubmatch(string(had))
+		is := noted.FindStringSubmatch(string(had))
 		ours := strings.HasPrefix(text, string(had)) || is != nil && is[1] == path.Base(t.final)
 		switch {
 		case err != nil:
