@@ -113,6 +113,10 @@ func (to Destination) proofs() (proofs []ssh.AuthMethod) {
 	return proofs
 }
 
+// hiddenName returns the name that a file has until it is whole. It has the beginning of its sum: another
+// file that is on its way to the same place, of another appliance too, has another name.
+func hiddenName(name, sum string) string { return "." + name + "." + sum[:min(16, len(sum))] + ".part" }
+
 // Send implements Sender.
 func (s SFTP) Send(ctx context.Context, to Destination, f File, sent Progress) error {
 	connection, err := s.dial(ctx, to)
@@ -129,6 +133,6 @@ func (s SFTP) Send(ctx context.Context, to Destination, f File, sent Progress) e
 
 	// sftp://host/~/folder is below the user's own folder, as with curl.
 	final := path.Join(strings.TrimPrefix(to.URL.Path, "/~/"), f.Place())
-	t := &sftpCopy{Client: client, to: to, f: f, final: final, hidden: path.Join(path.Dir(final), "."+path.Base(final)+".part")}
+	t := &sftpCopy{Client: client, to: to, f: f, final: final, hidden: path.Join(path.Dir(final), hiddenName(path.Base(final), f.Sum))}
 	return t.copy(ctx, sent)
 }

@@ -2,6 +2,7 @@ package sending
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"net"
@@ -102,7 +103,8 @@ func (h *host) put(name string, content []byte) {
 
 // spoil changes a byte of a file that is not whole.
 func (h *host) spoil(name string, at int) {
-	hidden := filepath.Join(h.folder, "."+name+".part")
+	found, _ := filepath.Glob(filepath.Join(h.folder, "."+name+".*.part"))
+	hidden := found[0]
 	content, _ := os.ReadFile(hidden)
 	content[at] ^= 1
 	os.WriteFile(hidden, content, 0o600)
@@ -123,7 +125,7 @@ func TestSFTPHidesWhatIsNotWhole(t *testing.T) {
 	if err := (SFTP{Silence}).Send(t.Context(), h.destination(t), f, func(int64) {}); err == nil {
 		t.Fatal("a copy that broke off succeeded")
 	}
-	if got := names(); !slices.Equal(got, []string{"." + f.Name + ".part"}) {
+	if got := names(); !slices.Equal(got, []string{"." + f.Name + "." + f.Sum[:16] + ".part"}) {
 		t.Errorf("while it is not whole there is %q", got)
 	}
 	h.line.breakAfter(0)
@@ -183,6 +185,61 @@ func TestSFTPReadsBackWhatItSent(t *testing.T) {
 		}
 	}); err != nil || first != 2*piece || !bytes.Equal(h.content(f.Name), content) {
 		t.Errorf("the next try went on at %d: %v", first, err)
+	}
+}
+
+// Two files that are on their way to one place do not mix: the one that is read back first has the name, whole,
+// and its note. It is so too if both are the same file, and one try of it breaks off.
+func TestSFTPKeepsFilesApartThatHaveOnePlace(t *testing.T) {
+	for _, same := range []bool{false, true} {
+		h := newHost(t)
+		first, content := randomFile(1000)
+		second := first
+		if !same {
+			second, _ = randomFile(1000)
+		}
+		to := h.destination(t)
+		disturb := sync.OnceFunc(func() {
+			ctx, stop := context.WithCancel(t.Context())
+			(SFTP{Silence}).Send(ctx, h.destination(t), second, func(int64) { stop() }) // its file is open
+		})
+		to.Checked = func(n int64) {
+			if n == first.Bytes {
+				disturb()
+			}
+		}
+		if err := (SFTP{Silence}).Send(t.Context(), to, first, func(int64) {}); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(h.content(first.Name), content) {
+			t.Errorf("the same file %v: the copy is done, and the host has %d bytes of the name", same, len(h.content(first.Name)))
+		}
+		if err := (SFTP{Silence}).Send(t.Context(), h.destination(t), second, func(int64) {}); (err == nil) != same {
+			t.Errorf("the same file %v: the second copy: %v", same, err)
+		}
+		if note := string(h.content(first.Name + ".sha256")); note != first.Sum+"  "+first.Name+"\n" {
+			t.Errorf("the same file %v: the note is %q", same, note)
+		}
+	}
+}
+
+// An earlier copy is replaced only while it is there: what took its place since stays.
+func TestSFTPReplacesOnlyWhatItFound(t *testing.T) {
+	h := newHost(t)
+	f, content := randomFile(1000)
+	h.put(f.Name, content[:24])
+	to, reads := h.destination(t), 0
+	to.Checked = func(n int64) {
+		if reads++; n == f.Bytes {
+			h.put(f.Name, []byte("another file that begins otherwise"))
+		}
+	}
+	var known *Error
+	if err := (SFTP{Silence}).Send(t.Context(), to, f, func(int64) {}); !errors.As(err, &known) || !strings.Contains(known.Text, "another file") || reads < 2 {
+		t.Errorf("after %d reads: %v", reads, err)
+	}
+	if got := h.content(f.Name); string(got) != "another file that begins otherwise" || h.content(f.Name+".sha256") != nil {
+		t.Errorf("the host has %d bytes, and the note %q", len(got), h.content(f.Name+".sha256"))
 	}
 }
 

@@ -25,6 +25,8 @@ type sftpCopy struct {
 	f      File
 	final  string // the place of the file
 	hidden string // where it is until it is whole
+
+	earlier os.FileInfo // of the earlier copy that look found
 }
 
 // A found is what has the place of a file at a target.
@@ -108,6 +110,7 @@ func (t *sftpCopy) look(ctx context.Context) (found, error) {
 	if info.Size() == t.f.Bytes || theirs != ours {
 		return foundNothing, anotherFile()
 	}
+	t.earlier = info
 	return foundOlder, nil
 }
 
@@ -196,8 +199,8 @@ func (t *sftpCopy) proven(ctx context.Context) (proof hash.Hash, at int64, _ err
 // write sends what follows after the bytes that are there under the hidden name.
 func (t *sftpCopy) write(ctx context.Context, at int64, sent Progress) error {
 	flags := os.O_WRONLY | os.O_CREATE
-	if at == 0 {
-		flags |= os.O_TRUNC
+	if info, err := t.Stat(t.hidden); err == nil && info.Size() > t.f.Bytes {
+		flags |= os.O_TRUNC // otherwise all of it is written over; who brings the same file may be giving it its name
 	}
 	to, err := t.OpenFile(t.hidden, flags)
 	if err != nil {
@@ -245,6 +248,12 @@ func (t *sftpCopy) prove(ctx context.Context, sum hash.Hash, at int64) error {
 // is nothing, and so is a name by SSH_FXP_RENAME, of which draft-ietf-secsh-filexfer-02 says it in
 // section 6.5. Only an earlier copy is replaced.
 func (t *sftpCopy) name(ctx context.Context, there found) error {
+	if there == foundOlder && !t.isStillEarlier() {
+		var err error
+		if there, err = t.look(ctx); there == foundFile || err != nil {
+			return t.yield(err)
+		}
+	}
 	if there == foundOlder {
 		if t.PosixRename(t.hidden, t.final) == nil {
 			return nil
@@ -257,18 +266,47 @@ func (t *sftpCopy) name(ctx context.Context, there found) error {
 		t.Remove(t.hidden)
 		return nil
 	}
-	switch is, err := t.look(ctx); {
-	case is == foundFile: // it came there meanwhile
-		return nil
-	case err != nil:
-		t.Remove(t.final + notes) // which says nothing of what has the name
-		return err
+	if is, err := t.look(ctx); is == foundFile || err != nil {
+		return t.yield(err)
 	}
 	if err := t.Rename(t.hidden, t.final); err != nil {
 		return Failed(err, "the file cannot get its name at the target")
 	}
 	return nil
 }
+
+// isStillEarlier reports whether the place has the earlier copy that look found, as far as its size and time tell.
+func (t *sftpCopy) isStillEarlier() bool {
+	now, err := t.Lstat(t.final)
+	return err == nil && now.Size() == t.earlier.Size() && now.ModTime().Equal(t.earlier.ModTime())
+}
+
+// yield leaves the place to what came there while the file was on its way, and returns err: nil if that is the
+// same file.
+func (t *sftpCopy) yield(err error) error {
+	if err != nil {
+		t.removeNote()
+		t.Remove(t.hidden)
+	}
+	return err
+}
+
+// removeNote removes the note of this file, which says nothing of another one that has the name. The note of
+// that one stays.
+func (t *sftpCopy) removeNote() {
+	there, err := t.Open(t.final + notes)
+	if err != nil {
+		return
+	}
+	had, err := io.ReadAll(io.LimitReader(there, int64(len(t.noteText()))+1))
+	there.Close()
+	if err == nil && string(had) == t.noteText() {
+		t.Remove(t.final + notes)
+	}
+}
+
+// noteText returns the note of the file.
+func (t *sftpCopy) noteText() string { return fmt.Sprintf("%s  %s\n", t.f.Sum, path.Base(t.final)) }
 
 // notes is what the name of a note has behind that of its file.
 const notes = ".sha256"
@@ -278,7 +316,7 @@ var noted = regexp.MustCompile(`^[0-9a-f]{64}  (.*)\n$`)
 
 // note writes the sum of the file beside it. What is no note of a file of this name stays.
 func (t *sftpCopy) note() error {
-	name, text := t.final+notes, fmt.Sprintf("%s  %s\n", t.f.Sum, path.Base(t.final))
+	name, text := t.final+notes, t.noteText()
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if there, err := t.Open(name); err == nil {
 		had, err := io.ReadAll(io.LimitReader(there, int64(len(text))+1))
