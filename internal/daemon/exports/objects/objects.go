@@ -87,7 +87,7 @@ func (r *reading) part(ctx context.Context) (part, bool, error) {
 	if r.crc64 != nil {
 		sums = append(sums, crc, r.crc64)
 	}
-	n, err := io.Copy(io.MultiWriter(sums...), &stoppable{ctx, io.NewSectionReader(r.f.Content, p.at, p.bytes)})
+	n, err := io.Copy(io.MultiWriter(sums...), sending.Stoppable{Context: ctx, Reader: io.NewSectionReader(r.f.Content, p.at, p.bytes)})
 	switch {
 	case ctx.Err() != nil:
 		return part{}, false, ctx.Err()
@@ -108,19 +108,6 @@ func (r *reading) body(p part) io.ReadSeekCloser {
 type section struct{ *io.SectionReader }
 
 func (section) Close() error { return nil }
-
-// A stoppable reader ends with its context.
-type stoppable struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (s *stoppable) Read(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return s.Reader.Read(p)
-}
 
 // sameContent reads an object back, and reports whether it is the file.
 func sameContent(content io.Reader, f sending.File) (bool, error) {

@@ -154,20 +154,21 @@ func IsUnreachable(err error) bool {
 // SumOf returns the SHA-256 of the first bytes of a file, in hexadecimal.
 func SumOf(ctx context.Context, content io.ReaderAt, bytes int64) (string, error) {
 	hash := sha256.New()
-	if _, err := io.Copy(hash, &stoppable{ctx, io.NewSectionReader(content, 0, bytes)}); err != nil {
+	if _, err := io.Copy(hash, Stoppable{Context: ctx, Reader: io.NewSectionReader(content, 0, bytes)}); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// A stoppable reader ends with its context.
-type stoppable struct {
-	ctx context.Context
+// A Stoppable reader ends with its context.
+type Stoppable struct {
+	Context context.Context
 	io.Reader
 }
 
-func (s *stoppable) Read(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
+// Read implements io.Reader.
+func (s Stoppable) Read(p []byte) (int, error) {
+	if err := s.Context.Err(); err != nil {
 		return 0, err
 	}
 	return s.Reader.Read(p)

@@ -135,7 +135,7 @@ func (t *sftpCopy) sumOf(ctx context.Context, name string, bytes int64) (string,
 
 // readBack reads a part of a file of the target into a sum, and tells that of it.
 func (t *sftpCopy) readBack(ctx context.Context, there *sftp.File, at, end int64, sum io.Writer) error {
-	part := t.to.Limited(&stoppable{ctx, io.NewSectionReader(there, at, end-at)})
+	part := t.to.Limited(Stoppable{Context: ctx, Reader: io.NewSectionReader(there, at, end-at)})
 	n, err := io.CopyBuffer(&checking{sum, at, t.to.Checked}, part, make([]byte, min(reading, max(end-at, 1))))
 	switch {
 	case ctx.Err() != nil:
@@ -185,7 +185,7 @@ func (t *sftpCopy) proven(ctx context.Context) (proof hash.Hash, at int64, _ err
 		if err := t.readBack(ctx, there, at, at+piece, theirs); err != nil {
 			return proof, at, ctx.Err() // what cannot be read is sent again
 		}
-		if _, err := io.Copy(io.MultiWriter(ours, next), &stoppable{ctx, io.NewSectionReader(t.f.Content, at, piece)}); err != nil {
+		if _, err := io.Copy(io.MultiWriter(ours, next), Stoppable{Context: ctx, Reader: io.NewSectionReader(t.f.Content, at, piece)}); err != nil {
 			return nil, 0, err
 		}
 		if [sha256.Size]byte(theirs.Sum(nil)) != [sha256.Size]byte(ours.Sum(nil)) {
@@ -211,7 +211,7 @@ func (t *sftpCopy) write(ctx context.Context, at int64, sent Progress) error {
 		if _, err := to.Seek(at, io.SeekStart); err != nil {
 			return Failed(err, "the file cannot be written at the target")
 		}
-		next := t.to.Limited(&stoppable{ctx, io.NewSectionReader(t.f.Content, at, min(piece, t.f.Bytes-at))})
+		next := t.to.Limited(Stoppable{Context: ctx, Reader: io.NewSectionReader(t.f.Content, at, min(piece, t.f.Bytes-at))})
 		n, err := to.ReadFromWithConcurrency(next, requests)
 		if err != nil || n == 0 {
 			return Failed(err, "the connection to the target broke off, or its disk is full")
