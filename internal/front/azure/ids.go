@@ -1,14 +1,22 @@
 package azure
 
 import (
+	"net"
 	"net/http"
 	"strings"
 
 	"diagsh/internal/menu"
 )
 
-// base returns where a client reaches the server, with a slash at the end.
-func base(r *http.Request) string { return "https://" + r.Host + "/" }
+// base returns where a client reaches the server, with a slash at the end. A client of HTTP/1.0 need not say
+// by which name it came; it is told the address then.
+func base(r *http.Request) string {
+	host := r.Host
+	if local, known := r.Context().Value(http.LocalAddrContextKey).(net.Addr); host == "" && known {
+		host = local.String()
+	}
+	return "https://" + host + "/"
+}
 
 // watcherID returns the identifier of the network watcher.
 func (s *Server) watcherID() string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -44,14 +45,18 @@ type oauthError struct {
 	Description string `json:"error_description"`
 }
 
+// refuseForm answers a login whose body is refused.
+func refuseForm(w http.ResponseWriter, refused *menu.Error) {
+	status, _ := codeOf(refused)
+	writeJSON(w, status, oauthError{"invalid_request", refused.Error()})
+}
+
 // readForm reads a form that a client sent as a body. What is no form is answered, with ok false.
 func readForm(w http.ResponseWriter, r *http.Request) (form url.Values, ok bool) {
-	body, refused := problem.ReadBody(w, r, maxForm, problem.BodyTime)
-	if refused != nil {
-		writeJSON(w, refused.Status(), oauthError{"invalid_request", refused.Error()})
-		return nil, false
+	body, err := io.ReadAll(r.Body) // which has been read
+	if err == nil {
+		form, err = url.ParseQuery(string(body))
 	}
-	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		writeJSON(w, http.StatusBadRequest, oauthError{"invalid_request", "The body is no form (application/x-www-form-urlencoded)."})
 		return nil, false
@@ -75,7 +80,7 @@ func (s *Server) issueToken(w http.ResponseWriter, r *http.Request, _ map[string
 		writeJSON(w, http.StatusBadRequest, oauthError{"unsupported_grant_type", "Only client_credentials is served here: " +
 			"log in as a service principal, with a user's name or token:NAME."})
 		return
-	case client == "" || secret == "" || len(client) > maxClient || len(secret) > maxSecret:
+	case client == "" || client == tokenPrefix || secret == "" || len(client) > maxClient || len(secret) > maxSecret:
 		writeJSON(w, http.StatusUnauthorized, oauthError{"invalid_client", "client_id is the name of a user or token:NAME, " +
 			"and client_secret the password or the token."})
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -74,6 +75,45 @@ func TestToken(t *testing.T) {
 	s.ServeHTTP(w, r)
 	if w.Code != 200 || last.User != "my ci" || last.Token != "dsh_1+2" || last.Password != "" {
 		t.Errorf("%d: it showed %+v", w.Code, last)
+	}
+}
+
+// What is no login is told in the form of OAuth, whatever is wrong with it.
+func TestWrongForms(t *testing.T) {
+	const named = "grant_type=client_credentials&client_secret=x&client_id="
+	for _, of := range []struct {
+		name, body, encoding string
+		status               int
+		want                 string
+	}{
+		{"too long", named + strings.Repeat("a", maxForm), "", 400, "invalid_request"},
+		{"compressed", named + "ops", "gzip", 400, "invalid_request"},
+		{"no form", named + "%zz", "", 400, "invalid_request"},
+		{"another way", "grant_type=password&client_id=ops&client_secret=x", "", 400, "unsupported_grant_type"},
+		{"no client", named, "", 401, "invalid_client"},
+		{"a token without a name", named + "token:", "", 401, "invalid_client"},
+	} {
+		s, last := shown()
+		r := httptest.NewRequest("POST", "/adfs/oauth2/token", strings.NewReader(of.body))
+		r.Header.Set("Content-Encoding", of.encoding)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if got := document(t, w, of.status); got["error"] != of.want || got["error_description"] == "" || last.Password != "" || last.Token != "" {
+			t.Errorf("%s: %v, and %+v was tried", of.name, got, *last)
+		}
+	}
+}
+
+// A client that does not say by which name it came is told the address.
+func TestMetadataWithoutHost(t *testing.T) {
+	s, _ := shown()
+	r := httptest.NewRequest("GET", "/metadata/endpoints?api-version=2022-09-01", nil)
+	r.Host, r.Proto, r.ProtoMajor, r.ProtoMinor = "", "HTTP/1.0", 1, 0
+	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv6loopback, Port: 8443}))
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	if got := document(t, w, 200); got["resourceManager"] != "https://[::1]:8443/" {
+		t.Errorf("it names %v", got["resourceManager"])
 	}
 }
 

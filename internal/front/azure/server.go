@@ -59,12 +59,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A client of HTTP/2 that is refused before its body is read stops in the middle of it, and whoever
 	// then waits for the rest waits in vain.
 	body, refused := problem.ReadBody(w, r, maxForm, problem.BodyTime)
-	if refused != nil {
+	open, vars, isOpen := findOpen(r)
+	switch {
+	case refused != nil && open != nil:
+		refuseForm(w, refused)
+		return
+	case refused != nil:
 		refuse(w, r, refused)
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	open, vars, isOpen := findOpen(r)
 	if open != nil {
 		open.serve(s, w, r, vars)
 		return
