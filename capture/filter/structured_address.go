@@ -160,6 +160,9 @@ func parseAddresses(i item, families family) (low, high netip.Addr, err *FieldEr
 		return p.Addr(), lastAddress(p), wrongFamily(p.Addr(), families)
 	}
 	if low, err = parseAddress(i.low); err != nil {
+		if err.Replacement != "" && i.high != i.low {
+			err.Replacement += "-" + i.high
+		}
 		return low, high, err
 	}
 	high = low

@@ -67,6 +67,7 @@ func TestStructuredExpressionRefuses(t *testing.T) {
 		{Structured{Protocol: "TPC"}, "protocol", ""},
 		{Structured{Protocol: "256"}, "protocol", ""},
 		{Structured{LocalAddress: "1.1.1.1-255.255.255"}, "localAddress", "1.1.1.1-255.255.255.255"},
+		{Structured{LocalAddress: "1.1.1-9.9.9.9"}, "localAddress", "1.1.1.1-9.9.9.9"},
 		{Structured{LocalAddress: "10.0.0.9-10.0.0.1"}, "localAddress", "10.0.0.1-10.0.0.9"},
 		{Structured{RemoteAddress: "10.0.0.1-2001:db8::1"}, "remoteAddress", ""},
 		{Structured{RemoteAddress: "10.0.0.1/8"}, "remoteAddress", "10.0.0.0/8"},

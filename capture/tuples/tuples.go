@@ -10,6 +10,7 @@ package tuples
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -235,10 +236,13 @@ func (s *Set) whole(index int, member, list string) string {
 	items := strings.Split(strings.ReplaceAll(list, ",", ";"), ";")
 	for i, item := range items {
 		open := strings.TrimRight(item, " \t)")
-		_, high, isRange := strings.Cut(open, "-")
+		low, high, isRange := strings.Cut(open, "-")
 		high = strings.TrimSpace(high)
 		if !isRange || strings.Count(high, ".") != 2 || strings.Trim(high, "0123456789.") != "" {
 			continue
+		}
+		if _, err := netip.ParseAddr(strings.Trim(low, " \t!(")); err != nil {
+			continue // it is refused for that end, as it is written
 		}
 		items[i] = open + ".255" + item[len(open):]
 		s.Warnings = append(s.Warnings, Warning{Index: index, Member: member,

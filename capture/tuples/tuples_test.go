@@ -76,7 +76,7 @@ func TestParseRefuses(t *testing.T) {
 		{Filter{LocalAddress: "host.example"}, "localAddress", ""},
 		{Filter{LocalAddress: "10.0.0.9-10.0.0.1"}, "localAddress", "Try 10.0.0.1-10.0.0.9"},
 		{Filter{LocalAddress: "10.0.0"}, "localAddress", "Try 10.0.0.0"},
-		{Filter{LocalAddress: "255.255.255-255.255.255.255"}, "localAddress", "Try 255.255.255.255"},
+		{Filter{LocalAddress: "255.255.255-255.255.255.255"}, "localAddress", "Try 255.255.255.255-255.255.255.255"},
 		{Filter{LocalAddress: "10.0.0.1-2001:db8::1"}, "localAddress", ""},
 		{Filter{LocalAddress: "10.0.0.1-10.0.0.2-10.0.0.3"}, "localAddress", ""},
 		{Filter{LocalAddress: ";"}, "localAddress", ""},
@@ -104,6 +104,12 @@ func TestParseRefuses(t *testing.T) {
 		if !strings.HasPrefix(err.Error(), "filters[1]."+test.member+": ") {
 			t.Errorf("%+v: %v", test.filter, err)
 		}
+	}
+	// What is refused is quoted as it was written, and what is to be tried is the whole of it.
+	_, err := Parse([]Filter{{RemoteAddress: "9.9.9.9;1.1.1-255.255.255"}})
+	var wrong *Error
+	if !errors.As(err, &wrong) || wrong.Text != `"1.1.1-255.255.255": "1.1.1" is not an IP address` || wrong.Try != "Try 1.1.1.1-255.255.255" {
+		t.Errorf("a range without a whole address: %+v", wrong)
 	}
 	if _, err := Parse(make([]Filter, maxFilters+1)); err == nil {
 		t.Error("any number of filters is taken")
