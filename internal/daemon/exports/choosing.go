@@ -72,7 +72,11 @@ func (q *Queue) pauseTarget(name string, paused bool) ([]capture.Export, error) 
 		return nil, err
 	}
 	err := q.changeTargets(func(targets []storedTarget) ([]storedTarget, error) {
-		targets[slices.IndexFunc(targets, isTarget(name))].Paused = paused
+		i := slices.IndexFunc(targets, isTarget(name))
+		if i < 0 { // it was deleted meanwhile
+			return nil, &menu.Error{Code: menu.NotFound, Argument: "target", Message: "There is no target " + menu.Quoted(name)}
+		}
+		targets[i].Paused = paused
 		return targets, nil
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package exports
 import (
 	"os"
 	"slices"
+	"sync"
 	"testing"
 
 	"diagsh/capture"
@@ -80,5 +81,24 @@ func TestAFileThatIsDeletedUnderACopy(t *testing.T) {
 	}
 	if _, err := r.files.Stat("a.pcap"); !os.IsNotExist(err) {
 		t.Error(err)
+	}
+}
+
+// A target that is deleted while it is paused is not there; whoever comes next is answered.
+func TestPauseOfATargetThatIsBeingDeleted(t *testing.T) {
+	r := newRig(t)
+	_, to := newGate(t)
+	for range 20 {
+		r.target("away", to, false)
+		var both sync.WaitGroup
+		both.Go(func() { r.q.DeleteTarget(menu.Caller{}, "away") })
+		for range 4 {
+			both.Go(func() {
+				if _, err := r.q.PauseCopies(menu.Caller{}, capture.Copies{Target: "away"}); err != nil && menu.AsError(err).Code != menu.NotFound {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
 	}
 }
