@@ -88,14 +88,9 @@ func (c *Command) flags(args Arguments, words []Word) ([]Word, error) {
 
 // likeFlag reports whether a word is meant to be a flag, in a command that has flags.
 func (c *Command) likeFlag(word string) bool {
-	for i := range c.Params {
-		for _, f := range c.Params[i].Flags {
-			if len(f) > 1 && len(word) > 1 && word[0] == f[0] {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Params, func(p Param) bool {
+		return slices.ContainsFunc(p.Flags, func(f string) bool { return len(f) > 1 && len(word) > 1 && word[0] == f[0] })
+	})
 }
 
 func (c *Command) unknownFlag(word string) *Error {

@@ -2,6 +2,7 @@ package menu
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,6 +74,10 @@ func (m *Menu) parse(top *Menu, at []string, words []Word, abbreviate bool, usab
 	if !ok {
 		call.Menu = true
 		return call, nil
+	}
+	if c.asksHelp(words) {
+		return nil, BadArgument(c.main().Name, "help stands before a command: help %s", strings.Join(call.Path, " ")).
+			WithHint("As a value it needs its keyword: %s help", c.main().Name)
 	}
 	args, err := c.arguments(words, abbreviate)
 	if err != nil {
@@ -195,7 +200,10 @@ func (c *Command) arguments(words []Word, abbreviate bool) (Arguments, error) {
 			continue
 		case first && main != nil:
 		case p == nil, c.looksLikePair(words), !p.fits(words[0].Text, abbreviate) && c.mistypedKeyword(args, words) != nil:
-			return nil, c.notUnderstood(args, words)
+			if e := c.mistypedKeyword(args, words); e != nil {
+				return nil, e
+			}
+			return nil, c.unknownArgument(words[0].Text)
 		}
 		args[p.Name], words = words[0].Text, words[1:]
 	}
@@ -267,12 +275,10 @@ func (c *Command) place(args Arguments, word Word, first, abbreviate bool) (p *P
 	return next, false
 }
 
-// notUnderstood says what is wrong with a word that is neither a keyword nor a possible value.
-func (c *Command) notUnderstood(args Arguments, words []Word) error {
-	if e := c.mistypedKeyword(args, words); e != nil {
-		return e
-	}
-	return c.unknownArgument(words[0].Text)
+// asksHelp reports whether the only argument asks for help as in other systems. A user who did so would
+// have a capture, an account or a token of the name help.
+func (c *Command) asksHelp(given []Word) bool {
+	return len(given) == 1 && !given[0].Quoted && c.main() != nil && !c.likeFlag(given[0].Text) && words.AsksHelp(given[0].Text)
 }
 
 // switchedOn reports whether the keyword of a yes or no has no value, at the end or before another
@@ -313,10 +319,8 @@ func (c *Command) paramNames() []string {
 }
 
 func (c *Command) main() *Param {
-	for i := range c.Params {
-		if c.Params[i].Main {
-			return &c.Params[i]
-		}
+	if i := slices.IndexFunc(c.Params, func(p Param) bool { return p.Main }); i >= 0 {
+		return &c.Params[i]
 	}
 	return nil
 }

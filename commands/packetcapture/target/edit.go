@@ -39,8 +39,11 @@ func editCommand(s Service) *menu.Command {
 		},
 		Run: func(ctx context.Context, caller menu.Caller, a editArgs, out *menu.Out[capture.Target]) error {
 			t, err := s.ChangeTarget(ctx, caller, a.Name, a.change())
-			if err != nil {
+			if e := menu.AsError(err); e != nil && e.Argument == "target" {
 				return menu.Blame("name", err)
+			}
+			if err != nil {
+				return err
 			}
 			if err := out.Record(t); err != nil {
 				return err

@@ -39,6 +39,9 @@ func (q *Queue) CancelCopies(_ menu.Caller, c capture.Copies) ([]capture.Export,
 // RetryCopies begins copies anew that failed or were cancelled, and has those that wait for their
 // next try not wait.
 func (q *Queue) RetryCopies(caller menu.Caller, c capture.Copies) ([]capture.Export, error) {
+	if err := q.CheckTarget(c.Target); err != nil {
+		return nil, err
+	}
 	q.mu.Lock()
 	delete(q.resting, c.Target)
 	q.mu.Unlock()
@@ -104,6 +107,7 @@ func (q *Queue) pauseTarget(name string, paused bool) ([]capture.Export, error) 
 func (q *Queue) change(c capture.Copies, is string, right func(*capture.Export) bool, edit func(*capture.Export)) ([]capture.Export, error) {
 	q.mu.Lock()
 	chosen := q.chosen(c)
+	t, _ := q.target(c.Target)
 	before := make(map[*capture.Export]capture.Export)
 	for _, e := range chosen {
 		if !right(e) {
@@ -124,7 +128,11 @@ func (q *Queue) change(c capture.Copies, is string, right func(*capture.Export) 
 		return nil, &menu.Error{Code: menu.NotFound, Argument: argumentOf(c), Message: "There is no copy of " + menu.Quoted(c.File) + " to " + menu.Quoted(c.Target),
 			Hint: "packetcapture exports lists the copies"}
 	case len(before) == 0:
-		return nil, &menu.Error{Code: menu.State, Argument: argumentOf(c), Message: "None of these copies " + is}
+		e := menu.Error{Code: menu.State, Argument: argumentOf(c), Message: "None of these copies " + is}
+		if t.Paused {
+			e.Hint = "Their target is paused: packetcapture copies resume " + c.Target
+		}
+		return nil, &e
 	}
 	q.interrupt(func(e *capture.Export) bool { _, is := before[e]; return is })
 	err := q.saveQueue()

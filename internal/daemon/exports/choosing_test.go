@@ -139,6 +139,10 @@ func TestPauseAndResume(t *testing.T) {
 	if _, err := r.q.ResumeCopies(menu.Caller{}, capture.Copies{Target: "slow", File: "a.pcap"}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := r.q.ResumeCopies(menu.Caller{}, capture.Copies{Target: "there", File: "c.pcap"}); err == nil ||
+		menu.AsError(err).Hint != "Their target is paused: packetcapture copies resume there" {
+		t.Errorf("a copy to a target that is paused is resumed by itself: %v", err)
+	}
 	if list, err := r.q.ResumeCopies(menu.Caller{}, capture.Copies{Target: "there"}); err != nil || len(list) != 2 {
 		t.Fatalf("%+v, %v", list, err)
 	}

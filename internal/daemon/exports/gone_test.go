@@ -102,3 +102,22 @@ func TestPauseOfATargetThatIsBeingDeleted(t *testing.T) {
 		both.Wait()
 	}
 }
+
+// Copies to a target that was deleted are not begun anew, only to fail again.
+func TestAgainWithoutTheTarget(t *testing.T) {
+	r := newRig(t)
+	_, to := newGate(t)
+	r.target("away", to, false)
+	r.file("a.pcap")
+	r.add(access.System, "away", "a.pcap")
+	if _, err := r.q.CancelCopies(menu.Caller{}, capture.Copies{Target: "away", File: "a.pcap"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.q.DeleteTarget(menu.Caller{}, "away"); err != nil {
+		t.Fatal(err)
+	}
+	list, err := r.q.RetryCopies(menu.Caller{}, capture.Copies{Target: "away", File: "a.pcap"})
+	if e := menu.AsError(err); e == nil || e.Code != menu.NotFound || e.Argument != "target" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
