@@ -26,7 +26,14 @@ func (q *Queue) ResumeCopies(_ menu.Caller, c capture.Copies) ([]capture.Export,
 	if c.File == "" {
 		return q.pauseTarget(c.Target, false)
 	}
-	return q.change(c, "is paused", func(e *capture.Export) bool { return e.State == capture.ExportPaused }, again)
+	list, err := q.change(c, "is paused", func(e *capture.Export) bool { return e.State == capture.ExportPaused }, again)
+	q.mu.Lock()
+	t, _ := q.target(c.Target)
+	q.mu.Unlock()
+	if e := menu.AsError(err); e != nil && e.Code == menu.State && t.Paused {
+		return nil, e.WithHint("Their target is paused: packetcapture copies resume %s", c.Target)
+	}
+	return list, err
 }
 
 // CancelCopies ends copies for good. Their files may be deleted then.
@@ -107,7 +114,6 @@ func (q *Queue) pauseTarget(name string, paused bool) ([]capture.Export, error) 
 func (q *Queue) change(c capture.Copies, is string, right func(*capture.Export) bool, edit func(*capture.Export)) ([]capture.Export, error) {
 	q.mu.Lock()
 	chosen := q.chosen(c)
-	t, _ := q.target(c.Target)
 	before := make(map[*capture.Export]capture.Export)
 	for _, e := range chosen {
 		if !right(e) {
@@ -128,11 +134,7 @@ func (q *Queue) change(c capture.Copies, is string, right func(*capture.Export) 
 		return nil, &menu.Error{Code: menu.NotFound, Argument: argumentOf(c), Message: "There is no copy of " + menu.Quoted(c.File) + " to " + menu.Quoted(c.Target),
 			Hint: "packetcapture exports lists the copies"}
 	case len(before) == 0:
-		e := menu.Error{Code: menu.State, Argument: argumentOf(c), Message: "None of these copies " + is}
-		if t.Paused {
-			e.Hint = "Their target is paused: packetcapture copies resume " + c.Target
-		}
-		return nil, &e
+		return nil, &menu.Error{Code: menu.State, Argument: argumentOf(c), Message: "None of these copies " + is}
 	}
 	q.interrupt(func(e *capture.Export) bool { _, is := before[e]; return is })
 	err := q.saveQueue()
