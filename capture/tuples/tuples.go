@@ -20,10 +20,10 @@ import (
 // A Filter is what a packet must have. Every field is a text as its user wrote it; an empty one is
 // not looked at.
 //
-// A protocol is TCP, UDP, ICMP and others by name or number. The word Any is a value as an empty one. An address is one, a range
+// A protocol is TCP, UDP, ICMP and others by name or number. An address is one, a range
 // 192.0.2.1-192.0.2.9, a network 192.0.2.0/24, or several of these with semicolons between. A port is
-// a number, a range 80-85, or several. A list may end with a semicolon. Ports are those of TCP, UDP
-// and SCTP; of a packet in fragments only the first has them.
+// a number, a range 80-85, or several. A list may end with a semicolon. The word Any is as an empty
+// field. Ports are those of TCP, UDP and SCTP; of a packet in fragments only the first has them.
 type Filter struct {
 	Protocol      string `json:"protocol,omitempty" help:"TCP, UDP, ICMP or a number; any, if not given."`
 	LocalAddress  string `json:"localAddress,omitempty" help:"Addresses of this side: one, a-b, a/len, several with semicolons."`

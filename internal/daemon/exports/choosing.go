@@ -84,7 +84,7 @@ func (q *Queue) pauseTarget(name string, paused bool) ([]capture.Export, error) 
 	err := q.changeTargets(func(targets []storedTarget) ([]storedTarget, error) {
 		i := slices.IndexFunc(targets, isTarget(name))
 		if i < 0 { // it was deleted meanwhile
-			return nil, &menu.Error{Code: menu.NotFound, Argument: "target", Message: "There is no target " + menu.Quoted(name)}
+			return nil, noTarget(name, nil)
 		}
 		targets[i].Paused = paused
 		return targets, nil

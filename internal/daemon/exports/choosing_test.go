@@ -344,7 +344,7 @@ func TestProxyAndAuthorities(t *testing.T) {
 	r.add("anna", "far", "a.pcap")
 	r.q.Start()
 	for end := time.Now().Add(20 * time.Second); r.state("a.pcap", "far").Tries == 0 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // nothing tells of a try that failed
 	}
 	if e := r.state("a.pcap", "far"); e.State != capture.ExportWaiting || e.Error == "" {
 		t.Errorf("without the authority it is %+v", e)
@@ -396,9 +396,8 @@ func TestRateBeforeAPartIsSafe(t *testing.T) {
 	r.q.mu.Lock()
 	e := r.q.queue[0]
 	e.Bytes, e.Sent, r.q.running[e].meter, r.q.running[e].passed, r.q.running[e].safe = 1<<20, 0, meter{}, 0, 0
+	r.q.running[e].meter.add(time.Now().Add(-2*meterStep), 0)
 	r.q.mu.Unlock()
-	r.q.passes(e, 1000)
-	time.Sleep(2 * meterStep)
 	r.q.passes(e, 1000)
 	if now := r.state("a.pcap", "slow"); now.BytesPerSecond == 0 || now.SecondsLeft == nil {
 		t.Errorf("under way it is %+v", now)

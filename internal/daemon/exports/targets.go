@@ -55,9 +55,14 @@ func (q *Queue) CheckTarget(name string) error {
 		}
 		names = append(names, t.Name)
 	}
+	return noTarget(name, names)
+}
+
+// noTarget says that a target is not there, and which of the others may be meant.
+func noTarget(name string, others []string) *menu.Error {
 	e := &menu.Error{Code: menu.NotFound, Argument: "target", Message: "There is no target " + menu.Quoted(name),
 		Hint: "packetcapture target list shows them"}
-	if near := menu.Nearest(name, names); near != "" {
+	if near := menu.Nearest(name, others); near != "" {
 		return e.WithHint("Did you mean %s?", near)
 	}
 	return e
